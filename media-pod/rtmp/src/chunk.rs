@@ -437,7 +437,9 @@ mod tests {
         ) {
             let sent: Vec<RawMessage> = sizes.iter().map(|(size, time)| message(*time, *size)).collect();
             let mut bytes = BytesMut::new();
-            sent.iter().for_each(|m| write_message(&mut bytes, 6, m, chunk));
+            for m in &sent {
+                write_message(&mut bytes, 6, m, chunk);
+            }
             let mut reader = ChunkReader::new(Limits::default());
             reader.set_chunk_size(u32::try_from(chunk).unwrap()).unwrap();
             let (mut input, mut got) = (BytesMut::new(), Vec::new());

@@ -3,7 +3,7 @@
 
 use crate::amf0::{self, Value};
 use crate::chunk::{Limits, RawMessage};
-use crate::connection::{Error, Link};
+use crate::connection::{Error, Link, READ};
 use crate::handshake::{ClientHandshake, Progress};
 use crate::message::{Message, command_message, kind};
 use bytes::{Bytes, BytesMut};
@@ -78,7 +78,7 @@ impl ClientSession {
             stream: stream.to_owned(),
             handshake: Some(ClientHandshake::default()),
             link: Link::new(Limits::default()),
-            input: BytesMut::with_capacity(16 * 1024),
+            input: BytesMut::new(),
             output: BytesMut::new(),
             events: VecDeque::new(),
             stream_id: 1,
@@ -87,6 +87,7 @@ impl ClientSession {
 
     /// The buffer to read the socket into.
     pub fn buffer(&mut self) -> &mut BytesMut {
+        self.input.reserve(READ);
         &mut self.input
     }
 

@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 
 /// Chunk size that we send with: a message of ordinary size is one chunk.
 pub const CHUNK_SIZE: usize = 60_000;
+/// Room for one read, in bytes: a frame of ordinary size, and little enough for ten thousand idle connections.
+pub(crate) const READ: usize = 16 * 1024;
 /// Chunk stream of control messages.
 const CSID_CONTROL: u8 = 2;
 /// Chunk stream of commands.

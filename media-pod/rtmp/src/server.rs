@@ -6,7 +6,7 @@
 
 use crate::amf0::{self, Value};
 use crate::chunk::Limits;
-use crate::connection::{Error, Link};
+use crate::connection::{Error, Link, READ};
 use crate::handshake::{Progress, ServerHandshake};
 use crate::message::{Message, command_message, control, kind, number_message, user_control_message};
 use bytes::{Bytes, BytesMut};
@@ -97,7 +97,7 @@ impl ServerSession {
         Self {
             handshake: Some(ServerHandshake::default()),
             link: Link::new(limits),
-            input: BytesMut::with_capacity(16 * 1024),
+            input: BytesMut::new(),
             output: BytesMut::new(),
             events: VecDeque::new(),
             connected: false,
@@ -108,6 +108,7 @@ impl ServerSession {
 
     /// The buffer to read the socket into; call [`ServerSession::process`] after each read.
     pub fn buffer(&mut self) -> &mut BytesMut {
+        self.input.reserve(READ);
         &mut self.input
     }
 

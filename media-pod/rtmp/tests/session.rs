@@ -1,5 +1,12 @@
 //! Both sides of a connection with each other, without a socket: what each sees, and when.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail by panic"
+)]
+
 use bytes::Bytes;
 use headgate_rtmp::amf0::{Value, write_all};
 use headgate_rtmp::chunk::Limits;
