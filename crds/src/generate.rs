@@ -29,13 +29,14 @@ pub fn files() -> Result<Vec<GeneratedFile>, serde_yaml::Error> {
 
 fn for_one(crd: &CustomResourceDefinition) -> Result<[GeneratedFile; 3], serde_yaml::Error> {
     let name = format!("{}.yaml", crd.spec.names.plural);
-    let kept = template(&serde_yaml::to_string(&keep_on_uninstall(crd.clone()))?);
+    let kept = serde_yaml::to_string(&keep_on_uninstall(crd.clone()))?;
+    let kept = format!("{HEADER}{}", template(&kept));
     let file = |folder: &str, text: String| GeneratedFile {
         path: format!("{folder}/{name}"),
-        text: format!("{HEADER}{text}"),
+        text,
     };
     Ok([
-        file("crds/yaml", serde_yaml::to_string(crd)?),
+        file("crds/yaml", format!("{HEADER}{}", serde_yaml::to_string(crd)?)),
         file(
             "charts/headgate/templates/crds",
             format!("{{{{- if .Values.crds.install }}}}\n{kept}{{{{- end }}}}\n"),
