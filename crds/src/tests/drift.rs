@@ -15,11 +15,7 @@ fn root() -> std::path::PathBuf {
 fn the_committed_files_are_what_the_types_say() {
     for file in generate::files().unwrap() {
         let there = fs::read_to_string(root().join(&file.path)).unwrap_or_default();
-        assert_eq!(
-            there, file.text,
-            "{} differs: run `cargo run -p headgate-api --example generate`",
-            file.path
-        );
+        assert_eq!(there, file.text, "{} differs: run `cargo e2e generate`", file.path);
     }
 }
 
