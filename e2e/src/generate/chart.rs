@@ -1,6 +1,6 @@
 //! What helm makes of the charts: `charts/headgate/tests/snapshots/`, one file for each of `tests/values/`.
 
-use super::{CHART, Error, GeneratedFile, read};
+use super::{CHART, Error, GeneratedFile};
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
@@ -90,6 +90,7 @@ fn without_definitions(rendered: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::generate::read;
 
     #[test]
     fn a_definition_is_kept_by_name_only() {
