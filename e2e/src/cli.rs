@@ -76,9 +76,9 @@ async fn run(command: Command) -> Result<()> {
         }
         Command::Run { names } => run_scenarios(&paths, &chosen(&names)?).await,
         Command::List => {
-            scenarios::all()
-                .iter()
-                .for_each(|scenario| say(format_args!("{:24} {}", scenario.name, scenario.about)));
+            for scenario in scenarios::all() {
+                say(format_args!("{:24} {}", scenario.name, scenario.about));
+            }
             Ok(())
         }
         Command::Receiver { listen } => {
@@ -105,16 +105,11 @@ async fn change_cluster(paths: &Paths, command: &ClusterCommand) -> Result<()> {
         return Ok(());
     }
     let layout = layout(paths)?;
-    if teardown::is_anything_left(&layout) {
-        step("cluster removed", teardown::down(&layout)).await
-    } else {
-        say_nothing_is_up()
+    if !teardown::is_anything_left(&layout) {
+        say("no cluster is up");
+        return Ok(());
     }
-}
-
-fn say_nothing_is_up() -> Result<()> {
-    say("no cluster is up");
-    Ok(())
+    step("cluster removed", teardown::down(&layout)).await
 }
 
 fn chosen(names: &[String]) -> Result<Vec<Scenario>> {

@@ -33,7 +33,7 @@ impl Cmd {
         Self {
             command,
             input: None,
-            timeout: Duration::from_secs(3600),
+            timeout: Duration::from_hours(1),
         }
     }
 

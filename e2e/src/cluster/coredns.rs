@@ -45,7 +45,7 @@ pub fn daemon(layout: &Layout) -> Daemon {
 pub fn corefile(layout: &Layout) -> (String, String) {
     let kubeconfig = layout.kubeconfig("admin");
     let text = format!(
-        ". {{
+        "cluster.local in-addr.arpa {{
     bind {HOST}
     errors
     kubernetes cluster.local in-addr.arpa {{
@@ -53,6 +53,10 @@ pub fn corefile(layout: &Layout) -> (String, String) {
         pods insecure
         ttl 1
     }}
+}}
+. {{
+    bind {HOST}
+    errors
     template ANY ANY {{
         rcode NXDOMAIN
     }}

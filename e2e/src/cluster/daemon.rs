@@ -17,7 +17,7 @@ use crate::tools::paths::read;
 /// Writes the pid and becomes the program: $0 is the pid file, the rest is the command line.
 const BECOME: &str = r#"echo $$ > "$0" && exec "$@""#;
 /// How long a component may take until it serves.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_mins(1);
 /// How many lines of its log are shown of a component that failed.
 const SHOWN_LINES: usize = 15;
 

@@ -57,7 +57,7 @@ async fn end_processes(layout: &Layout) -> Result<()> {
             return Ok(());
         }
         ensure!(begun.elapsed() < LIMIT, "these processes do not end: {left:?}");
-        left.iter().for_each(|pid| daemon::end(*pid));
+        left.into_iter().for_each(daemon::end);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -130,7 +130,7 @@ fn mounts_below(mountinfo: &str, root: &Path) -> Vec<PathBuf> {
 
 async fn remove_cgroups() -> Result<()> {
     let begun = Instant::now();
-    while !NODES.iter().fold(true, |gone, node| cgroups::remove(*node) && gone) {
+    while NODES.iter().filter(|node| !cgroups::remove(**node)).count() > 0 {
         ensure!(begun.elapsed() < LIMIT, "a cgroup of a node cannot be removed");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -161,9 +161,9 @@ fn remove_traces(layout: &Layout) {
         "/var/lib/cni/results",
         "/run/containerd/s",
     ];
-    only_if_empty
-        .iter()
-        .for_each(|directory| drop(std::fs::remove_dir(directory)));
+    for directory in only_if_empty {
+        let _ = std::fs::remove_dir(directory);
+    }
 }
 
 fn entries(directory: &str) -> Vec<PathBuf> {

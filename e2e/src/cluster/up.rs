@@ -19,7 +19,7 @@ use crate::tools::paths::{Paths, out, write};
 use crate::ui::{say, seconds, step};
 
 /// How long nodes may take to be ready.
-const READY_LIMIT: Duration = Duration::from_secs(120);
+const READY_LIMIT: Duration = Duration::from_mins(2);
 
 /// Makes sure that a healthy cluster of this checkout's versions runs. The caller holds the lock.
 pub async fn up(paths: &Paths) -> Result<Layout> {
@@ -27,6 +27,7 @@ pub async fn up(paths: &Paths) -> Result<Layout> {
     let tools = Tools::ensure(paths).await?;
     let layout = Layout::new(paths, tools);
     if status::check(&layout).await.is_ok() {
+        images::import(&layout, &[images::busybox(paths).await?]).await?;
         say(format_args!("cluster is up  {}", seconds(begun.elapsed())));
         return Ok(layout);
     }

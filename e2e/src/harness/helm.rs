@@ -10,7 +10,7 @@ use crate::command::Cmd;
 use crate::error::Result;
 
 /// How long helm may wait for what it installs.
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_mins(3);
 
 /// The program, the cluster that it speaks to, and what it has installed there.
 #[derive(Debug, Clone)]

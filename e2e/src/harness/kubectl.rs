@@ -11,7 +11,7 @@ use crate::error::{Context as _, Result};
 use crate::harness::PortForward;
 
 /// A call that takes longer is cut. `wait` has a limit of its own.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// The program and the cluster that it speaks to.
 #[derive(Debug, Clone)]

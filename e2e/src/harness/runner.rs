@@ -11,7 +11,7 @@ use crate::harness::{Cluster, Context, evidence};
 use crate::ui::{say, seconds};
 
 /// A scenario that takes longer has failed.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_mins(10);
 
 /// One scenario.
 #[derive(Debug, Clone, Copy)]

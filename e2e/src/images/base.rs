@@ -30,6 +30,7 @@ pub(super) async fn archive(paths: &Paths) -> Result<Archive> {
     )?;
     write(&root.join("etc/passwd"), PASSWD)?;
     write(&root.join("etc/group"), GROUP)?;
+    write(&root.join("etc/nsswitch.conf"), "hosts: files dns\n")?;
     Recipe::new(
         "localhost/headgate/base:1",
         context.path(),

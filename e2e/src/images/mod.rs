@@ -27,14 +27,16 @@ pub const OPERATOR: &str = "docker.io/headgate/operator";
 /// The media pod's image, without its tag.
 pub const MEDIA_POD: &str = "docker.io/headgate/media-pod";
 
-/// The image of pods' sandboxes and of small helper pods: busybox on the base.
+/// The image of pods' sandboxes and of small helper pods: busybox on the base, and `getent` beside it. Debian's busybox is
+/// linked statically and crashes where it looks up a name; `getent` asks as every program on the base does.
 pub async fn busybox(paths: &Paths) -> Result<Archive> {
     let base = base::archive(paths).await?;
     let context = base::scratch()?;
     let binary = context.path().join("root/bin/busybox");
     base::copy(Path::new("/bin/busybox"), &binary)?;
+    base::copy(Path::new("/usr/bin/getent"), &binary.with_file_name("getent"))?;
     let applets = Cmd::new("/bin/busybox").arg("--list").run().await?;
-    for applet in applets.lines().filter(|applet| *applet != "busybox") {
+    for applet in applets.lines().filter(|applet| !["busybox", "getent"].contains(applet)) {
         std::os::unix::fs::symlink("busybox", binary.with_file_name(applet)).context("linking a busybox applet")?;
     }
     let dockerfile = "ARG BASE\nFROM ${BASE}\nCOPY root/ /\nCMD [\"/bin/sleep\", \"infinity\"]\n";
