@@ -20,6 +20,7 @@ pub fn manager(layout: &Layout) -> Daemon {
             "--service-account-private-key-file={}",
             layout.pki("service-accounts.key")
         ),
+        format!("--flex-volume-plugin-dir={}", layout.at("volume-plugins")),
         format!("--root-ca-file={}", layout.pki("ca.pem")),
         format!("--cluster-signing-cert-file={}", layout.pki("ca.pem")),
         format!("--cluster-signing-key-file={}", layout.pki("ca.key")),

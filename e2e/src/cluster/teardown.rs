@@ -144,10 +144,9 @@ fn remove_traces(layout: &Layout) {
             let _ = std::fs::remove_file(link);
         }
     }
-    let ours = NODES.map(|node| format!("{}-", node.name()));
+    let root = layout.root.to_string_lossy();
     for result in entries("/var/lib/cni/results") {
-        let name = result.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if ours.iter().any(|prefix| name.starts_with(prefix)) {
+        if std::fs::read_to_string(&result).is_ok_and(|text| text.contains(&*root)) {
             let _ = std::fs::remove_file(result);
         }
     }
