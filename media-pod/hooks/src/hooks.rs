@@ -279,7 +279,7 @@ impl Inner {
 
     fn takers(&self, event: &Event) -> Vec<Arc<Endpoint>> {
         let attached = self.attached.load();
-        let takes = |attached: &&Attached| attached.endpoint.takes(event.kind, &event.stream);
+        let takes = |attached: &&Attached| attached.endpoint.takes(event);
         attached
             .iter()
             .filter(takes)
@@ -296,8 +296,5 @@ fn refusal(failure: Failure) -> Refusal {
         Cause::BadStatus => Reason::HookBadStatus,
         Cause::BadAnswer => Reason::HookBadAnswer,
     };
-    Refusal {
-        reason,
-        message: failure.message,
-    }
+    Refusal::new(reason, failure.message)
 }

@@ -38,6 +38,11 @@ impl Speak for Srs {
         }
     }
 
+    /// Connections are RTMP's: an HTTP player has none that SRS would tell of.
+    fn tells(&self, kind: HookEvent, protocol: Protocol) -> bool {
+        protocol == Protocol::Rtmp || !matches!(kind, HookEvent::Connect | HookEvent::Close)
+    }
+
     fn user_agent(&self) -> &'static str {
         concat!("SRS/7.0.18(Kai) Headgate/", env!("CARGO_PKG_VERSION"))
     }
