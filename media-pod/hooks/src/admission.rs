@@ -134,12 +134,9 @@ impl Endpoint {
         self.by_policy(event, failure)
     }
 
-    fn named(&self, event: &Event, failure: Failure) -> Failure {
+    fn named(&self, event: &Event, Failure { cause, message }: Failure) -> Failure {
         let name = self.dialect().event_name(event.kind);
-        Failure {
-            message: format!("HookEndpoint {}: {name} at {}", self.name, failure.message),
-            ..failure
-        }
+        Failure::new(cause, format!("HookEndpoint {}: {name}: {message}", self.name))
     }
 }
 

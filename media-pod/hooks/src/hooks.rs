@@ -209,7 +209,9 @@ impl Hooks {
         };
         let send = async {
             while pending() > 0 {
-                endpoints.iter().for_each(|endpoint| endpoint.outbox.wake_all());
+                for endpoint in &endpoints {
+                    endpoint.outbox.wake_all();
+                }
                 let pause = Instant::now();
                 while pending() > 0 && pause.elapsed() < FLUSH_PACE {
                     tokio::time::sleep(FLUSH_LOOK).await;

@@ -1,4 +1,10 @@
 //! Admission over a scripted back end: order, the three outcomes, budget, bounds.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test that panics fails, as it should"
+)]
 
 mod common;
 
@@ -35,7 +41,7 @@ async fn endpoints_and_urls_are_asked_in_order_and_the_first_no_stops() {
     assert_eq!(refusal.reason, Reason::HookDenied);
     assert_eq!(
         refusal.message,
-        "HookEndpoint b: on_publish at b2.test: answered code 7: quota is used up"
+        "HookEndpoint b: on_publish: b2.test: answered code 7: quota is used up"
     );
     assert_eq!(hosts(&backend), ["a1.test", "a2.test", "b1.test", "b2.test"]);
     assert!((metric(&registry, "headgate_hook_requests_total", "allow") - 3.0).abs() < 0.1);
@@ -95,7 +101,7 @@ async fn each_outcome_has_its_reason_and_no_query_in_its_message() {
         assert_eq!(refusal.reason, reason);
         assert_eq!(
             refusal.message,
-            format!("HookEndpoint backend: on_publish at b.test:8085: {what}")
+            format!("HookEndpoint backend: on_publish: b.test:8085: {what}")
         );
         let failure = hooks.reports()[0].last_failure.clone().expect("it is told");
         assert_eq!(failure.message, format!("b.test:8085: {what}"));

@@ -1,4 +1,10 @@
 //! Notifications over a scripted back end and a paused clock: the whole retry table, order, isolation, shutdown.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test that panics fails, as it should"
+)]
 
 mod common;
 

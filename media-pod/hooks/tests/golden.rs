@@ -1,4 +1,10 @@
 //! The SRS dialect against bodies captured from a real server, to the byte and key order.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test that panics fails, as it should"
+)]
 
 use headgate_control::HookEvent;
 use headgate_hooks::Origin;

@@ -1,3 +1,8 @@
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "a test that overflows fails, as it should"
+)]
+
 use super::*;
 use crate::delivery::schedule::MAX_AGE;
 use crate::testing;
@@ -15,6 +20,12 @@ fn queue() -> (Queue, Instant) {
     (Queue::new(Limits::default()), Instant::now())
 }
 
+fn push_all(queue: &mut Queue, streams: &[&str], now: Instant) {
+    for stream in streams {
+        queue.push(0, notice(stream), now);
+    }
+}
+
 fn names(dead: &[(Arc<Event>, Death)]) -> Vec<(String, Death)> {
     dead.iter()
         .map(|(event, death)| (event.stream.name.to_string(), *death))
@@ -29,7 +40,9 @@ fn retry(wait: Duration) -> Settle {
 fn a_lane_sends_one_at_a_time_in_order() {
     let (mut queue, now) = queue();
     let events = [notice("a"), notice("a")];
-    events.iter().for_each(|event| queue.push(0, event.clone(), now));
+    for event in &events {
+        queue.push(0, event.clone(), now);
+    }
     let first = queue.take(now).expect("the first");
     assert_eq!(first.event.id, events[0].id);
     assert!(queue.take(now).is_none(), "the second waits for the first");
@@ -55,9 +68,7 @@ fn lanes_take_turns() {
 #[test]
 fn a_failed_notice_holds_up_its_own_lane_only() {
     let (mut queue, now) = queue();
-    ["a", "a", "b"]
-        .into_iter()
-        .for_each(|stream| queue.push(0, notice(stream), now));
+    push_all(&mut queue, &["a", "a", "b"], now);
     let first = queue.take(now).expect("a");
     queue.settle(&first, retry(5 * S), now);
     assert_eq!(&*queue.take(now).expect("b").event.stream.name, "b");
@@ -118,9 +129,7 @@ fn a_receiver_that_asked_for_time_is_woken_only_at_the_end() {
 #[test]
 fn a_suspended_url_is_left_alone_until_it_answers_again() {
     let (mut queue, now) = queue();
-    ["a", "b"]
-        .into_iter()
-        .for_each(|stream| queue.push(0, notice(stream), now));
+    push_all(&mut queue, &["a", "b"], now);
     queue.push(1, notice("a"), now);
     let gone = queue.take(now).expect("the first");
     queue.settle(&gone, Settle::Suspend, now);
@@ -169,9 +178,7 @@ fn when_it_is_full_the_oldest_that_is_not_in_flight_gives_way() {
         bytes: usize::MAX,
     });
     let now = Instant::now();
-    ["a", "a", "b"]
-        .into_iter()
-        .for_each(|stream| queue.push(0, notice(stream), now));
+    push_all(&mut queue, &["a", "a", "b"], now);
     let in_flight = queue.take(now).expect("a");
     queue.push(0, notice("c"), now);
     queue.push(0, notice("d"), now);
@@ -242,9 +249,7 @@ fn an_answer_of_the_old_url_does_not_suspend_the_new_one() {
 #[test]
 fn a_closed_queue_gives_everything_up_and_takes_no_more() {
     let (mut queue, now) = queue();
-    ["a", "b"]
-        .into_iter()
-        .for_each(|stream| queue.push(0, notice(stream), now));
+    push_all(&mut queue, &["a", "b"], now);
     let job = queue.take(now).expect("a");
     queue.close();
     queue.settle(&job, Settle::Done, now);

@@ -111,7 +111,7 @@ fn object(value: Value) -> Map<String, Value> {
 fn tc_url(event: &Event) -> String {
     match event.client.protocol {
         Protocol::HttpFlv => format!("rtmp://{}/{}", event.stream.vhost, event.stream.app),
-        _ => event.client.tc_url.clone(),
+        Protocol::Rtmp => event.client.tc_url.clone(),
     }
 }
 

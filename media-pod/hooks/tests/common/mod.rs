@@ -1,5 +1,5 @@
 //! A back end that is scripted, and sessions to ask it about. No network, so that the clock can be paused.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test uses a part")]
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -218,7 +218,7 @@ pub(crate) fn metric(registry: &prometheus::Registry, name: &str, label: &str) -
     let series = families
         .iter()
         .filter(|family| family.name() == name)
-        .flat_map(|family| family.get_metric());
+        .flat_map(prometheus::proto::MetricFamily::get_metric);
     let matching = series.filter(|m| label.is_empty() || m.get_label().iter().any(|pair| pair.value() == label));
     matching
         .map(|m| m.get_counter().get_value() + m.get_gauge().get_value())
