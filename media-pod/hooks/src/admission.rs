@@ -45,6 +45,9 @@ impl Endpoint {
         let Some(_place) = self.place(deadline).await else {
             return self.no_place(event, limit);
         };
+        if spec.urls.is_empty() {
+            return self.by_policy(event, Failure::new(Cause::Unreachable, "it has no URL"));
+        }
         for index in 0..spec.urls.len() {
             source = source.max(self.ask_url(index, event, deadline, limit).await?);
         }

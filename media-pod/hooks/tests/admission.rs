@@ -170,6 +170,17 @@ async fn only_endpoints_that_take_the_event_and_the_stream_are_asked() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_endpoint_without_a_url_lets_nobody_in() {
+    let backend = Backend::new(|_, _| ok());
+    let (hooks, _registry) = backend.hooks(&[urls("a", 0)]);
+    let refusal = hooks.publish(&publisher("alice")).await.expect_err("nobody was asked");
+    assert_eq!(
+        refusal.to_string(),
+        "HookUnreachable: HookEndpoint a: on_publish: it has no URL"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connect_is_asked_with_the_stream_it_came_for() {
     let backend = Backend::new(|_, _| ok());
     let (hooks, _registry) = backend.hooks(&[endpoint("backend")]);
