@@ -7,12 +7,14 @@ use clap::{Parser, Subcommand};
 use crate::cluster::{Layout, status, teardown, up};
 use crate::error::{Context as _, Error, Result};
 use crate::harness::{self, Cluster, Scenario};
+use crate::demo;
 use crate::receiver::Receiver;
 use crate::scenarios;
 use crate::tools::go::Tools;
 use crate::tools::lock::Lock;
 use crate::tools::paths::Paths;
 use crate::ui::{complain, say, step};
+use crate::verify;
 
 /// A local Kubernetes, and the scenarios that run on it.
 #[derive(Debug, Parser)]
@@ -36,6 +38,24 @@ enum Command {
     },
     /// Lists the scenarios and what each proves.
     List,
+    /// Everything that must hold before a change lands: the checks that need no cluster, then every scenario on the local cluster.
+    Verify {
+        /// Leave out what needs a cluster.
+        #[arg(long)]
+        no_cluster: bool,
+    },
+    /// Writes the generated files: definitions, the chart's README, alerts and snapshots.
+    Generate {
+        /// Write nothing; fail when one differs.
+        #[arg(long)]
+        check: bool,
+    },
+    /// A media server to play with: standalone, or by helm on the local cluster.
+    Demo {
+        /// On the local cluster.
+        #[arg(long)]
+        cluster: bool,
+    },
     /// Runs a back end for hooks that allows everything and prints what it is asked.
     Receiver {
         /// Where to listen.
@@ -81,6 +101,10 @@ async fn run(command: Command) -> Result<()> {
             }
             Ok(())
         }
+        Command::Verify { no_cluster } => verify::run(&paths, no_cluster).await,
+        Command::Generate { check } => verify::generated(&paths, check).await,
+        Command::Demo { cluster: false } => demo::standalone(&paths).await,
+        Command::Demo { cluster: true } => demo::on_cluster(&paths).await,
         Command::Receiver { listen } => {
             let receiver = Receiver::printing(&listen).await?;
             say(format_args!("listening on http://{}", receiver.address()));
@@ -123,7 +147,7 @@ fn chosen(names: &[String]) -> Result<Vec<Scenario>> {
         .collect()
 }
 
-async fn run_scenarios(paths: &Paths, scenarios: &[Scenario]) -> Result<()> {
+pub(crate) async fn run_scenarios(paths: &Paths, scenarios: &[Scenario]) -> Result<()> {
     let _lock = Lock::take(paths).await?;
     let cluster = Cluster::ensure(paths, scenarios.iter().any(|scenario| scenario.needs_images)).await?;
     match harness::run(&cluster, scenarios).await? {

@@ -29,7 +29,7 @@ pub async fn clip() -> Result<PathBuf> {
         .args(["-c:v", "libx264", "-preset", "veryfast", "-profile:v", "main", "-pix_fmt", "yuv420p", "-b:v", "500k"])
         .args(["-g", "25", "-keyint_min", "25", "-sc_threshold", "0", "-bf", "0", "-c:a", "aac", "-b:a", "64k", "-ac", "2", "-f", "flv"])
         .arg(&draft)
-        .timeout(Duration::from_secs(60))
+        .timeout(Duration::from_mins(1))
         .run()
         .await?;
     std::fs::rename(&draft, &file).context("keeping the test clip")?;

@@ -50,12 +50,12 @@ impl Player {
     /// Waits until it has got so many more frames than now.
     pub async fn gets(&mut self, more: u64, limit: Duration) -> Result<()> {
         let (from, begun) = (self.frames(), Instant::now());
-        while self.frames() < from + more {
+        while self.frames() < from.saturating_add(more) {
             self.must_play()?;
             ensure!(
                 begun.elapsed() < limit,
                 "the player got {} of {more} frames in {limit:?}: {}",
-                self.frames() - from,
+                self.frames().saturating_sub(from),
                 tail(&self.dir.path().join("log"))
             );
             tokio::time::sleep(Duration::from_millis(100)).await;
