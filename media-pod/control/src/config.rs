@@ -1,0 +1,361 @@
+//! [`PodConfig`]: everything a pod must know, resolved and validated, so that it needs nobody while it runs.
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use strum::{Display, IntoStaticStr};
+use url::Url;
+
+/// The whole configuration of one pod. Stream keys are in it as hashes, never in clear.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodConfig {
+    /// A hash over all the rest; equal revisions mean equal behaviour.
+    pub revision: String,
+    /// Whose pod this is.
+    pub server: ServerIdentity,
+    /// What to listen on. Ports are unique.
+    pub listeners: Vec<Listener>,
+    /// Virtual hosts the server names; every other host is `__defaultVhost__`.
+    #[serde(default)]
+    pub vhosts: Vec<String>,
+    /// Who may publish, and what happens when a name is taken.
+    pub publish: PublishPolicy,
+    /// Who may play, and how.
+    pub play: PlayPolicy,
+    /// Upper bounds for this pod.
+    #[serde(default)]
+    pub limits: Limits,
+    /// The keys that are good here, sorted by name.
+    #[serde(default)]
+    pub keys: Vec<StreamKey>,
+    /// The back ends that are asked and told, in the order in which they are asked.
+    #[serde(default)]
+    pub hooks: Vec<HookEndpoint>,
+}
+
+/// The MediaServer that a pod belongs to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerIdentity {
+    /// Namespace of the MediaServer; empty standalone.
+    pub namespace: String,
+    /// Name of the MediaServer.
+    pub name: String,
+    /// Stable over restarts of the pod and equal in all pods: the object's UID, or a hash of its name standalone.
+    pub uid: String,
+}
+
+/// One listening socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listener {
+    /// As in the MediaServer, unique there.
+    pub name: String,
+    /// What is spoken on it.
+    pub protocol: ListenerProtocol,
+    /// TCP port.
+    pub port: u16,
+}
+
+/// What a listener speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Display, IntoStaticStr)]
+pub enum ListenerProtocol {
+    /// RTMP over TCP, publish and play.
+    #[serde(rename = "RTMP")]
+    #[strum(serialize = "RTMP")]
+    Rtmp,
+    /// HTTP/1.1: HTTP-FLV play.
+    #[serde(rename = "HTTP")]
+    #[strum(serialize = "HTTP")]
+    Http,
+}
+
+/// How a publisher or player proves itself before any hook is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Authentication {
+    /// A stream key with the permission for it.
+    #[default]
+    StreamKey,
+    /// No local check; the hooks decide alone.
+    None,
+}
+
+/// What happens when a second publisher comes for a name that is live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnConflict {
+    /// The newcomer is refused.
+    #[default]
+    Reject,
+    /// The older publisher is cut, once the newcomer is admitted.
+    Takeover,
+}
+
+/// Publish side of the policy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PublishPolicy {
+    /// How a publisher proves itself.
+    pub authentication: Authentication,
+    /// Two publishers, one name.
+    pub on_conflict: OnConflict,
+}
+
+/// Play side of the policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlayPolicy {
+    /// How a player proves itself.
+    pub authentication: Authentication,
+    /// Start a player at the newest key frame that is there, instead of waiting for the next.
+    pub gop_cache: bool,
+    /// How long output may be held back so that several frames go out in one write, in milliseconds.
+    pub max_latency_milliseconds: u32,
+}
+
+impl Default for PlayPolicy {
+    fn default() -> Self {
+        Self {
+            authentication: Authentication::None,
+            gop_cache: true,
+            max_latency_milliseconds: 100,
+        }
+    }
+}
+
+/// Upper bounds; `None` is no bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// Publishers at one time in this pod.
+    pub publishers_per_pod: Option<u32>,
+    /// Viewers at one time in this pod.
+    pub viewers_per_pod: Option<u32>,
+}
+
+/// Which streams a key or an endpoint is about. Globs with `*` and `?`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamPattern {
+    /// Glob over the virtual host.
+    pub vhost: String,
+    /// Glob over the app.
+    pub app: String,
+    /// Glob over the stream name, without any key.
+    pub stream: String,
+}
+
+/// What a key allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Permission {
+    /// To send a stream in.
+    Publish,
+    /// To take a stream out.
+    Play,
+}
+
+/// Where in the URL a key may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Placement {
+    /// The value of the query parameter.
+    Query,
+    /// The stream name is the key, or ends with it.
+    StreamName,
+}
+
+/// One stream key, as its hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamKey {
+    /// Name of the StreamKey object.
+    pub name: String,
+    /// What it opens.
+    pub pattern: StreamPattern,
+    /// What it allows there.
+    pub permissions: Vec<Permission>,
+    /// The hash of the key.
+    pub hash: KeyHash,
+    /// Where it may stand.
+    pub placements: Vec<Placement>,
+    /// Name of the query parameter, for [`Placement::Query`].
+    pub query_parameter: String,
+    /// Not good before.
+    pub not_before: Option<Timestamp>,
+    /// Not good from then on.
+    pub not_after: Option<Timestamp>,
+    /// Addresses it may be used from; empty is any.
+    #[serde(default)]
+    pub allowed_cidrs: Vec<IpNet>,
+    /// Publishers at one time with this key in this pod.
+    pub max_publishers: Option<u32>,
+    /// Switched off: refused with a reason of its own.
+    #[serde(default)]
+    pub suspended: bool,
+}
+
+/// SHA-256 of a key in hex, with the key's length in bytes so that a suffix of a name can be checked with one hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyHash {
+    /// 64 lower-case hex digits.
+    pub sha256: String,
+    /// Length of the key in bytes.
+    pub length: u32,
+}
+
+/// How a back end wants to be spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Display, IntoStaticStr)]
+pub enum Dialect {
+    /// Today's SRS callback.
+    #[serde(rename = "SRS")]
+    #[strum(serialize = "SRS")]
+    Srs,
+}
+
+/// What a back end can be asked or told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Display, IntoStaticStr)]
+pub enum HookEvent {
+    /// A client connected (asked).
+    Connect,
+    /// A client that had connected left (told).
+    Close,
+    /// A publisher wants to start (asked).
+    Publish,
+    /// A publisher that had started ended (told).
+    Unpublish,
+    /// A player wants to start (asked).
+    Play,
+    /// A player that had started ended (told).
+    Stop,
+}
+
+/// What an admission does when no valid answer came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FailurePolicy {
+    /// Refuse.
+    #[default]
+    Fail,
+    /// Let in, and count it.
+    Ignore,
+}
+
+/// One back end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HookEndpoint {
+    /// Name of the HookEndpoint object.
+    pub name: String,
+    /// How it is spoken to.
+    pub dialect: Dialect,
+    /// Asked in this order. `{event}` stands for the dialect's name of the event and is kept percent-encoded or not as it came.
+    pub urls: Vec<String>,
+    /// The events it takes.
+    pub events: Vec<HookEvent>,
+    /// The streams it takes them for; empty lists are any.
+    #[serde(default)]
+    pub matches: HookMatch,
+    /// Bound on one admission, all URLs together, in milliseconds.
+    pub timeout_milliseconds: u32,
+    /// What an admission without a valid answer comes to.
+    pub failure_policy: FailurePolicy,
+}
+
+/// Globs that say which streams an endpoint is about; an empty list is any.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HookMatch {
+    /// Virtual hosts.
+    #[serde(default)]
+    pub vhosts: Vec<String>,
+    /// Apps.
+    #[serde(default)]
+    pub apps: Vec<String>,
+    /// Stream names.
+    #[serde(default)]
+    pub streams: Vec<String>,
+}
+
+impl HookEndpoint {
+    /// The URL to call for an event, with `{event}` filled in. `None` when it is no URL.
+    pub fn url(&self, template: &str, event: &str) -> Option<Url> {
+        Url::parse(&template.replace("{event}", event)).ok()
+    }
+}
+
+/// Whether `text` matches `glob`: `*` is any run of characters, `?` is one. Linear in the product of both lengths, no recursion.
+pub fn glob_matches(glob: &str, text: &str) -> bool {
+    let (glob, text): (Vec<char>, Vec<char>) = (glob.chars().collect(), text.chars().collect());
+    let (mut g, mut t) = (0_usize, 0_usize);
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match glob.get(g) {
+            Some('*') => {
+                star = Some((g, t));
+                g = g.saturating_add(1);
+            }
+            Some(c) if *c == '?' || text.get(t) == Some(c) => {
+                g = g.saturating_add(1);
+                t = t.saturating_add(1);
+            }
+            _ => match star {
+                Some((at, from)) => {
+                    let next = from.saturating_add(1);
+                    star = Some((at, next));
+                    g = at.saturating_add(1);
+                    t = next;
+                }
+                None => return false,
+            },
+        }
+    }
+    glob.iter().skip(g).all(|c| *c == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs_match_as_a_shell_user_expects() {
+        let cases = [
+            ("*", "", true),
+            ("*", "anything", true),
+            ("room-*", "room-1", true),
+            ("room-*", "rooms", false),
+            ("room-?", "room-1", true),
+            ("room-?", "room-12", false),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-b-b", false),
+            ("*-hd", "cam-hd-hd", true),
+            ("", "", true),
+            ("", "x", false),
+            ("é*", "était", true),
+        ];
+        for (glob, text, expected) in cases {
+            assert_eq!(glob_matches(glob, text), expected, "{glob:?} against {text:?}");
+        }
+    }
+
+    #[test]
+    fn the_event_stands_where_the_template_says() {
+        let url = |t: &str| HookEndpoint::url(&endpoint(), t, "on_publish").map(String::from);
+        assert_eq!(
+            url("http://b:8085/hook/{event}").as_deref(),
+            Some("http://b:8085/hook/on_publish")
+        );
+        assert_eq!(url("http://b:8085/all").as_deref(), Some("http://b:8085/all"));
+        assert_eq!(url("not a url"), None);
+    }
+
+    fn endpoint() -> HookEndpoint {
+        HookEndpoint {
+            name: "backend".into(),
+            dialect: Dialect::Srs,
+            urls: vec![],
+            events: vec![HookEvent::Publish],
+            matches: HookMatch::default(),
+            timeout_milliseconds: 3000,
+            failure_policy: FailurePolicy::Fail,
+        }
+    }
+}

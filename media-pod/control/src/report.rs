@@ -1,0 +1,147 @@
+//! [`PodReport`]: what a pod says of itself. Small, whole each time, and bounded by the pod.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// Answer to a config that is now in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Applied {
+    /// The revision in force.
+    pub revision: String,
+}
+
+/// Answer to a request that was refused whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// PascalCase.
+    pub reason: String,
+    /// What was wrong and with which value; holds no secret.
+    pub message: String,
+}
+
+/// The state of one pod, complete: what is not in it is not there any more.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodReport {
+    /// Made anew each time the process starts.
+    pub instance: String,
+    /// Counts up by one a report, from 1, within one instance.
+    pub sequence: u64,
+    /// The revision in force; empty before the first.
+    pub revision: String,
+    /// Takes new sessions.
+    pub ready: bool,
+    /// One a listener of the config.
+    #[serde(default)]
+    pub listeners: Vec<ListenerReport>,
+    /// One a stream that has a publisher, by vhost, app and name. At most [`PodReport::STREAMS_MAX`].
+    #[serde(default)]
+    pub streams: Vec<StreamReport>,
+    /// One a hook endpoint of the config.
+    #[serde(default)]
+    pub hooks: Vec<HookReport>,
+    /// Publishers by the name of the StreamKey that let them in.
+    #[serde(default)]
+    pub key_use: BTreeMap<String, u32>,
+}
+
+impl PodReport {
+    /// Streams in one report; a pod has far fewer.
+    pub const STREAMS_MAX: usize = 10_000;
+    /// Bytes of one report line; a longer one is an error of the pod.
+    pub const BYTES_MAX: usize = 8 * 1024 * 1024;
+}
+
+/// Whether a listener could be opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListenerReport {
+    /// As in the config.
+    pub name: String,
+    /// TCP port.
+    pub port: u16,
+    /// Why it could not; `None` when it listens.
+    pub problem: Option<Problem>,
+}
+
+/// One live stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamReport {
+    /// Virtual host.
+    pub vhost: String,
+    /// App.
+    pub app: String,
+    /// Name, without any key.
+    pub stream: String,
+    /// The publisher's session.
+    pub session: Uuid,
+    /// `RTMP` and so on.
+    pub protocol: String,
+    /// The publisher's address and port.
+    pub address: String,
+    /// The id under which hooks know the publisher.
+    pub client_id: String,
+    /// When the publisher was let in.
+    pub started: Timestamp,
+    /// One a track; empty until the first parameter sets came.
+    #[serde(default)]
+    pub tracks: Vec<TrackReport>,
+    /// Measured over the last seconds, all tracks, kilobits a second.
+    pub bitrate_kilobits: u32,
+    /// Viewers by protocol; protocols with none are not in it.
+    #[serde(default)]
+    pub viewers: BTreeMap<String, u32>,
+}
+
+/// One track of a live stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrackReport {
+    /// `H264`, `AAC` and so on.
+    pub codec: String,
+    /// Pixels; video only.
+    pub width: Option<u32>,
+    /// Pixels; video only.
+    pub height: Option<u32>,
+    /// Measured, rounded; video only.
+    pub frames_per_second: Option<u32>,
+    /// Hertz; audio only.
+    pub sample_rate: Option<u32>,
+    /// Audio only.
+    pub channels: Option<u32>,
+}
+
+/// How one back end does, as this pod sees it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HookReport {
+    /// Name of the HookEndpoint.
+    pub name: String,
+    /// The last call that got a valid answer came after the last that did not. `None` before the first call.
+    pub reachable: Option<bool>,
+    /// The last call that got no valid answer, or was refused; stays until a later one succeeds.
+    pub last_failure: Option<HookFailure>,
+    /// Notifications that are not delivered yet.
+    pub pending: u32,
+    /// Notifications given up since the process started.
+    pub dead: u64,
+}
+
+/// A call that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HookFailure {
+    /// The dialect's name of the event, such as `on_publish`.
+    pub event: String,
+    /// `HookDenied`, `HookTimeout`, `HookUnreachable`, `HookBadStatus` or `HookBadAnswer`.
+    pub reason: String,
+    /// What happened; holds no query, key or body.
+    pub message: String,
+    /// When.
+    pub time: Timestamp,
+}
