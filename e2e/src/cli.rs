@@ -86,15 +86,11 @@ pub async fn main() -> ExitCode {
 }
 
 async fn run(command: Command) -> Result<()> {
-    let paths = Paths::find()?;
     match command {
-        Command::Cluster(ClusterCommand::Status) => status::show(&layout(&paths)?).await,
-        Command::Cluster(command) => change_cluster(&paths, &command).await,
-        Command::Images => {
-            let _lock = Lock::take(&paths).await?;
-            Cluster::ensure(&paths, true).await.map(drop)
-        }
-        Command::Run { names } => run_scenarios(&paths, &chosen(&names)?).await,
+        Command::Cluster(ClusterCommand::Status) => status::show(&layout(&Paths::find()?)?).await,
+        Command::Cluster(command) => change_cluster(&Paths::find()?, &command).await,
+        Command::Images => import_images(&Paths::find()?).await,
+        Command::Run { names } => run_scenarios(&Paths::find()?, &chosen(&names)?).await,
         Command::List => {
             for scenario in scenarios::all() {
                 say(format_args!("{:24} {}", scenario.name, scenario.about));
@@ -147,6 +143,12 @@ fn chosen(names: &[String]) -> Result<Vec<Scenario>> {
         .collect()
 }
 
+async fn import_images(paths: &Paths) -> Result<()> {
+    let _lock = Lock::take(paths).await?;
+    Cluster::ensure(paths, true).await.map(drop)
+}
+
+/// Runs scenarios on the cluster, which is brought up if it is not.
 pub(crate) async fn run_scenarios(paths: &Paths, scenarios: &[Scenario]) -> Result<()> {
     let _lock = Lock::take(paths).await?;
     let cluster = Cluster::ensure(paths, scenarios.iter().any(|scenario| scenario.needs_images)).await?;
