@@ -115,7 +115,11 @@ pub struct PlayPolicy {
 
 impl Default for PlayPolicy {
     fn default() -> Self {
-        Self { authentication: Authentication::None, gop_cache: true, max_latency_milliseconds: 100 }
+        Self {
+            authentication: Authentication::None,
+            gop_cache: true,
+            max_latency_milliseconds: 100,
+        }
     }
 }
 
@@ -335,7 +339,10 @@ mod tests {
     #[test]
     fn the_event_stands_where_the_template_says() {
         let url = |t: &str| HookEndpoint::url(&endpoint(), t, "on_publish").map(String::from);
-        assert_eq!(url("http://b:8085/hook/{event}").as_deref(), Some("http://b:8085/hook/on_publish"));
+        assert_eq!(
+            url("http://b:8085/hook/{event}").as_deref(),
+            Some("http://b:8085/hook/on_publish")
+        );
         assert_eq!(url("http://b:8085/all").as_deref(), Some("http://b:8085/all"));
         assert_eq!(url("not a url"), None);
     }

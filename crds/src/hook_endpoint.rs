@@ -1,0 +1,196 @@
+//! HookEndpoint: a back end that is asked and told about sessions.
+
+use crate::bounds::{ObjectRef, conditions};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A back end that is asked whether a session may start and told when it ends.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "headgate.dev",
+    version = "v1alpha1",
+    kind = "HookEndpoint",
+    namespaced,
+    doc = "A back end that is asked over HTTP whether a session may start, and told when it ends.",
+    derive = "PartialEq",
+    shortname = "hook",
+    category = "headgate",
+    status = "HookEndpointStatus",
+    printcolumn(name = "Dialect", type_ = "string", json_path = ".spec.dialect"),
+    printcolumn(
+        name = "Programmed",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Programmed')].status"
+    ),
+    printcolumn(
+        name = "Reachable",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Reachable')].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Reachable')].reason"
+    ),
+    printcolumn(name = "Pending", type_ = "string", json_path = ".status.pending"),
+    printcolumn(name = "URL", type_ = "string", json_path = ".spec.urls[0]", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct HookEndpointSpec {
+    /// The servers whose sessions it is about, in the same namespace.
+    #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub server_refs: Vec<ObjectRef>,
+    /// Whose callbacks the back end understands.
+    pub dialect: Dialect,
+    /// Called in this order; the first that does not allow ends the asking. `{event}` stands for the dialect's name of the event, as `on_publish`.
+    #[schemars(length(min = 1, max = 8), inner(length(min = 8, max = 2048)))]
+    #[x_kube(
+        validation = Rule::new("self.all(u, u.matches('^https?://[^/?#@\\\\s]+(/[^\\\\s]*)?([?][^\\\\s]*)?$'))").message("each URL must start with http:// or https://, name a host, and hold neither spaces nor a user name")
+    )]
+    pub urls: Vec<String>,
+    /// What it is asked (Connect, Publish, Play) and told (Close, Unpublish, Stop).
+    #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "set"))]
+    pub events: Vec<HookEvent>,
+    /// The streams it is about; all when absent.
+    #[serde(default)]
+    pub r#match: HookMatch,
+    /// Its place among the endpoints of a server: lower is asked first, then by name.
+    #[serde(default)]
+    #[schemars(range(min = -1000, max = 1000))]
+    pub order: i32,
+    /// How it is asked.
+    #[serde(default)]
+    pub admission: Admission,
+    /// Neither ask nor tell it, without deleting it.
+    #[serde(default)]
+    pub suspend: bool,
+}
+
+/// Whose callbacks a back end understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Dialect {
+    /// Those of today's SRS.
+    #[serde(rename = "SRS")]
+    Srs,
+}
+
+/// What a back end can be asked or told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum HookEvent {
+    /// A client connected: asked.
+    Connect,
+    /// A client that had connected left: told.
+    Close,
+    /// A publisher wants to start: asked.
+    Publish,
+    /// A publisher that had started ended: told.
+    Unpublish,
+    /// A player wants to start: asked.
+    Play,
+    /// A player that had started ended: told.
+    Stop,
+}
+
+/// The streams an endpoint is about. Globs: `*` is any run of characters, `?` is one. An absent list is any.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HookMatch {
+    /// Globs over the virtual host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 32),
+        inner(length(min = 1, max = 253), regex(pattern = r"^[^\s/\[\]{}]+$"))
+    )]
+    pub vhosts: Vec<String>,
+    /// Globs over the app.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 32),
+        inner(length(min = 1, max = 128), regex(pattern = r"^[^\s&\[\]{}]+$"))
+    )]
+    pub apps: Vec<String>,
+    /// Globs over the stream name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 32),
+        inner(length(min = 1, max = 256), regex(pattern = r"^[^\s/&\[\]{}]+$"))
+    )]
+    pub streams: Vec<String>,
+}
+
+/// How a back end is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Admission {
+    /// How long one decision may take, all URLs together.
+    #[serde(default = "three_seconds")]
+    #[schemars(range(min = 50, max = 30_000))]
+    pub timeout_milliseconds: i32,
+    /// What happens when no valid answer came. A valid answer that refuses always refuses.
+    #[serde(default)]
+    pub failure_policy: FailurePolicy,
+}
+
+/// What an admission does when no valid answer came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum FailurePolicy {
+    /// Refuse the session.
+    #[default]
+    Fail,
+    /// Let it in, and count it.
+    Ignore,
+}
+
+/// What the operator saw.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HookEndpointStatus {
+    /// The generation of the spec that all of this is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub observed_generation: Option<i64>,
+    /// What holds for this object, each with a reason and what to do.
+    #[serde(default)]
+    #[schemars(schema_with = "conditions")]
+    pub conditions: Vec<Condition>,
+    /// Notifications that wait to be delivered, coarse: exact below 10, then one digit and zeros with a `+`.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub pending: String,
+    /// Notifications that were given up since the pods started, coarse as `pending`.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub dead: String,
+    /// The last call that was not answered as it should, or that was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<LastFailure>,
+}
+
+/// A call that was not answered as it should, or that was refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LastFailure {
+    /// The dialect's name of the event, as `on_publish`.
+    #[schemars(length(max = 64))]
+    pub event: String,
+    /// One word.
+    #[schemars(length(max = 64))]
+    pub reason: String,
+    /// What happened.
+    #[schemars(length(max = 1024))]
+    pub message: String,
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Self {
+            timeout_milliseconds: three_seconds(),
+            failure_policy: FailurePolicy::Fail,
+        }
+    }
+}
+
+fn three_seconds() -> i32 {
+    3000
+}

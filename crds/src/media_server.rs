@@ -1,0 +1,357 @@
+//! MediaServer: a set of media pods that act as one server.
+
+use crate::bounds::{annotations, conditions, labels, resources, tolerations};
+use k8s_openapi::api::core::v1::{ResourceRequirements, Toleration};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A media server: pods that take live streams in and give them out. `spec: {}` is a good one: RTMP on 1935, HTTP on 8080,
+/// one pod, a ClusterIP Service of the same name.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "headgate.dev",
+    version = "v1alpha1",
+    kind = "MediaServer",
+    namespaced,
+    doc = "A media server: pods that take live streams in and give them out, behind one Service.",
+    derive = "PartialEq",
+    derive = "Default",
+    shortname = "mds",
+    category = "headgate",
+    status = "MediaServerStatus",
+    scale(
+        spec_replicas_path = ".spec.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(name = "Pods", type_ = "integer", json_path = ".status.readyReplicas"),
+    printcolumn(name = "Streams", type_ = "integer", json_path = ".status.streams"),
+    printcolumn(name = "Viewers", type_ = "string", json_path = ".status.viewers"),
+    printcolumn(name = "Address", type_ = "string", json_path = ".status.addresses[0].url", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new("size(self.metadata.name) <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
+        .message("metadata.name must be at most 40 characters, start with a letter and hold only a-z, 0-9 and '-': the Service and the pods are named after it")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct MediaServerSpec {
+    /// How many pods serve. 0 stops the server and keeps its addresses. More than one needs streams to be relayed between pods,
+    /// which this version does not do.
+    #[serde(default = "one")]
+    #[schemars(range(min = 0, max = 1))]
+    pub replicas: i32,
+    /// Image of the media pods. When absent, the one that the operator was installed with; pods that run keep theirs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub image: Option<String>,
+    /// What the server listens on. RTMP on 1935 and HTTP on 8080 when absent.
+    #[serde(default = "default_listeners")]
+    #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[x_kube(
+        validation = Rule::new("self.all(a, self.exists_one(b, b.port == a.port))").message("each listener must have a port of its own"),
+        validation = Rule::new("self.all(a, a.port != 9090 && a.port != 9443)").message("ports 9090 (metrics) and 9443 (control) are the pod's own: choose others")
+    )]
+    pub listeners: Vec<Listener>,
+    /// Virtual hosts that the server knows by name. A client chooses one by `?vhost=NAME` or by the host of its URL; every other client is in `__defaultVhost__`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set"))]
+    pub vhosts: Vec<String>,
+    /// How clients reach the pods.
+    #[serde(default)]
+    pub expose: Expose,
+    /// Who may publish, and what happens when a name is taken.
+    #[serde(default)]
+    pub publish: Publish,
+    /// Who may play, and how.
+    #[serde(default)]
+    pub play: Play,
+    /// Upper bounds for each pod.
+    #[serde(default)]
+    pub limits: Limits,
+    /// What the pods get besides what Headgate puts into them.
+    #[serde(default)]
+    pub pod_template: PodTemplate,
+}
+
+/// One port that the server listens on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Listener {
+    /// Unique in the server; also the name of the Service's port.
+    #[schemars(length(min = 1, max = 15), regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// What is spoken on it.
+    pub protocol: Protocol,
+    /// TCP port of the pods and of the Service. Pods run without privileges, so it is 1024 or higher.
+    #[schemars(range(min = 1024, max = 65535))]
+    pub port: i32,
+}
+
+/// What a listener speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Protocol {
+    /// RTMP, publish and play.
+    #[serde(rename = "RTMP")]
+    Rtmp,
+    /// HTTP: play over HTTP-FLV.
+    #[serde(rename = "HTTP")]
+    Http,
+}
+
+/// How clients reach the pods.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Expose {
+    /// Type of the Service.
+    #[serde(default)]
+    pub r#type: ServiceType,
+    /// Annotations of the Service, such as a load balancer's settings.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "annotations")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// Type of the Service that clients use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ServiceType {
+    /// Reachable inside the cluster.
+    #[default]
+    ClusterIP,
+    /// A port on every node.
+    NodePort,
+    /// An address from the cluster's load balancer.
+    LoadBalancer,
+}
+
+/// How a client proves itself before any hook is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Authentication {
+    /// A StreamKey with the permission for it.
+    StreamKey,
+    /// No key; the hooks decide alone.
+    None,
+}
+
+/// What happens when a second publisher comes for a name that is live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnConflict {
+    /// The newcomer is refused.
+    #[default]
+    Reject,
+    /// The older publisher is cut.
+    Takeover,
+}
+
+/// Who may publish.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Publish {
+    /// How a publisher proves itself. `None` lets anyone publish whom the hooks let.
+    #[serde(default = "stream_key")]
+    pub authentication: Authentication,
+    /// What happens when a second publisher comes for a name that is live.
+    #[serde(default)]
+    pub on_conflict: OnConflict,
+}
+
+/// Who may play, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Play {
+    /// How a player proves itself. `StreamKey` asks for a key with the Play permission.
+    #[serde(default = "none")]
+    pub authentication: Authentication,
+    /// Start a player at once, at the newest key frame, instead of at the next.
+    #[serde(default = "yes")]
+    pub gop_cache: bool,
+    /// How long output may be held back so that several frames go out in one write. More is cheaper; 0 writes each frame.
+    #[serde(default = "hundred")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub max_latency_milliseconds: i32,
+}
+
+/// Upper bounds for each pod; an absent one is no bound.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// Publishers at one time; further ones are refused with LimitReached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100_000))]
+    pub publishers_per_pod: Option<i32>,
+    /// Viewers at one time; further ones are refused with LimitReached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub viewers_per_pod: Option<i32>,
+}
+
+/// What the pods get besides what Headgate puts into them. A change takes effect in pods made after it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PodTemplate {
+    /// Labels and annotations of the pods.
+    #[serde(default)]
+    pub metadata: PodTemplateMetadata,
+    /// Resources and placement of the pods.
+    #[serde(default)]
+    pub spec: PodTemplateSpec,
+}
+
+/// Labels and annotations of the pods; those of Headgate win.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PodTemplateMetadata {
+    /// Labels of the pods.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "labels")]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of the pods.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "annotations")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// Resources and placement of the pods, as in a pod's own spec.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PodTemplateSpec {
+    /// CPU and memory of the media container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "resources")]
+    pub resources: Option<ResourceRequirements>,
+    /// Nodes that may run the pods.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "labels")]
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints that the pods tolerate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "tolerations")]
+    pub tolerations: Vec<Toleration>,
+}
+
+/// What the operator saw.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MediaServerStatus {
+    /// The generation of the spec that all of this is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub observed_generation: Option<i64>,
+    /// What holds for this object, each with a reason and what to do.
+    #[serde(default)]
+    #[schemars(schema_with = "conditions")]
+    pub conditions: Vec<Condition>,
+    /// Pods that are there.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub replicas: i32,
+    /// Pods that take new sessions.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub ready_replicas: i32,
+    /// Selects the pods; for autoscalers.
+    #[serde(default)]
+    #[schemars(length(max = 512))]
+    pub selector: String,
+    /// Streams that have a publisher.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub streams: i32,
+    /// Viewers, coarse: exact below 10, then one digit and zeros with a `+`.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub viewers: String,
+    /// Where clients reach the server, one a listener.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub addresses: Vec<ListenerAddress>,
+    /// The pods by name.
+    #[serde(default)]
+    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub pods: Vec<PodStatus>,
+}
+
+/// Where clients reach one listener.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListenerAddress {
+    /// Name of the listener.
+    #[schemars(length(max = 15))]
+    pub listener: String,
+    /// Without app and stream, such as `rtmp://live.default.svc:1935`.
+    #[schemars(length(max = 512))]
+    pub url: String,
+}
+
+/// One pod of the server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PodStatus {
+    /// Name of the Pod.
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// Takes new sessions.
+    pub ready: bool,
+    /// The configuration that is in force in it.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub revision: String,
+    /// What keeps it from being as the spec asks; empty when nothing does.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub message: String,
+}
+
+impl Default for Publish {
+    fn default() -> Self {
+        Self {
+            authentication: Authentication::StreamKey,
+            on_conflict: OnConflict::Reject,
+        }
+    }
+}
+
+impl Default for Play {
+    fn default() -> Self {
+        Self {
+            authentication: Authentication::None,
+            gop_cache: true,
+            max_latency_milliseconds: 100,
+        }
+    }
+}
+
+/// RTMP on 1935 and HTTP on 8080.
+pub fn default_listeners() -> Vec<Listener> {
+    vec![
+        Listener {
+            name: "rtmp".into(),
+            protocol: Protocol::Rtmp,
+            port: 1935,
+        },
+        Listener {
+            name: "http".into(),
+            protocol: Protocol::Http,
+            port: 8080,
+        },
+    ]
+}
+
+fn one() -> i32 {
+    1
+}
+
+fn hundred() -> i32 {
+    100
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn stream_key() -> Authentication {
+    Authentication::StreamKey
+}
+
+fn none() -> Authentication {
+    Authentication::None
+}

@@ -1,0 +1,4 @@
+//! The end-to-end crate.
+
+pub mod generate;
+pub mod scrape;

@@ -1,0 +1,280 @@
+//! [`pod_config`]: one server with all that is attached to it, as one [`PodConfig`].
+
+use crate::{Secrets, hash_key, validate_hook, validate_key};
+use headgate_api as api;
+use headgate_control as control;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// Which kind of object an entry of a config came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum EntryKind {
+    /// A StreamKey.
+    Key,
+    /// A HookEndpoint.
+    Hook,
+}
+
+/// The config for the pods of `server`. `keys` and `hooks` may hold objects of other servers and objects that cannot be accepted:
+/// those are left out, and say so in their own conditions. The revision is a hash of the content.
+pub fn pod_config<'a>(
+    server: &api::MediaServer,
+    keys: impl IntoIterator<Item = &'a api::StreamKey>,
+    hooks: impl IntoIterator<Item = &'a api::HookEndpoint>,
+    secrets: &dyn Secrets,
+) -> control::PodConfig {
+    let name = server.metadata.name.clone().unwrap_or_default();
+    let spec = &server.spec;
+    let mut config = control::PodConfig {
+        revision: String::new(),
+        server: identity(server),
+        listeners: spec.listeners.iter().filter_map(listener).collect(),
+        vhosts: spec.vhosts.clone(),
+        publish: control::PublishPolicy {
+            authentication: authentication(spec.publish.authentication),
+            on_conflict: match spec.publish.on_conflict {
+                api::OnConflict::Reject => control::OnConflict::Reject,
+                api::OnConflict::Takeover => control::OnConflict::Takeover,
+            },
+        },
+        play: control::PlayPolicy {
+            authentication: authentication(spec.play.authentication),
+            gop_cache: spec.play.gop_cache,
+            max_latency_milliseconds: unsigned(spec.play.max_latency_milliseconds),
+        },
+        limits: control::Limits {
+            publishers_per_pod: spec.limits.publishers_per_pod.map(unsigned),
+            viewers_per_pod: spec.limits.viewers_per_pod.map(unsigned),
+        },
+        keys: keys.into_iter().filter_map(|k| stream_key(&name, k, secrets)).collect(),
+        hooks: ordered(&name, hooks),
+    };
+    config.keys.sort_by(|a, b| a.name.cmp(&b.name));
+    config.revision = digest(&config);
+    config
+}
+
+/// A short digest of every key and hook of a config, so that one can tell which objects a change of revision touched.
+pub fn entry_digests(config: &control::PodConfig) -> BTreeMap<(EntryKind, String), String> {
+    let keys = config
+        .keys
+        .iter()
+        .map(|k| ((EntryKind::Key, k.name.clone()), digest(k)));
+    let hooks = config
+        .hooks
+        .iter()
+        .map(|h| ((EntryKind::Hook, h.name.clone()), digest(h)));
+    keys.chain(hooks).collect()
+}
+
+fn digest(value: &impl Serialize) -> String {
+    let json = serde_json::to_vec(value).unwrap_or_default();
+    hex::encode(Sha256::digest(json)).chars().take(12).collect()
+}
+
+fn identity(server: &api::MediaServer) -> control::ServerIdentity {
+    let namespace = server.metadata.namespace.clone().unwrap_or_default();
+    let name = server.metadata.name.clone().unwrap_or_default();
+    let uid = server
+        .metadata
+        .uid
+        .clone()
+        .unwrap_or_else(|| digest(&(&namespace, &name)));
+    control::ServerIdentity { namespace, name, uid }
+}
+
+fn listener(from: &api::Listener) -> Option<control::Listener> {
+    Some(control::Listener {
+        name: from.name.clone(),
+        protocol: match from.protocol {
+            api::Protocol::Rtmp => control::ListenerProtocol::Rtmp,
+            api::Protocol::Http => control::ListenerProtocol::Http,
+        },
+        port: u16::try_from(from.port).ok()?,
+    })
+}
+
+fn authentication(from: api::Authentication) -> control::Authentication {
+    match from {
+        api::Authentication::StreamKey => control::Authentication::StreamKey,
+        api::Authentication::None => control::Authentication::None,
+    }
+}
+
+fn stream_key(server: &str, key: &api::StreamKey, secrets: &dyn Secrets) -> Option<control::StreamKey> {
+    let spec = &key.spec;
+    if key.metadata.deletion_timestamp.is_some() || !names(&spec.server_refs, server) || validate_key(spec).is_err() {
+        return None;
+    }
+    Some(control::StreamKey {
+        name: key.metadata.name.clone()?,
+        pattern: control::StreamPattern {
+            vhost: spec.stream.vhost.clone(),
+            app: spec.stream.app.clone(),
+            stream: spec.stream.name.clone(),
+        },
+        permissions: spec.permissions.iter().map(|p| permission(*p)).collect(),
+        hash: hash_key(secrets, &spec.secret_ref.name, &spec.secret_ref.key).ok()?,
+        placements: spec.placements.iter().map(|p| placement(*p)).collect(),
+        query_parameter: spec.query_parameter.clone(),
+        not_before: spec.not_before.as_ref().map(timestamp),
+        not_after: spec.not_after.as_ref().map(timestamp),
+        allowed_cidrs: spec.allowed_cidrs.iter().filter_map(|c| c.parse().ok()).collect(),
+        max_publishers: spec.max_publishers.map(unsigned),
+        suspended: spec.suspend,
+    })
+}
+
+fn ordered<'a>(server: &str, hooks: impl IntoIterator<Item = &'a api::HookEndpoint>) -> Vec<control::HookEndpoint> {
+    let mut placed: Vec<(i32, control::HookEndpoint)> = hooks
+        .into_iter()
+        .filter_map(|h| Some((h.spec.order, hook(server, h)?)))
+        .collect();
+    placed.sort_by(|a, b| (a.0, &a.1.name).cmp(&(b.0, &b.1.name)));
+    placed.into_iter().map(|(_, hook)| hook).collect()
+}
+
+fn hook(server: &str, hook: &api::HookEndpoint) -> Option<control::HookEndpoint> {
+    let spec = &hook.spec;
+    let gone = hook.metadata.deletion_timestamp.is_some() || spec.suspend;
+    if gone || !names(&spec.server_refs, server) || validate_hook(spec).is_err() {
+        return None;
+    }
+    Some(control::HookEndpoint {
+        name: hook.metadata.name.clone()?,
+        dialect: match spec.dialect {
+            api::Dialect::Srs => control::Dialect::Srs,
+        },
+        urls: spec.urls.clone(),
+        events: spec.events.iter().map(|e| event(*e)).collect(),
+        matches: control::HookMatch {
+            vhosts: spec.r#match.vhosts.clone(),
+            apps: spec.r#match.apps.clone(),
+            streams: spec.r#match.streams.clone(),
+        },
+        timeout_milliseconds: unsigned(spec.admission.timeout_milliseconds),
+        failure_policy: match spec.admission.failure_policy {
+            api::FailurePolicy::Fail => control::FailurePolicy::Fail,
+            api::FailurePolicy::Ignore => control::FailurePolicy::Ignore,
+        },
+    })
+}
+
+fn names(refs: &[api::ObjectRef], server: &str) -> bool {
+    refs.iter().any(|r| r.name == server)
+}
+
+fn permission(from: api::Permission) -> control::Permission {
+    match from {
+        api::Permission::Publish => control::Permission::Publish,
+        api::Permission::Play => control::Permission::Play,
+    }
+}
+
+fn placement(from: api::Placement) -> control::Placement {
+    match from {
+        api::Placement::Query => control::Placement::Query,
+        api::Placement::StreamName => control::Placement::StreamName,
+    }
+}
+
+fn event(from: api::HookEvent) -> control::HookEvent {
+    match from {
+        api::HookEvent::Connect => control::HookEvent::Connect,
+        api::HookEvent::Close => control::HookEvent::Close,
+        api::HookEvent::Publish => control::HookEvent::Publish,
+        api::HookEvent::Unpublish => control::HookEvent::Unpublish,
+        api::HookEvent::Play => control::HookEvent::Play,
+        api::HookEvent::Stop => control::HookEvent::Stop,
+    }
+}
+
+fn timestamp(time: &Time) -> jiff::Timestamp {
+    time.0
+}
+
+/// The schema's lower bounds are 0; a negative number that got past it is 0.
+fn unsigned(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::KeySource;
+
+    struct Keys;
+    impl Secrets for Keys {
+        fn entry(&self, secret: &str, _: &str) -> KeySource<'_> {
+            if secret == "missing" {
+                KeySource::NoSecret
+            } else {
+                KeySource::Found(b"k3y")
+            }
+        }
+    }
+
+    fn server() -> api::MediaServer {
+        serde_yaml::from_str("{apiVersion: headgate.dev/v1alpha1, kind: MediaServer, metadata: {name: live, namespace: a, uid: u}, spec: {}}").unwrap()
+    }
+
+    fn key(name: &str, server: &str, secret: &str) -> api::StreamKey {
+        let yaml = format!(
+            "{{apiVersion: headgate.dev/v1alpha1, kind: StreamKey, metadata: {{name: {name}}}, spec: {{serverRefs: [{{name: {server}}}], stream: {{app: live}}, secretRef: {{name: {secret}}}}}}}"
+        );
+        serde_yaml::from_str(&yaml).unwrap()
+    }
+
+    fn hook(name: &str, order: i32) -> api::HookEndpoint {
+        let yaml = format!(
+            "{{apiVersion: headgate.dev/v1alpha1, kind: HookEndpoint, metadata: {{name: {name}}}, spec: {{serverRefs: [{{name: live}}], dialect: SRS, urls: ['http://b/x'], events: [Publish], order: {order}}}}}"
+        );
+        serde_yaml::from_str(&yaml).unwrap()
+    }
+
+    #[test]
+    fn the_quickstart_becomes_this_config() {
+        let config = pod_config(
+            &server(),
+            [&key("alice", "live", "alice-key")],
+            [&hook("backend", 0)],
+            &Keys,
+        );
+        insta::assert_yaml_snapshot!(config);
+    }
+
+    #[test]
+    fn only_what_names_the_server_and_has_a_key_is_in() {
+        let (a, b, c) = (
+            key("a", "live", "s"),
+            key("b", "other", "s"),
+            key("c", "live", "missing"),
+        );
+        let config = pod_config(&server(), [&a, &b, &c], [], &Keys);
+        assert_eq!(config.keys.iter().map(|k| k.name.as_str()).collect::<Vec<_>>(), ["a"]);
+    }
+
+    #[test]
+    fn hooks_stand_by_order_and_then_by_name() {
+        let config = pod_config(&server(), [], [&hook("c", 0), &hook("b", 0), &hook("a", 5)], &Keys);
+        assert_eq!(
+            config.hooks.iter().map(|h| h.name.as_str()).collect::<Vec<_>>(),
+            ["b", "c", "a"]
+        );
+    }
+
+    #[test]
+    fn the_revision_follows_the_content_and_not_the_order_of_listing() {
+        let (a, b) = (key("a", "live", "s"), key("b", "live", "s"));
+        let one = pod_config(&server(), [&a, &b], [], &Keys);
+        let two = pod_config(&server(), [&b, &a], [], &Keys);
+        let less = pod_config(&server(), [&a], [], &Keys);
+        assert_eq!(one.revision, two.revision);
+        assert_ne!(one.revision, less.revision);
+        let (before, after) = (entry_digests(&less), entry_digests(&one));
+        let kept = &(EntryKind::Key, "a".to_owned());
+        assert_eq!(before.get(kept), after.get(kept));
+    }
+}

@@ -1,0 +1,234 @@
+//! What a StreamKey or HookEndpoint should say of itself.
+
+use crate::{KeyProblem, Secrets, hash_key, validate_hook, validate_key};
+use headgate_api::condition::{ConditionType, Finding};
+use headgate_api::{HookEndpoint, ObjectRef, StreamKey};
+use headgate_control::HookReport;
+
+/// How far an object is in force in the pods of one server that it names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InForce {
+    /// Pods that take sessions.
+    pub ready: usize,
+    /// Those of them that run with the object as it is now.
+    pub current: usize,
+}
+
+/// `Accepted` and `ResolvedRefs` of a key. `server_exists` is asked with the names of its servers.
+pub fn key_findings(key: &StreamKey, server_exists: &dyn Fn(&str) -> bool, secrets: &dyn Secrets) -> Vec<Finding> {
+    let spec = &key.spec;
+    let accepted = accepted(
+        validate_key(spec).map_err(|e| (e.reason(), e.to_string())),
+        &spec.server_refs,
+        server_exists,
+    );
+    let resolved = match hash_key(secrets, &spec.secret_ref.name, &spec.secret_ref.key) {
+        Ok(_) => Finding::yes(ConditionType::ResolvedRefs, "Resolved", "the key is in its Secret"),
+        Err(problem) => unresolved(&problem),
+    };
+    vec![accepted, resolved]
+}
+
+/// `Accepted` and `ResolvedRefs` of an endpoint.
+pub fn hook_findings(hook: &HookEndpoint, server_exists: &dyn Fn(&str) -> bool) -> Vec<Finding> {
+    let spec = &hook.spec;
+    let accepted = accepted(
+        validate_hook(spec).map_err(|e| (e.reason(), e.to_string())),
+        &spec.server_refs,
+        server_exists,
+    );
+    vec![
+        accepted,
+        Finding::yes(ConditionType::ResolvedRefs, "Resolved", "it refers to no Secret"),
+    ]
+}
+
+/// `Programmed`: in force in every ready pod of every server. `earlier` are the findings above.
+pub fn programmed(earlier: &[Finding], suspended: bool, servers: &[(String, InForce)]) -> Finding {
+    let kind = ConditionType::Programmed;
+    if let Some(bad) = earlier.iter().find(|f| f.status != Some(true)) {
+        return Finding::no(kind, bad.reason, format!("not in force: {}", bad.message));
+    }
+    if let Some((server, _)) = servers.iter().find(|(_, s)| s.ready == 0) {
+        return Finding::no(
+            kind,
+            "NoReadyPods",
+            format!("MediaServer {server:?} has no ready pod: see its conditions"),
+        );
+    }
+    if let Some((server, s)) = servers.iter().find(|(_, s)| s.current < s.ready) {
+        let message = format!(
+            "in force in {} of {} ready pods of MediaServer {server:?}",
+            s.current, s.ready
+        );
+        return Finding::no(kind, "Pushing", message);
+    }
+    if suspended {
+        return Finding::yes(kind, "Suspended", "switched off in every ready pod by `spec.suspend`");
+    }
+    Finding::yes(kind, "Programmed", "in force in every ready pod")
+}
+
+/// What the pods say of a back end, all together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Back {
+    /// One a pod.
+    pub reports: Vec<HookReport>,
+}
+
+/// `Reachable` and `Delivering` of an endpoint, from what its pods report.
+pub fn reachable(back: &Back) -> [Finding; 2] {
+    let (reach, deliver) = (ConditionType::Reachable, ConditionType::Delivering);
+    let failing = back
+        .reports
+        .iter()
+        .find(|r| r.reachable == Some(false))
+        .and_then(|r| r.last_failure.as_ref());
+    let denied = back.reports.iter().find_map(|r| r.last_failure.as_ref());
+    let called = back.reports.iter().any(|r| r.reachable.is_some());
+    let first = match (failing, denied) {
+        (Some(failure), _) => Finding::no(
+            reach,
+            known(&failure.reason),
+            format!("{}: {}", failure.event, failure.message),
+        ),
+        (None, Some(failure)) if called && failure.reason == "HookDenied" => Finding::yes(
+            reach,
+            "HookDenied",
+            format!(
+                "it answers; the last refusal was {}: {}",
+                failure.event, failure.message
+            ),
+        ),
+        _ if called => Finding::yes(reach, "Answering", "it gives valid answers"),
+        _ => Finding::unknown(reach, "NotCalledYet", "no session has made a call yet"),
+    };
+    let pending: u64 = back.reports.iter().map(|r| u64::from(r.pending)).sum();
+    let second = if failing.is_some() && pending > 0 {
+        Finding::no(
+            deliver,
+            "Retrying",
+            format!("{} notifications wait and are tried again", crate::coarse(pending)),
+        )
+    } else {
+        Finding::yes(deliver, "Delivering", "notifications go out as they come")
+    };
+    [first, second]
+}
+
+fn accepted(
+    valid: Result<(), (&'static str, String)>,
+    servers: &[ObjectRef],
+    exists: &dyn Fn(&str) -> bool,
+) -> Finding {
+    let kind = ConditionType::Accepted;
+    if let Err((reason, message)) = valid {
+        return Finding::no(kind, reason, message);
+    }
+    match servers.iter().find(|s| !exists(&s.name)) {
+        Some(missing) => Finding::no(
+            kind,
+            "ServerNotFound",
+            format!(
+                "MediaServer {:?} does not exist in this namespace: create it, or correct serverRefs",
+                missing.name
+            ),
+        ),
+        None => Finding::yes(kind, "Accepted", "the spec is valid and its servers exist"),
+    }
+}
+
+fn unresolved(problem: &KeyProblem) -> Finding {
+    Finding::no(ConditionType::ResolvedRefs, problem.reason(), problem.to_string())
+}
+
+/// A pod's word may only be one of ours, so that reasons stay a bounded set.
+fn known(reason: &str) -> &'static str {
+    let all = [
+        "HookTimeout",
+        "HookUnreachable",
+        "HookBadStatus",
+        "HookBadAnswer",
+        "HookDenied",
+    ];
+    all.into_iter().find(|r| *r == reason).unwrap_or("HookFailed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use headgate_control::HookFailure;
+
+    fn report(reachable: Option<bool>, failure: Option<&str>, pending: u32) -> HookReport {
+        let last_failure = failure.map(|reason| HookFailure {
+            event: "on_publish".into(),
+            reason: reason.into(),
+            message: "status 500".into(),
+            time: jiff::Timestamp::UNIX_EPOCH,
+        });
+        HookReport {
+            name: "b".into(),
+            reachable,
+            last_failure,
+            pending,
+            dead: 0,
+        }
+    }
+
+    #[test]
+    fn a_back_end_is_what_its_pods_say_it_is() {
+        let cases = [
+            (vec![], None, "NotCalledYet"),
+            (vec![report(None, None, 0)], None, "NotCalledYet"),
+            (vec![report(Some(true), None, 0)], Some(true), "Answering"),
+            (
+                vec![report(Some(true), Some("HookDenied"), 0)],
+                Some(true),
+                "HookDenied",
+            ),
+            (
+                vec![report(Some(true), Some("HookBadStatus"), 0)],
+                Some(true),
+                "Answering",
+            ),
+            (
+                vec![report(Some(false), Some("HookBadStatus"), 0)],
+                Some(false),
+                "HookBadStatus",
+            ),
+            (
+                vec![
+                    report(Some(true), None, 0),
+                    report(Some(false), Some("SomethingElse"), 0),
+                ],
+                Some(false),
+                "HookFailed",
+            ),
+        ];
+        for (reports, status, reason) in cases {
+            let [reach, _] = reachable(&Back {
+                reports: reports.clone(),
+            });
+            assert_eq!((reach.status, reach.reason), (status, reason), "{reports:?}");
+        }
+    }
+
+    #[test]
+    fn a_backlog_at_a_failing_back_end_is_not_delivering() {
+        let [_, deliver] = reachable(&Back {
+            reports: vec![report(Some(false), Some("HookTimeout"), 12)],
+        });
+        assert_eq!((deliver.status, deliver.reason), (Some(false), "Retrying"));
+    }
+
+    #[test]
+    fn programmed_waits_for_the_last_ready_pod() {
+        let fine = [Finding::yes(ConditionType::Accepted, "Accepted", "")];
+        let on = |ready, current| programmed(&fine, false, &[("live".into(), InForce { ready, current })]);
+        assert_eq!((on(0, 0).status, on(0, 0).reason), (Some(false), "NoReadyPods"));
+        assert_eq!((on(2, 1).status, on(2, 1).reason), (Some(false), "Pushing"));
+        assert_eq!((on(2, 2).status, on(2, 2).reason), (Some(true), "Programmed"));
+        let bad = [Finding::no(ConditionType::Accepted, "BadGlob", "m")];
+        assert_eq!(programmed(&bad, false, &[]).reason, "BadGlob");
+    }
+}

@@ -1,0 +1,206 @@
+//! What the schema cannot say, or what must hold also where no API server has looked: standalone, and objects older than a rule.
+
+use headgate_api::{HookEndpointSpec, MediaServerSpec, StreamKeySpec};
+use headgate_control::{CONTROL_PORT, METRICS_PORT};
+use ipnet::IpNet;
+use std::collections::HashSet;
+use url::Url;
+
+/// Why an object cannot be accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// Two listeners, one port.
+    #[error("listeners {0:?} and {1:?} both want port {2}: each needs one of its own")]
+    PortClash(String, String, i32),
+    /// A port that the pod needs, or no port.
+    #[error("listener {0:?} cannot have port {1}: use 1024 to 65535, but not 9090 (metrics) or 9443 (control)")]
+    PortNotAllowed(String, i32),
+    /// Two listeners, one name.
+    #[error("two listeners are named {0:?}: each needs a name of its own")]
+    NameClash(String),
+    /// No listener.
+    #[error("there is no listener: a server needs at least one")]
+    NoListeners,
+    /// Not a network.
+    #[error("allowedCidrs has {0:?}, which is no network: write one such as 10.0.0.0/8")]
+    BadCidr(String),
+    /// A glob that cannot match what it means.
+    #[error(
+        "{0} has the glob {1:?}: `*` is any run of characters and `?` is one; brackets, braces and spaces are not known"
+    )]
+    BadGlob(&'static str, String),
+    /// Nothing can match.
+    #[error("notBefore {0} is not before notAfter {1}")]
+    NeverValid(String, String),
+    /// Not a URL that can be called.
+    #[error("{0:?} is no URL that can be called: write http://HOST:PORT/PATH or https://…, without a user name")]
+    BadUrl(String),
+}
+
+impl Invalid {
+    /// PascalCase, for the condition.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::PortClash(..) => "PortClash",
+            Self::PortNotAllowed(..) => "PortNotAllowed",
+            Self::NameClash(..) => "NameClash",
+            Self::NoListeners => "NoListeners",
+            Self::BadCidr(..) => "BadCidr",
+            Self::BadGlob(..) => "BadGlob",
+            Self::NeverValid(..) => "NeverValid",
+            Self::BadUrl(..) => "BadUrl",
+        }
+    }
+}
+
+/// A MediaServer that pods could run.
+pub fn validate_server(spec: &MediaServerSpec) -> Result<(), Invalid> {
+    if spec.listeners.is_empty() {
+        return Err(Invalid::NoListeners);
+    }
+    for (at, listener) in spec.listeners.iter().enumerate() {
+        let own = [i32::from(METRICS_PORT), i32::from(CONTROL_PORT)];
+        if !(1024..=65535).contains(&listener.port) || own.contains(&listener.port) {
+            return Err(Invalid::PortNotAllowed(listener.name.clone(), listener.port));
+        }
+        for earlier in spec.listeners.iter().take(at) {
+            if earlier.name == listener.name {
+                return Err(Invalid::NameClash(listener.name.clone()));
+            }
+            if earlier.port == listener.port {
+                return Err(Invalid::PortClash(
+                    earlier.name.clone(),
+                    listener.name.clone(),
+                    listener.port,
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A StreamKey that could let someone in.
+pub fn validate_key(spec: &StreamKeySpec) -> Result<(), Invalid> {
+    glob("stream.vhost", &spec.stream.vhost)?;
+    glob("stream.app", &spec.stream.app)?;
+    glob("stream.name", &spec.stream.name)?;
+    if let Some(bad) = spec.allowed_cidrs.iter().find(|c| c.parse::<IpNet>().is_err()) {
+        return Err(Invalid::BadCidr(bad.clone()));
+    }
+    match (&spec.not_before, &spec.not_after) {
+        (Some(from), Some(to)) if from.0 >= to.0 => Err(Invalid::NeverValid(from.0.to_string(), to.0.to_string())),
+        _ => Ok(()),
+    }
+}
+
+/// A HookEndpoint that could be called.
+pub fn validate_hook(spec: &HookEndpointSpec) -> Result<(), Invalid> {
+    let globs = [
+        ("match.vhosts", &spec.r#match.vhosts),
+        ("match.apps", &spec.r#match.apps),
+        ("match.streams", &spec.r#match.streams),
+    ];
+    for (field, list) in globs {
+        list.iter().try_for_each(|g| glob(field, g))?;
+    }
+    match spec.urls.iter().find(|u| !callable(u)) {
+        Some(bad) => Err(Invalid::BadUrl(without_query(bad))),
+        None => Ok(()),
+    }
+}
+
+fn callable(url: &str) -> bool {
+    let Ok(url) = Url::parse(&url.replace("{event}", "on_event")) else {
+        return false;
+    };
+    matches!(url.scheme(), "http" | "https")
+        && url.host().is_some()
+        && url.username().is_empty()
+        && url.password().is_none()
+}
+
+/// A query may hold a token, which no status may show.
+fn without_query(url: &str) -> String {
+    url.split(['?', '#']).next().unwrap_or_default().into()
+}
+
+fn glob(field: &'static str, glob: &str) -> Result<(), Invalid> {
+    let unknown: HashSet<char> = "[]{}".chars().collect();
+    let bad = glob.is_empty()
+        || glob
+            .chars()
+            .any(|c| c.is_whitespace() || c.is_control() || unknown.contains(&c));
+    if bad {
+        Err(Invalid::BadGlob(field, glob.into()))
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(yaml: &str) -> Result<(), Invalid> {
+        validate_server(&serde_yaml::from_str(yaml).unwrap())
+    }
+
+    fn key(stream: &str, rest: &str) -> Result<(), Invalid> {
+        let yaml = format!("{{serverRefs: [{{name: live}}], stream: {stream}, secretRef: {{name: s}}{rest}}}");
+        validate_key(&serde_yaml::from_str(&yaml).unwrap())
+    }
+
+    fn hook(rest: &str) -> Result<(), Invalid> {
+        let yaml = format!("{{serverRefs: [{{name: live}}], dialect: SRS, events: [Publish], {rest}}}");
+        validate_hook(&serde_yaml::from_str(&yaml).unwrap())
+    }
+
+    #[test]
+    fn an_empty_server_spec_is_a_good_one() {
+        assert_eq!(server("{}"), Ok(()));
+    }
+
+    #[test]
+    fn ports_and_names_of_listeners_do_not_clash() {
+        let reason = |yaml: &str| server(yaml).unwrap_err().reason();
+        let two = |b: &str| format!("listeners: [{{name: a, protocol: RTMP, port: 1935}}, {b}]");
+        assert_eq!(reason(&two("{name: b, protocol: HTTP, port: 1935}")), "PortClash");
+        assert_eq!(reason(&two("{name: a, protocol: HTTP, port: 8080}")), "NameClash");
+        assert_eq!(reason(&two("{name: b, protocol: HTTP, port: 9443}")), "PortNotAllowed");
+        assert_eq!(reason(&two("{name: b, protocol: HTTP, port: 80}")), "PortNotAllowed");
+        assert_eq!(reason("listeners: []"), "NoListeners");
+    }
+
+    #[test]
+    fn a_key_says_what_is_wrong_with_it() {
+        assert_eq!(key("{app: live}", ""), Ok(()));
+        assert_eq!(key("{app: 'a[b'}", "").unwrap_err().reason(), "BadGlob");
+        assert_eq!(key("{app: live, name: 'a b'}", "").unwrap_err().reason(), "BadGlob");
+        assert_eq!(
+            key("{app: live}", ", allowedCidrs: [10.0.0.0/40]")
+                .unwrap_err()
+                .reason(),
+            "BadCidr"
+        );
+        let years = ", notBefore: '2030-01-01T00:00:00Z', notAfter: '2029-01-01T00:00:00Z'";
+        assert_eq!(key("{app: live}", years).unwrap_err().reason(), "NeverValid");
+    }
+
+    #[test]
+    fn a_url_that_cannot_be_called_is_refused_without_its_query() {
+        assert_eq!(hook("urls: ['http://b:8085/{event}?token=t']"), Ok(()));
+        for bad in ["ftp://b/x", "backend:8085", "http://", "http://me:pw@b/"] {
+            assert_eq!(
+                hook(&format!("urls: ['{bad}']")).unwrap_err().reason(),
+                "BadUrl",
+                "{bad}"
+            );
+        }
+        assert!(
+            !hook("urls: ['gopher://b/x?token=hidden']")
+                .unwrap_err()
+                .to_string()
+                .contains("hidden")
+        );
+    }
+}
