@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::cluster::{Layout, status, teardown, up};
+use crate::demo;
 use crate::error::{Context as _, Error, Result};
 use crate::harness::{self, Cluster, Scenario};
-use crate::demo;
 use crate::receiver::Receiver;
 use crate::scenarios;
 use crate::tools::go::Tools;
@@ -97,10 +97,10 @@ async fn run(command: Command) -> Result<()> {
             }
             Ok(())
         }
-        Command::Verify { no_cluster } => verify::run(&paths, no_cluster).await,
-        Command::Generate { check } => verify::generated(&paths, check).await,
-        Command::Demo { cluster: false } => demo::standalone(&paths).await,
-        Command::Demo { cluster: true } => demo::on_cluster(&paths).await,
+        Command::Verify { no_cluster } => verify::run(&Paths::find()?, no_cluster).await,
+        Command::Generate { check } => verify::generated(&Paths::find()?, check).await,
+        Command::Demo { cluster: false } => demo::standalone(&Paths::find()?).await,
+        Command::Demo { cluster: true } => demo::on_cluster(&Paths::find()?).await,
         Command::Receiver { listen } => {
             let receiver = Receiver::printing(&listen).await?;
             say(format_args!("listening on http://{}", receiver.address()));

@@ -11,10 +11,17 @@ const LIMIT: Duration = Duration::from_secs(5);
 pub async fn http_get(address: &str, path: &str) -> Result<(u16, String)> {
     let what = format!("GET http://{address}{path}");
     let answer = tokio::time::timeout(LIMIT, exchange(address, path)).await;
-    let answer = answer.map_err(|_| Error::new(format!("{what}: no answer in {LIMIT:?}")))?.context(&what)?;
-    let (head, body) = answer.split_once("\r\n\r\n").context(format_args!("{what}: the answer has no end of head"))?;
+    let answer = answer
+        .map_err(|_| Error::new(format!("{what}: no answer in {LIMIT:?}")))?
+        .context(&what)?;
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .context(format_args!("{what}: the answer has no end of head"))?;
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
-    Ok((status.context(format_args!("{what}: no status in {head:?}"))?, body.to_owned()))
+    Ok((
+        status.context(format_args!("{what}: no status in {head:?}"))?,
+        body.to_owned(),
+    ))
 }
 
 /// The body of an answer that is 200.

@@ -2,7 +2,7 @@
 
 use super::{publish_for_ever, until_interrupted};
 use crate::error::{Context as _, Result};
-use crate::harness::{Cluster, Context};
+use crate::harness::{Cluster, Context, clean};
 use crate::scenarios::site::{CHART_DIR, RELEASE, SYSTEM, Site};
 use crate::tools::lock::Lock;
 use crate::tools::paths::Paths;
@@ -14,12 +14,15 @@ pub async fn on_cluster(paths: &Paths) -> Result<()> {
     let cluster = Cluster::ensure(paths, true).await?;
     let context = Context::of_demo(&cluster).await?;
     let outcome = show(&context).await;
-    let cleaned = context.close().await;
+    let cleaned = clean(&context).await;
     outcome.and(cleaned)
 }
 
 async fn show(context: &Context) -> Result<()> {
-    say(format_args!("helm install {RELEASE} {CHART_DIR} -n {SYSTEM}, then the quickstart in namespace {}", context.namespace));
+    say(format_args!(
+        "helm install {RELEASE} {CHART_DIR} -n {SYSTEM}, then the quickstart in namespace {}",
+        context.namespace
+    ));
     let site = Site::quickstart(context).await?;
     let (address, key) = (site.address("rtmp").await?, site.key("alice-key").await?);
     let http = site.address("http").await?;
@@ -36,9 +39,10 @@ Ctrl-C takes it away; `cargo e2e cluster down` ends the cluster.
 ",
         namespace = context.namespace,
     ));
+    let stream = format!("alice?secret={key}");
     tokio::select! {
         () = until_interrupted() => Ok(()),
-        ended = publish_for_ever(&address, "live", &format!("alice?secret={key}")) => ended,
+        ended = publish_for_ever(&address, "live", &stream) => ended,
     }
     .context("the demo")
 }

@@ -35,10 +35,11 @@ pub async fn standalone(paths: &Paths) -> Result<()> {
         ended = pod.wait() => return Err(Error::new(format!("the media pod ended: {ended:?}"))),
     }
     tell();
+    let stream = format!("demo?secret={KEY}");
     let ended = tokio::select! {
         () = until_interrupted() => Ok(()),
         ended = pod.wait() => Err(Error::new(format!("the media pod ended: {ended:?}"))),
-        ended = publish_for_ever(RTMP, "live", &format!("demo?secret={KEY}")) => ended,
+        ended = publish_for_ever(RTMP, "live", &stream) => ended,
     };
     stop(pod).await?;
     ended
@@ -46,7 +47,11 @@ pub async fn standalone(paths: &Paths) -> Result<()> {
 
 async fn build() -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    Cmd::new(cargo).args(["build", "--quiet", "-p", "headgate-media-pod"]).dir(workspace()).run().await?;
+    Cmd::new(cargo)
+        .args(["build", "--quiet", "-p", "headgate-media-pod"])
+        .dir(workspace())
+        .run()
+        .await?;
     // It lies beside this program, wherever cargo was told to build.
     let here = std::env::current_exe().context("finding this program")?;
     Ok(here.with_file_name("media-pod"))
@@ -55,7 +60,12 @@ async fn build() -> Result<PathBuf> {
 fn start(paths: &Paths, binary: &PathBuf) -> Result<Child> {
     let state = paths.cache.join("demo");
     let mut command = Command::new(binary);
-    command.arg("--resources").arg(workspace().join(SAMPLES)).arg("--state").arg(state).args(["--admin", ADMIN]);
+    command
+        .arg("--resources")
+        .arg(workspace().join(SAMPLES))
+        .arg("--state")
+        .arg(state)
+        .args(["--admin", ADMIN]);
     // A process group of its own: Ctrl-C reaches this program alone, which ends the pod in order.
     command.env("RUST_LOG", "warn").process_group(0).kill_on_drop(true);
     command.spawn().context("starting the media pod")
@@ -66,7 +76,10 @@ async fn stop(mut pod: Child) -> Result<()> {
         let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
     }
     let ended = tokio::time::timeout(Duration::from_secs(15), pod.wait()).await;
-    ended.map_err(|_| Error::new("the media pod did not end in 15 s"))?.context("ending the media pod").map(drop)
+    ended
+        .map_err(|_| Error::new("the media pod did not end in 15 s"))?
+        .context("ending the media pod")
+        .map(drop)
 }
 
 fn tell() {

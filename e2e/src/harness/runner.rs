@@ -82,7 +82,7 @@ async fn guarded(context: &Context, scenario: &Scenario) -> Result<()> {
 }
 
 /// The objects go before the operator, which may have finalizers to run. The namespace goes in its own time.
-async fn clean(context: &Context) -> Result<()> {
+pub(crate) async fn clean(context: &Context) -> Result<()> {
     let objects_gone = delete_objects(context).await;
     let uninstalled = context.helm.uninstall_all().await;
     context

@@ -19,7 +19,10 @@ pub(super) async fn run(context: &Context) -> Result<()> {
     player.gets(10, SOON).await?;
     let name = text(&stream, "/metadata/name")?;
     eventually(SOON, "kubectl get streams counts the viewer", async || {
-        let table = context.kubectl.run(&["get", "streams", "-n", &context.namespace]).await?;
+        let table = context
+            .kubectl
+            .run(&["get", "streams", "-n", &context.namespace])
+            .await?;
         shows_all(&table)
     })
     .await?;
@@ -31,7 +34,10 @@ pub(super) async fn run(context: &Context) -> Result<()> {
     site.no_streams().await?;
     player.ends_within(Duration::from_secs(20)).await?;
     site.back_end.wait_for("on_stop", 1, SOON).await?;
-    ensure!(site.back_end.calls_of("on_unpublish").len() == 1, "on_unpublish came more than once; the publisher said {log}");
+    ensure!(
+        site.back_end.calls_of("on_unpublish").len() == 1,
+        "on_unpublish came more than once; the publisher said {log}"
+    );
 
     // The name is free again, and the object comes and goes with the publisher.
     let again = Publisher::start(&site.alice().await?).await?;
@@ -45,7 +51,10 @@ fn shows_all(table: &str) -> Result<()> {
     let row = table.lines().nth(1).unwrap_or_default();
     let words: Vec<_> = row.split_whitespace().collect();
     let expected = ["live", "live", "alice", "live-0", "H264/AAC", "640x360", "RTMP", "1"];
-    ensure!(words.get(1..9) == Some(&expected[..]) && words.len() == 10, "the table is\n{table}");
+    ensure!(
+        words.get(1..9) == Some(&expected[..]) && words.len() == 10,
+        "the table is\n{table}"
+    );
     Ok(())
 }
 
@@ -53,7 +62,10 @@ async fn wide_enough_for_a_terminal(context: &Context) -> Result<()> {
     for kind in ["mediaservers", "streamkeys", "hookendpoints", "streams"] {
         let table = context.kubectl.run(&["get", kind, "-n", &context.namespace]).await?;
         let widest = table.lines().map(str::len).max().unwrap_or(0);
-        ensure!(widest <= 120, "kubectl get {kind} is {widest} characters wide:\n{table}");
+        ensure!(
+            widest <= 120,
+            "kubectl get {kind} is {widest} characters wide:\n{table}"
+        );
     }
     Ok(())
 }

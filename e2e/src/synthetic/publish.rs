@@ -1,6 +1,8 @@
 //! Publishes the synthetic stream over RTMP in real time.
 
-use super::{AUDIO_CONFIG, AUDIO_FRAME_SAMPLES, AUDIO_RATE, AUDIO_SILENCE, FRAMES_PER_SECOND, H264Writer, HEIGHT, WIDTH};
+use super::{
+    AUDIO_CONFIG, AUDIO_FRAME_SAMPLES, AUDIO_RATE, AUDIO_SILENCE, FRAMES_PER_SECOND, H264Writer, HEIGHT, WIDTH,
+};
 use crate::error::{Context as _, Error, Result};
 use bytes::Bytes;
 use headgate_rtmp::amf0::Value;
@@ -16,7 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Publishes `stream` (with its query) of `app` to `HOST:PORT` until the server ends it or the future is dropped.
 pub async fn publish(address: &str, app: &str, stream: &str) -> Result<()> {
-    let socket = TcpStream::connect(address).await.context(format_args!("connecting to {address}"))?;
+    let socket = TcpStream::connect(address)
+        .await
+        .context(format_args!("connecting to {address}"))?;
     socket.set_nodelay(true).context("setting TCP_NODELAY")?;
     let session = ClientSession::new(Purpose::Publish, &format!("rtmp://{address}"), app, stream);
     let mut publisher = Publisher { socket, session };
@@ -48,9 +52,19 @@ impl Publisher {
     fn send_headers(&mut self) {
         let number = |n: u32| Value::Number(f64::from(n));
         let frames = u32::try_from(FRAMES_PER_SECOND).unwrap_or(0);
-        let properties = [("width", number(WIDTH)), ("height", number(HEIGHT)), ("framerate", number(frames))];
-        self.session.metadata(properties.into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
-        self.session.video(0, [&[0x17, 0, 0, 0, 0], &H264Writer::config()[..]].concat().into());
+        let properties = [
+            ("width", number(WIDTH)),
+            ("height", number(HEIGHT)),
+            ("framerate", number(frames)),
+        ];
+        self.session.metadata(
+            properties
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+        );
+        self.session
+            .video(0, [&[0x17, 0, 0, 0, 0], &H264Writer::config()[..]].concat().into());
         self.session.audio(0, [&[0xaf, 0], &AUDIO_CONFIG[..]].concat().into());
     }
 
@@ -68,7 +82,8 @@ impl Publisher {
             if video_at <= audio_at {
                 let frame = writer.frame();
                 let kind = if frame.key { 0x17 } else { 0x27 };
-                self.session.video(time, [&[kind, 1, 0, 0, 0], &frame.payload[..]].concat().into());
+                self.session
+                    .video(time, [&[kind, 1, 0, 0, 0], &frame.payload[..]].concat().into());
                 pictures += 1;
             } else {
                 self.session.audio(time, silence.clone());
@@ -94,7 +109,11 @@ impl Publisher {
     }
 
     async fn read(&mut self) -> Result<()> {
-        let count = self.socket.read_buf(self.session.buffer()).await.context("reading from the server")?;
+        let count = self
+            .socket
+            .read_buf(self.session.buffer())
+            .await
+            .context("reading from the server")?;
         if count == 0 {
             return Err(Error::new("the server closed the connection"));
         }
