@@ -247,3 +247,12 @@ async fn a_client_of_http_1_0_gets_the_file_as_it_is() {
         .unwrap();
     assert_eq!(headgate_flv::TagReader::new(body.into()).unwrap().flatten().count(), 1);
 }
+
+#[tokio::test]
+async fn a_connection_without_a_next_request_is_closed() {
+    let server = server().await;
+    let mut socket = server.open("OPTIONS /live/x.flv HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let mut answer = Vec::new();
+    let closed = tokio::time::timeout(Duration::from_secs(3), socket.read_to_end(&mut answer)).await;
+    assert!(closed.is_ok(), "the connection is closed");
+}

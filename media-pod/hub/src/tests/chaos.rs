@@ -186,3 +186,37 @@ proptest! {
         runtime.block_on(run(ops, shut_down));
     }
 }
+
+/// The same on several threads and the real clock, where what happens at once really does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_is_left_behind_when_all_happens_at_once() {
+    let w = world();
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..64_u64 {
+        let hub = w.hub.clone();
+        tasks.spawn(async move {
+            for round in 0..100_u64 {
+                let (stream, how) = (
+                    format!("s{}", n % 3),
+                    ["", "?takeover", "?slow=1&takeover"][usize::try_from(round % 3).unwrap()],
+                );
+                if n % 2 == 0 {
+                    let patience = Duration::from_micros(100 * (round % 30));
+                    if let Ok(Ok(mut publisher)) = tokio::time::timeout(patience, publish(&hub, &stream, how)).await {
+                        publisher.track(video_track());
+                        send(&mut publisher, "V0 v1 v2");
+                        tokio::task::yield_now().await;
+                        hub.kick(publisher.session().id, EndReason::Kicked);
+                    }
+                } else if let Ok(mut player) = play(&hub, &stream, "").await {
+                    let mut out = Vec::new();
+                    let _ = tokio::time::timeout(Duration::from_millis(1), player.next(&mut out, 2)).await;
+                }
+            }
+        });
+    }
+    tasks.join_all().await;
+    w.hub.idle().await;
+    w.assert_nothing_is_left();
+    assert!(w.diary.admitted.lock().len() > 1000);
+}
