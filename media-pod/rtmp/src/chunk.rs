@@ -364,7 +364,10 @@ mod tests {
     fn a_chunk_stream_may_begin_without_a_message_stream() {
         let pong = [0x42, 0, 0, 5, 0, 0, 6, 4, 0, 7, 0, 0, 0, 9];
         let messages = read(&pong, 128).unwrap();
-        assert_eq!((messages[0].timestamp, messages[0].kind, messages[0].stream_id), (5, 4, 0));
+        assert_eq!(
+            (messages[0].timestamp, messages[0].kind, messages[0].stream_id),
+            (5, 4, 0)
+        );
         assert_eq!(&messages[0].payload[..], [0, 7, 0, 0, 0, 9]);
     }
 

@@ -295,7 +295,10 @@ mod tests {
 
     #[test]
     fn an_aggregate_cannot_hold_commands() {
-        let parts = [part(kind::SET_CHUNK_SIZE, 0, &[0; 4]), part(kind::COMMAND_AMF0, 0, b"x")];
+        let parts = [
+            part(kind::SET_CHUNK_SIZE, 0, &[0; 4]),
+            part(kind::COMMAND_AMF0, 0, b"x"),
+        ];
         assert_eq!(Message::parse(aggregate(&parts)), Ok(vec![]));
     }
 
