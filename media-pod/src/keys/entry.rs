@@ -98,9 +98,10 @@ impl Entry {
 
     /// As [`Entry::clean`], for a key that came in the query.
     pub(super) fn clean_of_query(&self, name: &str, key: &str) -> String {
-        match self.in_name.is_some() || key.len() >= ALWAYS_TAKEN_OFF {
-            true => self.clean(name, key),
-            false => name.into(),
+        if self.in_name.is_some() || key.len() >= ALWAYS_TAKEN_OFF {
+            self.clean(name, key)
+        } else {
+            name.into()
         }
     }
 
@@ -119,8 +120,6 @@ impl Entry {
                 Reason::AddressNotAllowed,
                 "the stream key is not good from this address",
             )
-        } else if self.is_full(ask) {
-            (Reason::LimitReached, "the stream key has as many publishers as it may")
         } else {
             return Ok(());
         };
@@ -130,11 +129,6 @@ impl Entry {
     fn allows_address(&self, ask: &Ask<'_>) -> bool {
         let address = ask.address.to_canonical();
         self.networks.is_empty() || self.networks.iter().any(|n| n.contains(&address))
-    }
-
-    fn is_full(&self, ask: &Ask<'_>) -> bool {
-        let full = |max| (ask.publishers)(&self.object) >= max;
-        ask.kind == SessionKind::Publish && self.max_publishers.is_some_and(full)
     }
 }
 

@@ -44,8 +44,6 @@ pub struct Ask<'a> {
     pub address: IpAddr,
     /// The time.
     pub now: Timestamp,
-    /// Live publishers that came in with the StreamKey of that name.
-    pub publishers: &'a dyn Fn(&str) -> u32,
 }
 
 /// The client may go on to the hooks.
@@ -57,6 +55,8 @@ pub struct Granted {
     pub param: String,
     /// The StreamKey object that let it in; `None` where none was asked for.
     pub key: Option<Arc<str>>,
+    /// Publishers at one time that this key allows; `None` is no bound.
+    pub publishers_max: Option<u32>,
 }
 
 /// A key in a config that no check could be made from.
@@ -116,14 +116,6 @@ impl KeyRing {
         }
     }
 
-    /// Publishers at one time that the StreamKey of that name allows; `None` is no bound.
-    pub fn max_publishers(&self, key: &str) -> Option<u32> {
-        self.entries
-            .iter()
-            .find(|e| e.object.as_ref() == key)
-            .and_then(|e| e.max_publishers)
-    }
-
     /// A URL or query without any key of ours that stands in its parameters.
     pub fn scrub(&self, url: &str) -> String {
         let Some((base, param)) = url.split_once('?') else {
@@ -168,10 +160,11 @@ impl KeyRing {
             stream: ask.stream.into(),
             param: ask.param.into(),
             key: None,
+            publishers_max: None,
         };
         self.found(ask)
             .next()
-            .map_or_else(as_it_came, |(_, granted)| Granted { key: None, ..granted })
+            .map_or_else(as_it_came, |(_, granted)| Granted { key: None, publishers_max: None, ..granted })
     }
 
     /// The keys that the client holds and that open the stream it asks for.
@@ -243,5 +236,6 @@ fn granted(entry: &Entry, ask: &Ask<'_>, presented: &Presented<'_>) -> Option<Gr
         stream,
         param,
         key: Some(entry.object.clone()),
+        publishers_max: entry.max_publishers,
     })
 }

@@ -12,9 +12,10 @@ pub(super) fn pairs(param: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
 pub(super) fn without(param: &str, drop: impl Fn(&str, &str) -> bool) -> String {
     let dropped = |pair: &str| value(pair).is_some_and(|v| drop(name(pair), &v));
     let kept: Vec<&str> = split(param).filter(|pair| !dropped(pair)).collect();
-    match kept.is_empty() {
-        true => String::new(),
-        false => format!("?{}", kept.join("&")),
+    if kept.is_empty() {
+        String::new()
+    } else {
+        format!("?{}", kept.join("&"))
     }
 }
 
