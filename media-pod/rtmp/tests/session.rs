@@ -1,0 +1,235 @@
+//! Both sides of a connection with each other, without a socket: what each sees, and when.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail by panic"
+)]
+
+use bytes::Bytes;
+use headgate_rtmp::amf0::{Value, write_all};
+use headgate_rtmp::chunk::Limits;
+use headgate_rtmp::client::{self, ClientSession, Purpose};
+use headgate_rtmp::server::{self, Connect, ServerSession};
+
+fn random(bytes: &mut [u8]) {
+    bytes.fill(7);
+}
+
+struct Pair {
+    client: ClientSession,
+    server: ServerSession,
+    client_saw: Vec<client::Event>,
+    server_saw: Vec<server::Event>,
+}
+
+impl Pair {
+    fn new(purpose: Purpose, stream: &str) -> Self {
+        let mut client = ClientSession::new(purpose, "rtmp://host:1935", "live", stream);
+        client.process(0, &mut random).unwrap();
+        let server = ServerSession::new(Limits::default());
+        let mut pair = Self {
+            client,
+            server,
+            client_saw: vec![],
+            server_saw: vec![],
+        };
+        pair.run();
+        pair
+    }
+
+    /// Carries bytes to and fro, in small pieces, until both are silent.
+    fn run(&mut self) {
+        loop {
+            let (up, down) = (self.client.take_output(), self.server.take_output());
+            if up.is_empty() && down.is_empty() {
+                return;
+            }
+            for piece in up.chunks(97) {
+                self.server.buffer().extend_from_slice(piece);
+                self.server.process(piece.len(), &mut random).unwrap();
+            }
+            for piece in down.chunks(89) {
+                self.client.buffer().extend_from_slice(piece);
+                self.client.process(piece.len(), &mut random).unwrap();
+            }
+            self.client_saw.extend(std::iter::from_fn(|| self.client.poll_event()));
+            self.server_saw.extend(std::iter::from_fn(|| self.server.poll_event()));
+        }
+    }
+}
+
+#[test]
+fn a_publisher_sees_success_only_when_it_was_accepted() {
+    let mut pair = Pair::new(Purpose::Publish, "alice?secret=k");
+    assert!(matches!(&pair.server_saw[..], [
+        server::Event::Connected(Connect { app, tc_url, .. }),
+        server::Event::Publish { stream },
+    ] if app == "live" && tc_url == "rtmp://host:1935/live" && stream == "alice?secret=k"));
+    assert_eq!(pair.client_saw, [], "nothing that looks like success before the answer");
+    pair.server.accept_publish();
+    pair.run();
+    assert_eq!(pair.client_saw, [client::Event::Started]);
+}
+
+#[test]
+fn media_of_every_size_arrives_as_it_was_sent() {
+    let mut pair = Pair::new(Purpose::Publish, "alice");
+    pair.server.accept_publish();
+    pair.run();
+    pair.server_saw.clear();
+    let frame = |size: usize| Bytes::from(vec![0x17; size]);
+    pair.client.metadata(vec![("width".into(), 640.0.into())]);
+    pair.client.video(0, frame(5));
+    pair.client.audio(23, frame(60_000));
+    pair.client.video(0x0100_0000, frame(200_000));
+    pair.run();
+    let metadata = write_all(&[
+        "onMetaData".into(),
+        Value::EcmaArray(vec![("width".into(), 640.0.into())]),
+    ]);
+    assert_eq!(
+        pair.server_saw,
+        [
+            server::Event::Metadata(metadata),
+            server::Event::Video {
+                timestamp: 0,
+                payload: frame(5)
+            },
+            server::Event::Audio {
+                timestamp: 23,
+                payload: frame(60_000)
+            },
+            server::Event::Video {
+                timestamp: 0x0100_0000,
+                payload: frame(200_000)
+            },
+        ]
+    );
+}
+
+#[test]
+fn a_refusal_carries_its_reason() {
+    let mut pair = Pair::new(Purpose::Publish, "alice");
+    pair.server
+        .reject_publish("NetStream.Publish.Denied", "KeyWrong: the stream key is not valid");
+    pair.run();
+    assert_eq!(
+        pair.client_saw,
+        [client::Event::Refused {
+            code: "NetStream.Publish.Denied".into(),
+            description: "KeyWrong: the stream key is not valid".into(),
+        }]
+    );
+}
+
+#[test]
+fn media_before_the_answer_is_dropped_and_a_goodbye_is_seen() {
+    let mut pair = Pair::new(Purpose::Publish, "alice");
+    pair.server_saw.clear();
+    pair.client.video(0, Bytes::from_static(b"early"));
+    pair.client.unpublish();
+    pair.run();
+    assert_eq!(pair.server_saw, [server::Event::Closed]);
+}
+
+#[test]
+fn a_connection_may_publish_again_after_it_closed_its_stream() {
+    let mut pair = Pair::new(Purpose::Publish, "alice");
+    pair.server.accept_publish();
+    pair.run();
+    pair.client.unpublish();
+    pair.run();
+    pair.server_saw.clear();
+    let again =
+        headgate_rtmp::message::command_message(1, "publish", 8.0, vec![Value::Null, "bob".into(), "live".into()]);
+    let mut bytes = bytes::BytesMut::new();
+    headgate_rtmp::chunk::write_message(&mut bytes, 3, &again, headgate_rtmp::CHUNK_SIZE);
+    pair.server.buffer().extend_from_slice(&bytes);
+    pair.server.process(bytes.len(), &mut random).unwrap();
+    assert_eq!(
+        pair.server.poll_event(),
+        Some(server::Event::Publish { stream: "bob".into() })
+    );
+}
+
+#[test]
+fn a_player_is_told_when_the_stream_ends() {
+    let mut pair = Pair::new(Purpose::Play, "alice");
+    assert_eq!(
+        pair.server_saw.last(),
+        Some(&server::Event::Play { stream: "alice".into() })
+    );
+    pair.server.accept_play();
+    pair.server.end_play();
+    pair.run();
+    let statuses: Vec<_> = pair
+        .client_saw
+        .iter()
+        .filter(|e| matches!(e, client::Event::Status(_) | client::Event::Started))
+        .collect();
+    assert_eq!(
+        statuses,
+        [
+            &client::Event::Status("NetStream.Play.Reset".into()),
+            &client::Event::Started,
+            &client::Event::Status("NetStream.Play.UnpublishNotify".into()),
+            &client::Event::Status("NetStream.Play.Stop".into()),
+        ]
+    );
+}
+
+#[test]
+fn a_command_before_connect_ends_the_connection() {
+    let mut server = ServerSession::new(Limits::default());
+    server.buffer().extend_from_slice(&[3]);
+    server.buffer().extend_from_slice(&[0; 3072]);
+    let publish = headgate_rtmp::message::command_message(1, "publish", 1.0, vec![Value::Null, "x".into()]);
+    let mut bytes = bytes::BytesMut::new();
+    headgate_rtmp::chunk::write_message(&mut bytes, 3, &publish, 128);
+    server.buffer().extend_from_slice(&bytes);
+    let error = server.process(3073 + bytes.len(), &mut random).unwrap_err();
+    assert_eq!(error.to_string(), "publish before connect");
+}
+
+/// Flips bytes of a whole recorded session, many times over: errors are fine, panics and runaway memory are not.
+#[test]
+fn no_mutation_of_a_session_can_harm_the_server() {
+    let mut pair = Pair::new(Purpose::Publish, "alice");
+    let mut seed = vec![3];
+    seed.extend([0; 3072]);
+    let mut client = ClientSession::new(Purpose::Publish, "rtmp://h", "live", "alice");
+    client.process(0, &mut random).unwrap();
+    client.take_output();
+    pair.client.video(0, Bytes::from_static(&[0x17, 1, 0, 0, 0, 9, 9]));
+    for name in ["connect", "createStream", "publish"] {
+        let object = Value::object([("app", "live".into()), ("tcUrl", "rtmp://h/live".into())]);
+        let command =
+            headgate_rtmp::message::command_message(0, name, 1.0, vec![object, "alice".into(), "live".into()]);
+        let mut bytes = bytes::BytesMut::new();
+        headgate_rtmp::chunk::write_message(&mut bytes, 3, &command, 128);
+        seed.extend_from_slice(&bytes);
+    }
+    seed.extend_from_slice(&pair.client.take_output());
+    let mut state = 0x9e37_79b9_u32;
+    let mut next = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        usize::try_from(state).unwrap() % below
+    };
+    for _ in 0..20_000 {
+        let mut bytes = seed.clone();
+        for _ in 0..=next(8) {
+            let at = 3073 + next(bytes.len() - 3073);
+            bytes[at] = u8::try_from(next(256)).unwrap();
+        }
+        bytes.truncate(3073 + next(bytes.len() - 3072));
+        let mut server = ServerSession::new(Limits::default());
+        server.buffer().extend_from_slice(&bytes);
+        let _ = server.process(bytes.len(), &mut random);
+        while server.poll_event().is_some() {}
+        assert!(server.take_output().len() < 64 * 1024);
+    }
+}
