@@ -2,7 +2,7 @@
 
 use super::glob::Glob;
 use super::{Ask, BadKey};
-use crate::hub::{Reason, Refusal, SessionKind};
+use headgate_hub::{Reason, Refusal, SessionKind};
 use headgate_control as control;
 use ipnet::IpNet;
 use jiff::Timestamp;

@@ -13,7 +13,7 @@ mod query;
 #[cfg(test)]
 mod tests;
 
-use crate::hub::{Reason, Refusal, SessionKind};
+use headgate_hub::{Reason, Refusal, SessionKind};
 use cover::Cover;
 use entry::{Entry, Hash};
 use headgate_control::{Authentication, PodConfig};
@@ -69,8 +69,8 @@ pub struct BadKey {
     pub what: &'static str,
 }
 
-/// All keys of a config.
-#[derive(Clone, Debug)]
+/// All keys of a config. The default asks for a key and has none.
+#[derive(Clone, Debug, Default)]
 pub struct KeyRing {
     publish: Authentication,
     play: Authentication,
@@ -95,11 +95,7 @@ impl KeyRing {
         let mut ring = Self {
             publish: config.publish.authentication,
             play: config.play.authentication,
-            entries: Vec::with_capacity(config.keys.len()),
-            by_hash: HashMap::with_capacity(config.keys.len()),
-            parameters: BTreeSet::new(),
-            lengths: BTreeSet::new(),
-            cover: Cover::default(),
+            ..Self::default()
         };
         config
             .keys

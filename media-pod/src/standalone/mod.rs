@@ -4,6 +4,7 @@
 //! A file that does not parse, and an object that is refused, take nothing out of force: what was good last stays, and `/resources` and
 //! the log say what is wrong. Keys that no Secret holds are made under the state folder.
 
+mod check;
 mod folder;
 mod object;
 mod run;
@@ -13,9 +14,8 @@ mod status;
 
 pub use folder::{Files, Folder, Refused};
 pub use object::{Id, Kind, Object};
-pub use run::{Runner, STATE_FOLDER};
-pub use source::read as read_files;
-pub use status::StatusBook;
+pub use check::check;
+pub use run::{Runner, STATE_FOLDER, StandaloneError, StandaloneOptions, run};
 
 use headgate_api::{HookEndpoint, MediaServer, StreamKey};
 use headgate_control::PodConfig;
@@ -77,6 +77,17 @@ impl NoServer {
 }
 
 impl Loaded {
+    /// Of no folder at all.
+    fn nothing() -> Self {
+        Self {
+            objects: Vec::new(),
+            refused: Vec::new(),
+            secrets: SecretBook::default(),
+            chosen: Err(NoServer::None),
+            made: Vec::new(),
+        }
+    }
+
     /// What `folder` comes to for the server of that name, or for its only one. `made` is `None` where no key may be made (`check`).
     pub fn new(folder: &Folder, server: Option<&str>, made: Option<&MadeKeys>) -> Self {
         let objects: Vec<Object> = folder.objects().cloned().collect();

@@ -74,18 +74,13 @@ impl StatusBook {
 
 /// The digests of the objects in the config that is in force.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct RunningConfig {
-    /// Of its keys and hooks.
-    pub entries: BTreeMap<(EntryKind, String), String>,
-    /// Why the folder as it is now is not in force.
-    pub problem: Option<String>,
-}
+pub struct RunningConfig(pub BTreeMap<(EntryKind, String), String>);
 
 impl RunningConfig {
     /// The objects that are in force as they stand in the folder.
     fn current(&self, loaded: &Loaded) -> BTreeSet<(EntryKind, String)> {
         let wanted = loaded.chosen.as_ref().map(|(_, config)| resolve::entry_digests(config)).unwrap_or_default();
-        let same = |(key, digest): &(_, String)| self.entries.get(key) == Some(digest);
+        let same = |(key, digest): &(_, String)| self.0.get(key) == Some(digest);
         wanted.into_iter().filter(same).map(|(key, _)| key).collect()
     }
 }
