@@ -42,12 +42,12 @@ pub fn new_service_id() -> String {
 }
 
 /// Id of the event that closes what `session` opened; whoever sends it derives the same.
-pub fn closing_id(session: Uuid, event: &str) -> Uuid {
+pub(crate) fn closing_id(session: Uuid, event: &str) -> Uuid {
     Uuid::new_v5(&session, event.as_bytes())
 }
 
 /// The session id of a connection, which has none of its own: derived from what names it.
-pub fn connection_session(client_id: &str, started_microseconds: i64) -> Uuid {
+pub(crate) fn connection_session(client_id: &str, started_microseconds: i64) -> Uuid {
     hash(&["connection", client_id, &started_microseconds.to_string()])
 }
 
