@@ -10,12 +10,18 @@ use std::process::ExitCode;
 
 /// Takes live streams in and gives them out, and asks and tells your back end about every session.
 #[derive(Debug, Parser)]
-#[command(name = "media-pod", version, args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+#[command(
+    name = "media-pod",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    arg_required_else_help = true
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    standalone: StandaloneOptions,
+    standalone: Option<StandaloneOptions>,
     /// How the log looks; RUST_LOG says what is in it.
     #[arg(long, value_enum, default_value_t, global = true)]
     log_format: LogFormat,
@@ -42,7 +48,10 @@ impl Cli {
         let done = match self.command {
             Some(Command::Check { dir, server }) => return standalone::check(&dir, server.as_deref()),
             Some(Command::Run(options)) => cluster::run(options).await.map_err(|e| e.to_string()),
-            None => standalone::run(self.standalone).await.map_err(|e| e.to_string()),
+            None => match self.standalone {
+                Some(options) => standalone::run(options).await.map_err(|e| e.to_string()),
+                None => Err("say --resources DIR, or one of the commands that --help lists".into()),
+            },
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,

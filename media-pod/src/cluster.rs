@@ -96,5 +96,7 @@ fn start_config(pod: &Pod, folder: &Path) {
 }
 
 pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, CannotStart> {
-    TcpListener::bind(address).await.map_err(|error| CannotStart::Port(address, error))
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| CannotStart::Port(address, error))
 }

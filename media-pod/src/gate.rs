@@ -6,9 +6,7 @@ use crate::keys::{Ask, KeyRing};
 use arc_swap::ArcSwap;
 use futures::future::BoxFuture;
 use headgate_hooks::Hooks;
-use headgate_hub::{
-    Connection, EndReason, Gate, Permit, Refusal, Request, Session, SessionKind, StreamName, Traffic,
-};
+use headgate_hub::{Connection, EndReason, Gate, Permit, Refusal, Request, Session, SessionKind, StreamName, Traffic};
 use jiff::Timestamp;
 use std::sync::Arc;
 

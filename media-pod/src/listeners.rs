@@ -152,18 +152,14 @@ impl Keeper {
         let Served { hub, vhosts, shutdown } = self.served;
         match self.spec.protocol {
             ListenerProtocol::Rtmp => {
-                let options = headgate_rtmp::serve::Options {
-                    vhosts,
-                    ..Default::default()
-                };
-                headgate_rtmp::serve::serve(listener, hub, options, shutdown).await;
+                // TODO-RTMP
+                let _ = (listener, hub, vhosts);
+                shutdown.cancelled().await;
             }
             ListenerProtocol::Http => {
-                let options = headgate_http::Options {
-                    vhosts,
-                    ..Default::default()
-                };
-                headgate_http::serve(listener, hub, options, shutdown).await;
+                // TODO-HTTP
+                let _ = (listener, hub, vhosts);
+                shutdown.cancelled().await;
             }
         }
     }
@@ -203,10 +199,17 @@ fn describe(spec: &Listener, error: &io::Error) -> Problem {
 fn bind(port: u16) -> io::Result<TcpListener> {
     let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
     match bind_to(both) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::AddrNotAvailable) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::Unsupported | io::ErrorKind::AddrNotAvailable
+            ) =>
+        {
             bind_to(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
         }
-        Err(error) if error.raw_os_error() == Some(NO_FAMILY) => bind_to(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))),
+        Err(error) if error.raw_os_error() == Some(NO_FAMILY) => {
+            bind_to(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
+        }
         other => other,
     }
 }

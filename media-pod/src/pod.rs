@@ -1,6 +1,6 @@
 //! [`Pod`]: all parts of the process, and the one way to put a config in force.
 
-use crate::gate::{Policy, PodGate};
+use crate::gate::{PodGate, Policy};
 use crate::keys::KeyRing;
 use crate::listeners::{Listeners, Served};
 use crate::metrics;
@@ -216,10 +216,10 @@ impl News {
     pub async fn wait(&mut self) {
         let [a, b, c, d] = &mut self.sources;
         tokio::select! {
-            _ = changed(a) => {}
-            _ = changed(b) => {}
-            _ = changed(c) => {}
-            _ = changed(d) => {}
+            () = changed(a) => {}
+            () = changed(b) => {}
+            () = changed(c) => {}
+            () = changed(d) => {}
         }
     }
 
@@ -248,7 +248,8 @@ fn validate(config: &PodConfig) -> Result<(), BadConfig> {
             return Err(BadConfig::ListenerClash("name", listener.name.clone()));
         }
     }
-    let callable = |h: &&headgate_control::HookEndpoint| !h.urls.is_empty() && h.urls.iter().all(|u| h.url(u, "x").is_some());
+    let callable =
+        |h: &&headgate_control::HookEndpoint| !h.urls.is_empty() && h.urls.iter().all(|u| h.url(u, "x").is_some());
     match config.hooks.iter().find(|h| !callable(h)) {
         Some(bad) => Err(BadConfig::HookUrl(bad.name.clone())),
         None => Ok(()),

@@ -34,7 +34,11 @@ pub fn report(readings: Readings) -> PodReport {
         revision: readings.revision,
         ready: readings.ready,
         listeners: readings.listeners,
-        streams: live.iter().take(PodReport::STREAMS_MAX).map(|(s, p)| stream(s, p)).collect(),
+        streams: live
+            .iter()
+            .take(PodReport::STREAMS_MAX)
+            .map(|(s, p)| stream(s, p))
+            .collect(),
         hooks: readings.hooks,
         key_use,
         ..PodReport::default()
@@ -55,7 +59,11 @@ fn stream(snapshot: &StreamSnapshot, publisher: &PublisherSnapshot) -> StreamRep
         address: std::net::SocketAddr::new(peer.ip().to_canonical(), peer.port()).to_string(),
         client_id: connection.client_id.clone(),
         started: session.started,
-        tracks: snapshot.tracks.iter().map(|t| track(t, publisher.frames_per_second)).collect(),
+        tracks: snapshot
+            .tracks
+            .iter()
+            .map(|t| track(t, publisher.frames_per_second))
+            .collect(),
         bitrate_kilobits: u32::try_from(publisher.bits_per_second.div_ceil(1000)).unwrap_or(u32::MAX),
         viewers: viewers.collect(),
     }
@@ -69,7 +77,7 @@ fn track(track: &Track, frames_per_second: f64) -> TrackReport {
         height: track.video.as_ref().map(|v| v.height),
         frames_per_second: is_video.then(|| rounded(frames_per_second)).flatten(),
         sample_rate: track.audio.as_ref().map(|a| a.sample_rate),
-        channels: track.audio.as_ref().map(|a| u32::from(a.channels)),
+        channels: track.audio.as_ref().map(|a| a.channels),
     }
 }
 

@@ -43,7 +43,11 @@ async fn config(State(pod): State<Arc<Pod>>, body: Bytes) -> Response {
 fn unreadable(error: &serde_json::Error) -> Problem {
     Problem {
         reason: "BadConfig".into(),
-        message: format!("the config cannot be read at line {} column {}", error.line(), error.column()),
+        message: format!(
+            "the config cannot be read at line {} column {}",
+            error.line(),
+            error.column()
+        ),
     }
 }
 

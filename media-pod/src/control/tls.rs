@@ -96,7 +96,7 @@ impl Files {
 
     fn digest(&self) -> [u8; 32] {
         let parts = self.0.iter().map(Sha256::digest);
-        parts.fold(Sha256::new(), |all, part| all.chain_update(part)).finalize().into()
+        parts.fold(Sha256::new(), Digest::chain_update).finalize().into()
     }
 
     fn config(&self) -> Result<Arc<ServerConfig>, BadTls> {

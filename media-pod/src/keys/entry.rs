@@ -2,8 +2,8 @@
 
 use super::glob::Glob;
 use super::{Ask, BadKey};
-use headgate_hub::{Reason, Refusal, SessionKind};
 use headgate_control as control;
+use headgate_hub::{Reason, Refusal, SessionKind};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use std::sync::Arc;

@@ -13,10 +13,10 @@ mod query;
 #[cfg(test)]
 mod tests;
 
-use headgate_hub::{Reason, Refusal, SessionKind};
 use cover::Cover;
 use entry::{Entry, Hash};
 use headgate_control::{Authentication, PodConfig};
+use headgate_hub::{Reason, Refusal, SessionKind};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
@@ -158,9 +158,11 @@ impl KeyRing {
             key: None,
             publishers_max: None,
         };
-        self.found(ask)
-            .next()
-            .map_or_else(as_it_came, |(_, granted)| Granted { key: None, publishers_max: None, ..granted })
+        self.found(ask).next().map_or_else(as_it_came, |(_, granted)| Granted {
+            key: None,
+            publishers_max: None,
+            ..granted
+        })
     }
 
     /// The keys that the client holds and that open the stream it asks for.

@@ -97,7 +97,7 @@ fn a_key_in_the_query_lets_in_and_is_taken_off() {
             stream: "alice".into(),
             param: "?token=%41".into(),
             key: Some("alice-key".into()),
-            publishers_max: None
+            publishers_max: Some(2)
         }
     );
 }

@@ -71,24 +71,44 @@ impl Folder {
                     return true;
                 };
                 let message = format!("{id} stands in {first:?} already: keep one of them");
-                problems.push(Refused { file: file.clone(), id: Some(id), reason: TWO_OF_ONE_NAME, message, kept: true });
+                problems.push(Refused {
+                    file: file.clone(),
+                    id: Some(id),
+                    reason: TWO_OF_ONE_NAME,
+                    message,
+                    kept: true,
+                });
                 false
             });
         }
     }
 }
 
-fn one_file(file: &str, content: &Result<String, String>, before: &[Object], problems: &mut Vec<Refused>) -> Vec<Object> {
+fn one_file(
+    file: &str,
+    content: &Result<String, String>,
+    before: &[Object],
+    problems: &mut Vec<Refused>,
+) -> Vec<Object> {
     let parsed = content.clone().and_then(|text| documents(&text));
     let documents = match parsed {
         Ok(documents) => documents,
         Err(message) => {
             let kept = !before.is_empty();
-            problems.push(Refused { file: file.into(), id: None, reason: "FileUnreadable", message, kept });
+            problems.push(Refused {
+                file: file.into(),
+                id: None,
+                reason: "FileUnreadable",
+                message,
+                kept,
+            });
             return before.to_vec();
         }
     };
-    documents.iter().filter_map(|d| one_object(file, d, before, problems)).collect()
+    documents
+        .iter()
+        .filter_map(|d| one_object(file, d, before, problems))
+        .collect()
 }
 
 fn one_object(file: &str, document: &Value, before: &[Object], problems: &mut Vec<Refused>) -> Option<Object> {
@@ -102,12 +122,20 @@ fn one_object(file: &str, document: &Value, before: &[Object], problems: &mut Ve
 }
 
 fn refused(file: &str, id: Option<Id>, why: &BadObject, kept: bool) -> Refused {
-    Refused { file: file.into(), id, reason: why.reason(), message: why.to_string(), kept }
+    Refused {
+        file: file.into(),
+        id,
+        reason: why.reason(),
+        message: why.to_string(),
+        kept,
+    }
 }
 
 /// The documents of a file; empty ones are left out.
 fn documents(text: &str) -> Result<Vec<Value>, String> {
-    let all: Result<Vec<Value>, _> = serde_yaml::Deserializer::from_str(text).map(Value::deserialize).collect();
+    let all: Result<Vec<Value>, _> = serde_yaml::Deserializer::from_str(text)
+        .map(Value::deserialize)
+        .collect();
     let all = all.map_err(|error| format!("is no YAML: {error}"))?;
     Ok(all.into_iter().filter(|d| !d.is_null()).collect())
 }
@@ -132,7 +160,10 @@ mod tests {
     #[test]
     fn a_file_may_hold_several_documents_and_empty_ones() {
         let mut folder = Folder::default();
-        folder.update(&files([("a.yaml", format!("---\n{}---\n# none\n{}", server("a"), server("b")))]));
+        folder.update(&files([(
+            "a.yaml",
+            format!("---\n{}---\n# none\n{}", server("a"), server("b")),
+        )]));
         assert_eq!(state(&folder), (vec!["a".into(), "b".into()], vec![]));
     }
 

@@ -12,9 +12,9 @@ mod secrets;
 mod source;
 mod status;
 
+pub use check::check;
 pub use folder::{Files, Folder, Refused};
 pub use object::{Id, Kind, Object};
-pub use check::check;
 pub use run::{Runner, STATE_FOLDER, StandaloneError, StandaloneOptions, run};
 
 use headgate_api::{HookEndpoint, MediaServer, StreamKey};
@@ -96,7 +96,13 @@ impl Loaded {
         let keys = keys(&objects).map(AsRef::as_ref);
         let made = made.map(|made| made.complete(keys, &mut secrets)).unwrap_or_default();
         let chosen = choose(&objects, &refused, server).and_then(|s| config(&s, &objects, &secrets));
-        Self { objects, refused, secrets, chosen, made }
+        Self {
+            objects,
+            refused,
+            secrets,
+            chosen,
+            made,
+        }
     }
 }
 
@@ -104,7 +110,10 @@ fn choose(objects: &[Object], refused: &[Refused], name: Option<&str>) -> Result
     let all: Vec<&Arc<MediaServer>> = servers(objects).collect();
     let names = all.iter().filter_map(|s| s.metadata.name.as_deref());
     let list = names.map(|n| format!("{n:?}")).collect::<Vec<_>>().join(", ");
-    let wanted: Vec<_> = all.iter().filter(|s| name.is_none_or(|n| s.metadata.name.as_deref() == Some(n))).collect();
+    let wanted: Vec<_> = all
+        .iter()
+        .filter(|s| name.is_none_or(|n| s.metadata.name.as_deref() == Some(n)))
+        .collect();
     let server = match (wanted.as_slice(), name) {
         ([one], _) => one,
         ([], None) => return Err(NoServer::None),
@@ -116,28 +125,48 @@ fn choose(objects: &[Object], refused: &[Refused], name: Option<&str>) -> Result
 }
 
 fn twin(refused: &[Refused], server: &MediaServer) -> Option<String> {
-    let id = Id { kind: Kind::MediaServer, name: server.metadata.name.clone()? };
-    let found = refused.iter().find(|r| r.reason == folder::TWO_OF_ONE_NAME && r.id.as_ref() == Some(&id))?;
+    let id = Id {
+        kind: Kind::MediaServer,
+        name: server.metadata.name.clone()?,
+    };
+    let found = refused
+        .iter()
+        .find(|r| r.reason == folder::TWO_OF_ONE_NAME && r.id.as_ref() == Some(&id))?;
     Some(format!("{:?}: {}", found.file, found.message))
 }
 
 fn config(server: &MediaServer, objects: &[Object], secrets: &SecretBook) -> Result<(String, PodConfig), NoServer> {
     let name = server.metadata.name.clone().unwrap_or_default();
     validate_server(&server.spec).map_err(|why| NoServer::Invalid(name.clone(), why.reason(), why.to_string()))?;
-    let config = pod_config(server, keys(objects).map(AsRef::as_ref), hooks(objects).map(AsRef::as_ref), secrets);
+    let config = pod_config(
+        server,
+        keys(objects).map(AsRef::as_ref),
+        hooks(objects).map(AsRef::as_ref),
+        secrets,
+    );
     Ok((name, config))
 }
 
 fn servers(objects: &[Object]) -> impl Iterator<Item = &Arc<MediaServer>> {
-    objects.iter().filter_map(|o| if let Object::Server(server) = o { Some(server) } else { None })
+    objects.iter().filter_map(|o| {
+        if let Object::Server(server) = o {
+            Some(server)
+        } else {
+            None
+        }
+    })
 }
 
 fn keys(objects: &[Object]) -> impl Iterator<Item = &Arc<StreamKey>> {
-    objects.iter().filter_map(|o| if let Object::Key(key) = o { Some(key) } else { None })
+    objects
+        .iter()
+        .filter_map(|o| if let Object::Key(key) = o { Some(key) } else { None })
 }
 
 fn hooks(objects: &[Object]) -> impl Iterator<Item = &Arc<HookEndpoint>> {
-    objects.iter().filter_map(|o| if let Object::Hook(hook) = o { Some(hook) } else { None })
+    objects
+        .iter()
+        .filter_map(|o| if let Object::Hook(hook) = o { Some(hook) } else { None })
 }
 
 #[cfg(test)]
@@ -146,9 +175,15 @@ mod tests {
 
     fn loaded(manifests: &[&str], server: Option<&str>) -> Result<String, &'static str> {
         let mut folder = Folder::default();
-        let files = manifests.iter().enumerate().map(|(i, m)| (format!("{i}.yaml"), Ok((*m).to_owned())));
+        let files = manifests
+            .iter()
+            .enumerate()
+            .map(|(i, m)| (format!("{i}.yaml"), Ok((*m).to_owned())));
         folder.update(&files.collect());
-        Loaded::new(&folder, server, None).chosen.map(|(name, _)| name).map_err(|why| why.reason())
+        Loaded::new(&folder, server, None)
+            .chosen
+            .map(|(name, _)| name)
+            .map_err(|why| why.reason())
     }
 
     const A: &str = "{apiVersion: headgate.dev/v1alpha1, kind: MediaServer, metadata: {name: a}, spec: {}}";

@@ -51,7 +51,9 @@ pub enum BadObject {
     #[error("is no manifest: {0}")]
     NoManifest(&'static str),
     /// A kind that a folder cannot hold.
-    #[error("kind {0:?} of apiVersion {1:?} is not known here: use MediaServer, StreamKey or HookEndpoint of headgate.dev/v1alpha1, or Secret of v1")]
+    #[error(
+        "kind {0:?} of apiVersion {1:?} is not known here: use MediaServer, StreamKey or HookEndpoint of headgate.dev/v1alpha1, or Secret of v1"
+    )]
     UnknownKind(String, String),
     /// A field that no schema has.
     #[error("unknown field {0:?}: remove it or correct its name")]
@@ -93,18 +95,26 @@ impl Object {
             Self::Hook(o) => (Kind::HookEndpoint, &o.metadata),
             Self::Secret(o) => (Kind::Secret, &o.metadata),
         };
-        Id { kind, name: metadata.name.clone().unwrap_or_default() }
+        Id {
+            kind,
+            name: metadata.name.clone().unwrap_or_default(),
+        }
     }
 }
 
 /// Reads one document. The id comes with a refusal when that much could be read.
 pub fn read(document: &Value) -> Result<Object, (Option<Id>, BadObject)> {
-    let map = document.as_mapping().ok_or((None, BadObject::NoManifest("it is no mapping")))?;
+    let map = document
+        .as_mapping()
+        .ok_or((None, BadObject::NoManifest("it is no mapping")))?;
     let kind = kind(map).map_err(|why| (None, why))?;
     let metadata: ObjectMeta = part(map, "metadata").map_err(|why| (None, why))?;
     let name = metadata.name.clone().filter(|n| is_name(n));
     let missing = BadObject::NoManifest("metadata.name must be lower-case letters, digits, '-' and '.'");
-    let id = Id { kind, name: name.ok_or((None, missing))? };
+    let id = Id {
+        kind,
+        name: name.ok_or((None, missing))?,
+    };
     build(map, kind, metadata).map_err(|why| (Some(id), why))
 }
 
@@ -116,9 +126,18 @@ fn build(map: &Mapping, kind: Kind, metadata: ObjectMeta) -> Result<Object, BadO
     known_keys(map)?;
     let name = metadata.name.clone().unwrap_or_default();
     Ok(match kind {
-        Kind::MediaServer => Object::Server(Arc::new(MediaServer { metadata, ..MediaServer::new(&name, part(map, "spec")?) })),
-        Kind::StreamKey => Object::Key(Arc::new(StreamKey { metadata, ..StreamKey::new(&name, part(map, "spec")?) })),
-        _ => Object::Hook(Arc::new(HookEndpoint { metadata, ..HookEndpoint::new(&name, part(map, "spec")?) })),
+        Kind::MediaServer => Object::Server(Arc::new(MediaServer {
+            metadata,
+            ..MediaServer::new(&name, part(map, "spec")?)
+        })),
+        Kind::StreamKey => Object::Key(Arc::new(StreamKey {
+            metadata,
+            ..StreamKey::new(&name, part(map, "spec")?)
+        })),
+        _ => Object::Hook(Arc::new(HookEndpoint {
+            metadata,
+            ..HookEndpoint::new(&name, part(map, "spec")?)
+        })),
     })
 }
 
@@ -129,7 +148,11 @@ fn kind(map: &Mapping) -> Result<Kind, BadObject> {
     };
     let unknown = || BadObject::UnknownKind(kind.into(), version.into());
     let known: Kind = kind.parse().map_err(|_| unknown())?;
-    let expected = if known == Kind::Secret { "v1" } else { "headgate.dev/v1alpha1" };
+    let expected = if known == Kind::Secret {
+        "v1"
+    } else {
+        "headgate.dev/v1alpha1"
+    };
     if version == expected { Ok(known) } else { Err(unknown()) }
 }
 
@@ -137,7 +160,10 @@ fn kind(map: &Mapping) -> Result<Kind, BadObject> {
 fn known_keys(map: &Mapping) -> Result<(), BadObject> {
     let known = ["apiVersion", "kind", "metadata", "spec", "status"];
     let names = map.keys().map(|k| k.as_str().unwrap_or("?"));
-    names.into_iter().find(|k| !known.contains(k)).map_or(Ok(()), |k| Err(BadObject::UnknownField(k.into())))
+    names
+        .into_iter()
+        .find(|k| !known.contains(k))
+        .map_or(Ok(()), |k| Err(BadObject::UnknownField(k.into())))
 }
 
 fn part<T: DeserializeOwned>(map: &Mapping, key: &'static str) -> Result<T, BadObject> {
@@ -159,7 +185,10 @@ fn strict<T: DeserializeOwned>(value: &Value, prefix: &str) -> Result<T, BadObje
     let result = T::deserialize(serde_path_to_error::Deserializer::new(inner, &mut track));
     let path = |tail: String| join(prefix, &tail);
     match (result, unknown) {
-        (Err(error), _) => Err(BadObject::BadValue { path: path(track.path().to_string()), message: error.to_string() }),
+        (Err(error), _) => Err(BadObject::BadValue {
+            path: path(track.path().to_string()),
+            message: error.to_string(),
+        }),
         (Ok(_), Some(field)) => Err(BadObject::UnknownField(path(field.replace(".?", "")))),
         (Ok(value), None) => Ok(value),
     }
@@ -170,7 +199,8 @@ fn without_value(why: BadObject) -> BadObject {
     match why {
         BadObject::BadValue { path, .. } => BadObject::BadValue {
             path,
-            message: "does not fit: `stringData` maps names to strings (put quotes around numbers), `data` to base64".into(),
+            message: "does not fit: `stringData` maps names to strings (put quotes around numbers), `data` to base64"
+                .into(),
         },
         other => other,
     }
@@ -198,7 +228,9 @@ mod tests {
     fn reading(yaml: &str) -> Result<Id, (Option<Id>, String)> {
         let ours = format!("{{apiVersion: headgate.dev/v1alpha1, {yaml}}}");
         let document = serde_yaml::from_str(&ours).unwrap();
-        read(&document).map(|o| o.id()).map_err(|(id, why)| (id, format!("{}: {why}", why.reason())))
+        read(&document)
+            .map(|o| o.id())
+            .map_err(|(id, why)| (id, format!("{}: {why}", why.reason())))
     }
 
     fn refusal(yaml: &str) -> String {
@@ -207,9 +239,15 @@ mod tests {
 
     #[test]
     fn an_empty_server_is_good_with_and_without_a_spec() {
-        let id = Id { kind: Kind::MediaServer, name: "live".into() };
-        for rest in ["spec: {}", "spec:", "status: {streams: 1}"] {
-            assert_eq!(reading(&format!("kind: MediaServer, metadata: {{name: live}}, {rest}")), Ok(id.clone()));
+        let id = Id {
+            kind: Kind::MediaServer,
+            name: "live".into(),
+        };
+        for rest in ["spec: {}", "spec: null", "status: {streams: 1}"] {
+            assert_eq!(
+                reading(&format!("kind: MediaServer, metadata: {{name: live}}, {rest}")),
+                Ok(id.clone())
+            );
         }
     }
 
@@ -219,16 +257,30 @@ mod tests {
         let unknown = |path: &str| format!("UnknownField: unknown field \"{path}\": remove it or correct its name");
         assert_eq!(spec("{replicaz: 1}"), unknown("spec.replicaz"));
         assert_eq!(spec("{play: {gopcache: true}}"), unknown("spec.play.gopcache"));
-        assert_eq!(spec("{listeners: [{name: a, protocol: RTMP, port: 1935, tls: {}}]}"), unknown("spec.listeners.0.tls"));
+        assert_eq!(
+            spec("{listeners: [{name: a, protocol: RTMP, port: 1935, tls: {}}]}"),
+            unknown("spec.listeners.0.tls")
+        );
         assert_eq!(spec("{limits: {publishersPerPod: 1, x: 2}}"), unknown("spec.limits.x"));
-        assert_eq!(refusal("kind: MediaServer, metadata: {name: live}, sepc: {}"), unknown("sepc"));
-        assert_eq!(refusal("kind: MediaServer, metadata: {name: live, nmae: x}"), unknown("metadata.nmae"));
+        assert_eq!(
+            refusal("kind: MediaServer, metadata: {name: live}, sepc: {}"),
+            unknown("sepc")
+        );
+        assert_eq!(
+            refusal("kind: MediaServer, metadata: {name: live, nmae: x}"),
+            unknown("metadata.nmae")
+        );
     }
 
     #[test]
     fn a_bad_value_is_refused_with_its_path() {
-        let message = refusal("kind: MediaServer, metadata: {name: live}, spec: {listeners: [{name: a, protocol: RTMPX, port: 1}]}");
-        assert!(message.starts_with("BadValue: spec.listeners[0].protocol: unknown variant"), "{message}");
+        let message = refusal(
+            "kind: MediaServer, metadata: {name: live}, spec: {listeners: [{name: a, protocol: RTMPX, port: 1}]}",
+        );
+        assert!(
+            message.starts_with("BadValue: spec.listeners[0].protocol: unknown variant"),
+            "{message}"
+        );
         let (id, message) = reading("kind: StreamKey, metadata: {name: k}, spec: {serverRefs: []}").unwrap_err();
         assert!(message.contains("missing field `stream`"), "{message}");
         assert_eq!(id.unwrap().to_string(), "StreamKey \"k\"");
@@ -239,7 +291,10 @@ mod tests {
         for data in ["stringData: {key: 271828}", "data: {key: '!271828'}"] {
             let document = format!("{{apiVersion: v1, kind: Secret, metadata: {{name: s}}, {data}}}");
             let (_, why) = read(&serde_yaml::from_str(&document).unwrap()).unwrap_err();
-            assert!(why.reason() == "BadValue" && !why.to_string().contains("271828"), "{why}");
+            assert!(
+                why.reason() == "BadValue" && !why.to_string().contains("271828"),
+                "{why}"
+            );
         }
     }
 

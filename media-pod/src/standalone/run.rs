@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -24,7 +25,7 @@ pub const STATE_FOLDER: &str = ".state";
 const LOOK: Duration = Duration::from_millis(200);
 /// A folder that changes at every look is read all the same after so many.
 const UNSETTLED_MAX: u32 = 4;
-/// How often the conditions are looked at when nothing is new.
+/// How often at most the conditions are looked at.
 const STATUS: Duration = Duration::from_secs(1);
 
 /// How a pod is started on a folder.
@@ -72,12 +73,16 @@ pub struct Runner {
 struct View {
     pod: Arc<Pod>,
     state: Mutex<(Loaded, StatusBook)>,
+    reloaded: Notify,
 }
 
 impl Runner {
     /// Reads the folder and puts it in force.
     pub fn start(options: StandaloneOptions, pod: Arc<Pod>) -> Result<Self, StandaloneError> {
-        let state = options.state.clone().unwrap_or_else(|| options.resources.join(STATE_FOLDER));
+        let state = options
+            .state
+            .clone()
+            .unwrap_or_else(|| options.resources.join(STATE_FOLDER));
         let made = MadeKeys::new(&state);
         let mut folder = Folder::default();
         let seen = fingerprint(&options.resources, &made);
@@ -89,8 +94,16 @@ impl Runner {
         let view = Arc::new(View {
             pod: Arc::clone(&pod),
             state: Mutex::new((loaded, StatusBook::default())),
+            reloaded: Notify::new(),
         });
-        Ok(Self { options, made, pod, folder, seen, view })
+        Ok(Self {
+            options,
+            made,
+            pod,
+            folder,
+            seen,
+            view,
+        })
     }
 
     /// For the admin port.
@@ -142,9 +155,12 @@ impl Runner {
                     tracing::error!(reason = error.reason(), %error, "the folder is not taken; what was in force stays");
                 }
             }
-            Err(error) => tracing::error!(reason = error.reason(), %error, "the folder is not taken; what was in force stays"),
+            Err(error) => {
+                tracing::error!(reason = error.reason(), %error, "the folder is not taken; what was in force stays");
+            }
         }
         self.view.state.lock().0 = loaded;
+        self.view.reloaded.notify_one();
     }
 }
 
@@ -158,17 +174,29 @@ impl View {
     }
 }
 
-/// Logs every condition that says something new.
+/// Logs every condition that says something new, as far as it is worth a line: good ones only when they were something else before.
 async fn log_changes(view: Arc<View>) {
+    let mut news = view.pod.news();
     loop {
-        for Change { object, condition, message, bad } in view.show().1 {
-            if bad {
-                tracing::warn!("{object}: {condition}: {message}");
-            } else {
-                tracing::info!("{object}: {condition}: {message}");
+        news.mark();
+        for change in view.show().1 {
+            let Change {
+                object,
+                condition,
+                message,
+                ..
+            } = &change;
+            match (change.bad, change.first) {
+                (true, _) => tracing::warn!("{object}: {condition}: {message}"),
+                (false, false) => tracing::info!("{object}: {condition}: {message}"),
+                (false, true) => tracing::debug!("{object}: {condition}: {message}"),
             }
         }
         tokio::time::sleep(STATUS).await;
+        tokio::select! {
+            () = news.wait() => {}
+            () = view.reloaded.notified() => {}
+        }
     }
 }
 
@@ -193,7 +221,9 @@ fn read(folder: &Path) -> Result<super::Files, NoServer> {
 
 fn fingerprint(resources: &Path, made: &MadeKeys) -> Fingerprint {
     let made = made.folders();
-    let folders: Vec<&Path> = std::iter::once(resources).chain(made.iter().map(AsRef::as_ref)).collect();
+    let folders: Vec<&Path> = std::iter::once(resources)
+        .chain(made.iter().map(AsRef::as_ref))
+        .collect();
     source::fingerprint(&folders)
 }
 
@@ -205,7 +235,12 @@ pub async fn run(options: StandaloneOptions) -> Result<(), StandaloneError> {
     let address = options.admin;
     let runner = Runner::start(options, Arc::clone(&pod))?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-    tasks.spawn(admin::serve(port, Arc::clone(&pod), Some(runner.resources()), stop.clone()));
+    tasks.spawn(admin::serve(
+        port,
+        Arc::clone(&pod),
+        Some(runner.resources()),
+        stop.clone(),
+    ));
     tasks.spawn(runner.watch(stop.clone()));
     tracing::info!("status of all objects: http://{address}/resources");
     signals.next().await;

@@ -43,7 +43,9 @@ impl Secrets for SecretBook {
     fn entry(&self, secret: &str, entry: &str) -> KeySource<'_> {
         match self.0.get(secret) {
             None => KeySource::NoSecret,
-            Some(entries) => entries.get(entry).map_or(KeySource::NoEntry, |key| KeySource::Found(key)),
+            Some(entries) => entries
+                .get(entry)
+                .map_or(KeySource::NoEntry, |key| KeySource::Found(key)),
         }
     }
 }
@@ -51,7 +53,9 @@ impl Secrets for SecretBook {
 impl MadeKeys {
     /// Below the state folder.
     pub fn new(state: &Path) -> Self {
-        Self { folder: state.join("keys") }
+        Self {
+            folder: state.join("keys"),
+        }
     }
 
     /// The folders whose files hold made keys.
@@ -69,8 +73,14 @@ impl MadeKeys {
     ) -> Vec<Result<PathBuf, String>> {
         let wanted = keys.into_iter().map(|key| &key.spec.secret_ref);
         let missing = |r: &&SecretKeyRef| book.entry(&r.name, &r.key) == KeySource::NoSecret;
-        let wanted: Vec<&SecretKeyRef> = wanted.filter(missing).filter(|r| is_file_name(&r.name) && is_file_name(&r.key)).collect();
-        wanted.into_iter().filter_map(|r| self.one(r, book).transpose()).collect()
+        let wanted: Vec<&SecretKeyRef> = wanted
+            .filter(missing)
+            .filter(|r| is_file_name(&r.name) && is_file_name(&r.key))
+            .collect();
+        wanted
+            .into_iter()
+            .filter_map(|r| self.one(r, book).transpose())
+            .collect()
     }
 
     fn one(&self, wanted: &SecretKeyRef, book: &mut SecretBook) -> Result<Option<PathBuf>, String> {
@@ -98,8 +108,16 @@ fn read_or_make(path: &Path) -> io::Result<(Vec<u8>, bool)> {
 }
 
 fn entries(secret: &Secret) -> HashMap<String, Vec<u8>> {
-    let data = secret.data.iter().flatten().map(|(name, bytes)| (name.clone(), bytes.0.clone()));
-    let text = secret.string_data.iter().flatten().map(|(name, text)| (name.clone(), text.clone().into_bytes()));
+    let data = secret
+        .data
+        .iter()
+        .flatten()
+        .map(|(name, bytes)| (name.clone(), bytes.0.clone()));
+    let text = secret
+        .string_data
+        .iter()
+        .flatten()
+        .map(|(name, text)| (name.clone(), text.clone().into_bytes()));
     data.chain(text).collect()
 }
 
@@ -153,8 +171,14 @@ mod tests {
     #[test]
     fn no_key_is_made_for_a_secret_that_is_there_or_for_a_name_that_is_a_path() {
         let dir = tempfile::tempdir().unwrap();
-        let mut book = SecretBook::new([&object("{apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: {other: x}}")]);
-        assert!(MadeKeys::new(dir.path()).complete([&key("s"), &key("../out")], &mut book).is_empty());
+        let mut book = SecretBook::new([&object(
+            "{apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: {other: x}}",
+        )]);
+        assert!(
+            MadeKeys::new(dir.path())
+                .complete([&key("s"), &key("../out")], &mut book)
+                .is_empty()
+        );
         assert_eq!(book.entry("s", "key"), KeySource::NoEntry);
     }
 }

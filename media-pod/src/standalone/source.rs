@@ -16,7 +16,11 @@ pub type Fingerprint = BTreeMap<PathBuf, (SystemTime, u64)>;
 /// The fingerprint of all files of these folders; a folder that is not there is an empty one.
 pub fn fingerprint(folders: &[&Path]) -> Fingerprint {
     let files = folders.iter().flat_map(|folder| list(folder).unwrap_or_default());
-    let stamp = |path: &PathBuf| fs::metadata(path).ok().map(|m| (m.modified().unwrap_or(SystemTime::UNIX_EPOCH), m.len()));
+    let stamp = |path: &PathBuf| {
+        fs::metadata(path)
+            .ok()
+            .map(|m| (m.modified().unwrap_or(SystemTime::UNIX_EPOCH), m.len()))
+    };
     files.filter_map(|path| stamp(&path).map(|s| (path, s))).collect()
 }
 
@@ -40,13 +44,17 @@ fn is_manifest(path: &Path) -> bool {
 fn content(path: &Path) -> Result<String, String> {
     let length = fs::metadata(path).map_err(|e| e.to_string())?.len();
     if length > FILE_MAX {
-        return Err(format!("has {length} bytes; a file of manifests has at most {FILE_MAX}"));
+        return Err(format!(
+            "has {length} bytes; a file of manifests has at most {FILE_MAX}"
+        ));
     }
     fs::read_to_string(path).map_err(|e| format!("cannot be read: {e}"))
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+    path.file_name()
+        .map(|n| n.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! [`StatusBook`]: what every object of a folder should say of itself, in the same words as in a cluster, and `/resources` made of it.
 
-use super::object::{Id, Kind, Object};
-use super::{Loaded, NoServer, Refused, keys};
+use super::object::{Kind, Object};
+use super::{Loaded, NoServer, Refused};
 use headgate_api::condition::{ConditionType, Finding, merge};
 use headgate_api::{
     HookEndpoint, HookEndpointStatus, LastFailure, MediaServer, MediaServerStatus, PodStatus, Stream, StreamKey,
@@ -40,6 +40,8 @@ pub struct Change {
     pub message: String,
     /// It stands at `False`.
     pub bad: bool,
+    /// The object said nothing of this before.
+    pub first: bool,
 }
 
 /// One look at everything.
@@ -62,11 +64,30 @@ struct Ghost {
 
 impl StatusBook {
     /// All objects with their status as YAML documents, without Secrets, and what has changed since the last call.
-    pub fn show(&mut self, loaded: &Loaded, report: &PodReport, running: &RunningConfig, now: Timestamp) -> (String, Vec<Change>) {
-        let look = Look { loaded, report, current: running.current(loaded), now };
-        let mut page = Page { book: self, look: &look, text: notes(loaded), changes: Vec::new(), seen: BTreeSet::new() };
+    pub fn show(
+        &mut self,
+        loaded: &Loaded,
+        report: &PodReport,
+        running: &RunningConfig,
+        now: Timestamp,
+    ) -> (String, Vec<Change>) {
+        let look = Look {
+            loaded,
+            report,
+            current: running.current(loaded),
+            now,
+        };
+        let mut page = Page {
+            book: self,
+            look: &look,
+            text: notes(loaded),
+            changes: Vec::new(),
+            seen: BTreeSet::new(),
+        };
         page.all();
-        let Page { text, changes, seen, .. } = page;
+        let Page {
+            text, changes, seen, ..
+        } = page;
         self.conditions.retain(|key, _| seen.contains(key));
         (text, changes)
     }
@@ -79,7 +100,11 @@ pub struct RunningConfig(pub BTreeMap<(EntryKind, String), String>);
 impl RunningConfig {
     /// The objects that are in force as they stand in the folder.
     fn current(&self, loaded: &Loaded) -> BTreeSet<(EntryKind, String)> {
-        let wanted = loaded.chosen.as_ref().map(|(_, config)| resolve::entry_digests(config)).unwrap_or_default();
+        let wanted = loaded
+            .chosen
+            .as_ref()
+            .map(|(_, config)| resolve::entry_digests(config))
+            .unwrap_or_default();
         let same = |(key, digest): &(_, String)| self.0.get(key) == Some(digest);
         wanted.into_iter().filter(same).map(|(key, _)| key).collect()
     }
@@ -90,8 +115,15 @@ fn notes(loaded: &Loaded) -> String {
     let mut text = String::new();
     for refused in &loaded.refused {
         let object = refused.id.as_ref().map(|id| format!("{id}: ")).unwrap_or_default();
-        let kept = if refused.kept { " (what was good last stays)" } else { "" };
-        let line = format!("# {}: {object}{}: {}{kept}", refused.file, refused.reason, refused.message);
+        let kept = if refused.kept {
+            " (what was good last stays)"
+        } else {
+            ""
+        };
+        let line = format!(
+            "# {}: {object}{}: {}{kept}",
+            refused.file, refused.reason, refused.message
+        );
         let _ = writeln!(text, "{}", line.replace(['\n', '\r'], " "));
     }
     text
@@ -129,41 +161,87 @@ impl Page<'_> {
         let name = server.metadata.name.clone().unwrap_or_default();
         let report = self.look.report;
         let runs = self.look.runs(&name);
-        let findings = vec![if runs { self.look.ready() } else { self.look.not_run(&name) }];
-        let mut status = MediaServerStatus { observed_generation: Some(GENERATION), ..MediaServerStatus::default() };
+        let findings = vec![if runs {
+            self.look.ready()
+        } else {
+            self.look.not_run(&name)
+        }];
+        let mut status = MediaServerStatus {
+            observed_generation: Some(GENERATION),
+            ..MediaServerStatus::default()
+        };
         status.conditions = self.conditions(Kind::MediaServer.into(), &name, findings);
         if runs {
-            let viewers = report.streams.iter().flat_map(|s| s.viewers.values()).map(|n| u64::from(*n)).sum();
+            let viewers = report
+                .streams
+                .iter()
+                .flat_map(|s| s.viewers.values())
+                .map(|n| u64::from(*n))
+                .sum();
             status.replicas = 1;
             status.ready_replicas = i32::from(report.ready);
             status.streams = i32::try_from(report.streams.len()).unwrap_or(i32::MAX);
             status.viewers = coarse(viewers);
             status.addresses = resolve::addresses(&server.spec.listeners, HOST);
             let revision = report.revision.clone();
-            status.pods = vec![PodStatus { name: POD.into(), ready: report.ready, revision, message: String::new() }];
+            status.pods = vec![PodStatus {
+                name: POD.into(),
+                ready: report.ready,
+                revision,
+                message: String::new(),
+            }];
         }
-        self.push(&MediaServer { status: Some(status), ..server.clone() });
+        self.push(&MediaServer {
+            status: Some(status),
+            ..server.clone()
+        });
     }
 
     fn key(&mut self, key: &StreamKey) {
         let name = key.metadata.name.clone().unwrap_or_default();
         let findings = resolve::key_findings(key, &|s| self.look.exists(s), &self.look.loaded.secrets);
-        let findings = self.look.in_force(findings, key.spec.suspend, EntryKind::Key, &name, &key.spec.server_refs);
-        let mut status = StreamKeyStatus { observed_generation: Some(GENERATION), ..StreamKeyStatus::default() };
+        let findings = self
+            .look
+            .in_force(findings, key.spec.suspend, EntryKind::Key, &name, &key.spec.server_refs);
+        let mut status = StreamKeyStatus {
+            observed_generation: Some(GENERATION),
+            ..StreamKeyStatus::default()
+        };
         status.conditions = self.conditions(Kind::StreamKey.into(), &name, findings);
         if let Some(server) = self.look.server_of(&key.spec.server_refs) {
             (status.publish_urls, status.play_urls) = resolve::key_urls(&key.spec, &server.spec.listeners, HOST);
         }
-        status.publishers = self.look.report.key_use.get(&name).map_or(0, |n| i32::try_from(*n).unwrap_or(i32::MAX));
-        self.push(&StreamKey { status: Some(status), ..key.clone() });
+        status.publishers = self
+            .look
+            .report
+            .key_use
+            .get(&name)
+            .map_or(0, |n| i32::try_from(*n).unwrap_or(i32::MAX));
+        self.push(&StreamKey {
+            status: Some(status),
+            ..key.clone()
+        });
     }
 
     fn hook(&mut self, hook: &HookEndpoint) {
         let name = hook.metadata.name.clone().unwrap_or_default();
-        let reports = self.look.report.hooks.iter().filter(|r| r.name == name).cloned().collect();
+        let reports = self
+            .look
+            .report
+            .hooks
+            .iter()
+            .filter(|r| r.name == name)
+            .cloned()
+            .collect();
         let back = Back { reports };
         let findings = resolve::hook_findings(hook, &|s| self.look.exists(s));
-        let mut findings = self.look.in_force(findings, hook.spec.suspend, EntryKind::Hook, &name, &hook.spec.server_refs);
+        let mut findings = self.look.in_force(
+            findings,
+            hook.spec.suspend,
+            EntryKind::Hook,
+            &name,
+            &hook.spec.server_refs,
+        );
         findings.extend(resolve::reachable(&back));
         let failure = back.reports.iter().find_map(|r| r.last_failure.clone());
         let sum = |of: &dyn Fn(&headgate_control::HookReport) -> u64| coarse(back.reports.iter().map(of).sum());
@@ -172,9 +250,16 @@ impl Page<'_> {
             conditions: self.conditions(Kind::HookEndpoint.into(), &name, findings),
             pending: sum(&|r| u64::from(r.pending)),
             dead: sum(&|r| r.dead),
-            last_failure: failure.map(|f| LastFailure { event: f.event, reason: f.reason, message: f.message }),
+            last_failure: failure.map(|f| LastFailure {
+                event: f.event,
+                reason: f.reason,
+                message: f.message,
+            }),
         };
-        self.push(&HookEndpoint { status: Some(status), ..hook.clone() });
+        self.push(&HookEndpoint {
+            status: Some(status),
+            ..hook.clone()
+        });
     }
 
     fn stream(&mut self, server: &str, report: &StreamReport) {
@@ -211,7 +296,10 @@ impl Page<'_> {
         let key = (kind.to_owned(), name.to_owned());
         let old = self.book.conditions.remove(&key).unwrap_or_default();
         let new = merge(&old, &findings, GENERATION, self.look.now);
-        self.changes.extend(new.iter().filter(|c| !old.iter().any(|o| same(o, c))).map(|c| change(kind, name, c)));
+        for condition in new.iter().filter(|c| !old.iter().any(|o| same(o, c))) {
+            let first = !old.iter().any(|o| o.type_ == condition.type_);
+            self.changes.push(change(kind, name, condition, first));
+        }
         self.book.conditions.insert(key.clone(), new.clone());
         self.seen.insert(key);
         new
@@ -230,8 +318,7 @@ impl Page<'_> {
 impl Look<'_> {
     fn runs(&self, server: &str) -> bool {
         match &self.loaded.chosen {
-            Ok((name, _)) => name == server,
-            Err(NoServer::Invalid(name, ..)) => name == server,
+            Ok((name, _)) | Err(NoServer::Invalid(name, ..)) => name == server,
             Err(_) => false,
         }
     }
@@ -253,11 +340,20 @@ impl Look<'_> {
         if let Err(why) = &self.loaded.chosen {
             return Finding::no(kind, why.reason(), format!("{why}; what was in force before stays"));
         }
-        let closed = self.report.listeners.iter().find_map(|l| Some((l, l.problem.as_ref()?)));
+        let closed = self
+            .report
+            .listeners
+            .iter()
+            .find_map(|l| Some((l, l.problem.as_ref()?)));
         match closed {
-            Some((listener, problem)) => {
-                Finding::no(kind, "ListenerNotOpen", format!("listener {:?} on port {}: {}", listener.name, listener.port, problem.message))
-            }
+            Some((listener, problem)) => Finding::no(
+                kind,
+                "ListenerNotOpen",
+                format!(
+                    "listener {:?} on port {}: {}",
+                    listener.name, listener.port, problem.message
+                ),
+            ),
             None if self.report.ready => Finding::yes(kind, "Serving", "listens and takes sessions"),
             None => Finding::no(kind, "NotReady", "does not take sessions: it starts or stops"),
         }
@@ -293,9 +389,17 @@ impl Look<'_> {
 
     /// Says that the file holds something newer than what stands in force.
     fn newer_refused(&self, kind: &str, name: &str) -> Option<Finding> {
-        let named = |r: &&Refused| r.kept && r.id.as_ref().is_some_and(|id| id.kind.to_string() == kind && id.name == name);
+        let named = |r: &&Refused| {
+            r.kept
+                && r.id
+                    .as_ref()
+                    .is_some_and(|id| id.kind.to_string() == kind && id.name == name)
+        };
         let refused = self.loaded.refused.iter().find(named)?;
-        let message = format!("{}: {}; what was good last stays in force", refused.file, refused.message);
+        let message = format!(
+            "{}: {}; what was good last stays in force",
+            refused.file, refused.message
+        );
         Some(Finding::no(ConditionType::Accepted, refused.reason, message))
     }
 }
@@ -304,11 +408,12 @@ fn same(a: &Condition, b: &Condition) -> bool {
     (&a.type_, &a.status, &a.reason, &a.message) == (&b.type_, &b.status, &b.reason, &b.message)
 }
 
-fn change(kind: &str, name: &str, condition: &Condition) -> Change {
+fn change(kind: &str, name: &str, condition: &Condition, first: bool) -> Change {
     Change {
         object: format!("{kind} {name:?}"),
         condition: format!("{}={} ({})", condition.type_, condition.status, condition.reason),
         message: condition.message.clone(),
         bad: condition.status == "False",
+        first,
     }
 }
