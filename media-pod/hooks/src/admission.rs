@@ -45,6 +45,9 @@ impl Endpoint {
         let Some(_place) = self.place(deadline).await else {
             return self.no_place(event, limit);
         };
+        if spec.urls.is_empty() {
+            return self.by_policy(event, Failure::new(Cause::Unreachable, "it has no URL"));
+        }
         for index in 0..spec.urls.len() {
             source = source.max(self.ask_url(index, event, deadline, limit).await?);
         }
@@ -134,12 +137,9 @@ impl Endpoint {
         self.by_policy(event, failure)
     }
 
-    fn named(&self, event: &Event, failure: Failure) -> Failure {
+    fn named(&self, event: &Event, Failure { cause, message }: Failure) -> Failure {
         let name = self.dialect().event_name(event.kind);
-        Failure {
-            message: format!("HookEndpoint {}: {name} at {}", self.name, failure.message),
-            ..failure
-        }
+        Failure::new(cause, format!("HookEndpoint {}: {name}: {message}", self.name))
     }
 }
 

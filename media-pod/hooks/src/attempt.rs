@@ -98,17 +98,16 @@ impl Endpoint {
             return;
         }
         self.context.bump();
-        match failure {
-            Some(Failure { cause, message }) => {
-                tracing::warn!(
-                    endpoint = self.name,
-                    event = name,
-                    reason = cause.reason(),
-                    message,
-                    "hook failed"
-                );
-            }
-            None => tracing::info!(endpoint = self.name, event = name, "hook answers"),
+        if let Some(Failure { cause, message }) = failure {
+            tracing::warn!(
+                endpoint = self.name,
+                event = name,
+                reason = cause.reason(),
+                message,
+                "hook failed"
+            );
+        } else {
+            tracing::info!(endpoint = self.name, event = name, "hook answers");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! [`Endpoint`]: one back end at run time. Its spec can change under it; its pools, outbox and health stay.
 
 use arc_swap::ArcSwap;
-use headgate_control::{HookEndpoint, HookEvent, HookReport, glob_matches};
+use headgate_control::{HookEndpoint, HookReport, glob_matches};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::delivery::lane::Limits;
 use crate::delivery::outbox::{OnDead, Outbox};
-use crate::event::{Event, Stream};
+use crate::event::Event;
 use crate::health::Health;
 use crate::identity::Origin;
 use crate::metrics::Metrics;
@@ -95,11 +95,12 @@ impl Endpoint {
         Duration::from_millis(self.spec.load().timeout_milliseconds.into())
     }
 
-    /// Whether it wants this event.
-    pub(crate) fn takes(&self, kind: HookEvent, stream: &Stream) -> bool {
-        let spec = self.spec.load();
+    /// Whether it wants this event, and its dialect has it.
+    pub(crate) fn takes(&self, event: &Event) -> bool {
+        let (spec, stream) = (self.spec.load(), &event.stream);
         let any = |globs: &[String], text: &str| globs.is_empty() || globs.iter().any(|glob| glob_matches(glob, text));
-        spec.events.contains(&kind)
+        spec.events.contains(&event.kind)
+            && dialect::of(spec.dialect).tells(event.kind, event.client.protocol)
             && any(&spec.matches.vhosts, &stream.vhost)
             && any(&spec.matches.apps, &stream.app)
             && any(&spec.matches.streams, &stream.name)

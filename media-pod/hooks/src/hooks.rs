@@ -209,7 +209,9 @@ impl Hooks {
         };
         let send = async {
             while pending() > 0 {
-                endpoints.iter().for_each(|endpoint| endpoint.outbox.wake_all());
+                for endpoint in &endpoints {
+                    endpoint.outbox.wake_all();
+                }
                 let pause = Instant::now();
                 while pending() > 0 && pause.elapsed() < FLUSH_PACE {
                     tokio::time::sleep(FLUSH_LOOK).await;
@@ -279,7 +281,7 @@ impl Inner {
 
     fn takers(&self, event: &Event) -> Vec<Arc<Endpoint>> {
         let attached = self.attached.load();
-        let takes = |attached: &&Attached| attached.endpoint.takes(event.kind, &event.stream);
+        let takes = |attached: &&Attached| attached.endpoint.takes(event);
         attached
             .iter()
             .filter(takes)
@@ -296,8 +298,5 @@ fn refusal(failure: Failure) -> Refusal {
         Cause::BadStatus => Reason::HookBadStatus,
         Cause::BadAnswer => Reason::HookBadAnswer,
     };
-    Refusal {
-        reason,
-        message: failure.message,
-    }
+    Refusal::new(reason, failure.message)
 }

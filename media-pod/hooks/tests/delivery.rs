@@ -1,4 +1,10 @@
 //! Notifications over a scripted back end and a paused clock: the whole retry table, order, isolation, shutdown.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test that panics fails, as it should"
+)]
 
 mod common;
 
@@ -26,17 +32,25 @@ fn failing(reply: fn() -> Reply) -> Backend {
 
 /// Seconds between the attempts.
 fn gaps(seen: &[Seen]) -> Vec<f64> {
-    seen.windows(2).map(|pair| pair[1].at.duration_since(pair[0].at).as_secs_f64()).collect()
+    seen.windows(2)
+        .map(|pair| pair[1].at.duration_since(pair[0].at).as_secs_f64())
+        .collect()
 }
 
 /// Asserts that gaps are the table's, `stretch` times, ±20 % (only longer when stretched).
 #[track_caller]
 fn assert_table(gaps: &[f64], stretch: f64) {
     let table = [1, 5, 30, 120, 600, 1800];
-    let expected = table.into_iter().chain(std::iter::repeat(3600)).map(|s| f64::from(s) * stretch);
+    let expected = table
+        .into_iter()
+        .chain(std::iter::repeat(3600))
+        .map(|s| f64::from(s) * stretch);
     for (index, (gap, wait)) in gaps.iter().zip(expected).enumerate() {
         let least = if stretch > 1.0 { wait } else { wait * 0.8 };
-        assert!((least - 0.01..=wait * 1.2 + 4.0).contains(gap), "gap {index}: {gap} s, table {wait} s");
+        assert!(
+            (least - 0.01..=wait * 1.2 + 4.0).contains(gap),
+            "gap {index}: {gap} s, table {wait} s"
+        );
     }
 }
 
@@ -47,7 +61,10 @@ async fn a_failing_back_end_is_tried_by_the_whole_table_for_a_day_and_then_no_mo
     let ended = unpublish(&hooks, "alice");
     tokio::time::sleep(Duration::from_secs(24 * HOUR - 1)).await;
     let seen = backend.seen();
-    assert!(seen[0].at.duration_since(ended) < Duration::from_millis(10), "the first attempt is at once");
+    assert!(
+        seen[0].at.duration_since(ended) < Duration::from_millis(10),
+        "the first attempt is at once"
+    );
     assert_table(&gaps(&seen), 1.0);
     // 43 minutes of the table, then hours of 48 to 72 minutes.
     assert!((25..=37).contains(&seen.len()), "{} attempts", seen.len());
@@ -67,7 +84,10 @@ async fn a_failing_back_end_is_tried_by_the_whole_table_for_a_day_and_then_no_mo
 
 #[tokio::test(start_paused = true)]
 async fn network_errors_are_tried_again_by_the_table() {
-    let backend = failing(|| Reply { after: Duration::ZERO, result: Err(TransportError::Connect("refused".into())) });
+    let backend = failing(|| Reply {
+        after: Duration::ZERO,
+        result: Err(TransportError::Connect("refused".into())),
+    });
     let (hooks, _registry) = backend.hooks(&[endpoint("backend")]);
     unpublish(&hooks, "alice");
     assert_table(&gaps(&backend.calls(10).await), 1.0);
@@ -115,7 +135,13 @@ async fn what_a_receiver_will_never_take_is_dead_at_once_and_the_lane_goes_on() 
 
 #[tokio::test(start_paused = true)]
 async fn an_error_of_the_application_is_taken_for_delivered() {
-    let backend = Backend::new(|_, count| if count == 0 { answer(200, r#"{"code":9}"#, None) } else { status(204) });
+    let backend = Backend::new(|_, count| {
+        if count == 0 {
+            answer(200, r#"{"code":9}"#, None)
+        } else {
+            status(204)
+        }
+    });
     let (hooks, registry) = backend.hooks(&[endpoint("backend")]);
     unpublish(&hooks, "alice");
     unpublish(&hooks, "alice");
@@ -123,12 +149,21 @@ async fn an_error_of_the_application_is_taken_for_delivered() {
     assert_eq!(backend.seen().len(), 2);
     assert_eq!((hooks.reports()[0].pending, hooks.reports()[0].dead), (0, 0));
     assert!((metric(&registry, "headgate_hook_requests_total", "app_error") - 2.0).abs() < 0.1);
-    assert_eq!(hooks.reports()[0].last_failure.as_ref().map(|f| f.reason.as_str()), Some("HookBadStatus"));
+    assert_eq!(
+        hooks.reports()[0].last_failure.as_ref().map(|f| f.reason.as_str()),
+        Some("HookBadStatus")
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_410_a_url_is_left_alone_until_it_is_edited() {
-    let backend = Backend::new(|seen, _| if seen.call.url.host_str() == Some("new.test") { ok() } else { status(410) });
+    let backend = Backend::new(|seen, _| {
+        if seen.call.url.host_str() == Some("new.test") {
+            ok()
+        } else {
+            status(410)
+        }
+    });
     let (hooks, _registry) = backend.hooks(&[endpoint("backend")]);
     unpublish(&hooks, "alice");
     unpublish(&hooks, "bob");
@@ -136,7 +171,10 @@ async fn after_410_a_url_is_left_alone_until_it_is_edited() {
     // Both were under way when the first answer came.
     assert_eq!(backend.seen().len(), 2);
     assert_eq!(hooks.reports()[0].pending, 2);
-    let edited = HookEndpoint { urls: vec!["http://new.test/hook".into()], ..endpoint("backend") };
+    let edited = HookEndpoint {
+        urls: vec!["http://new.test/hook".into()],
+        ..endpoint("backend")
+    };
     hooks.reconfigure(&server(), &[edited]);
     backend.calls(4).await;
     tokio::time::sleep(Duration::from_millis(10)).await;
@@ -145,12 +183,21 @@ async fn after_410_a_url_is_left_alone_until_it_is_edited() {
 
 #[tokio::test(start_paused = true)]
 async fn pending_notifications_go_to_the_new_url_at_once() {
-    let backend = Backend::new(|seen, _| if seen.call.url.host_str() == Some("new.test") { ok() } else { status(500) });
+    let backend = Backend::new(|seen, _| {
+        if seen.call.url.host_str() == Some("new.test") {
+            ok()
+        } else {
+            status(500)
+        }
+    });
     let (hooks, _registry) = backend.hooks(&[endpoint("backend")]);
     unpublish(&hooks, "alice");
     tokio::time::sleep(Duration::from_secs(HOUR)).await;
     let before = backend.seen().len();
-    let edited = HookEndpoint { urls: vec!["http://new.test/hook".into()], ..endpoint("backend") };
+    let edited = HookEndpoint {
+        urls: vec!["http://new.test/hook".into()],
+        ..endpoint("backend")
+    };
     hooks.reconfigure(&server(), &[edited]);
     tokio::time::sleep(Duration::from_millis(20)).await;
     let seen = backend.seen();
@@ -177,9 +224,15 @@ async fn an_endpoint_that_goes_takes_its_backlog_with_it_counted() {
 #[tokio::test(start_paused = true)]
 async fn a_closing_event_goes_to_those_who_take_it_asked_or_not_and_once_to_each_url() {
     let backend = failing(ok);
-    let mut told = HookEndpoint { events: vec![HookEvent::Unpublish], ..endpoint("told") };
+    let mut told = HookEndpoint {
+        events: vec![HookEvent::Unpublish],
+        ..endpoint("told")
+    };
     told.urls.push("http://told2.test/hook".into());
-    let asked = HookEndpoint { events: vec![HookEvent::Publish], ..endpoint("asked") };
+    let asked = HookEndpoint {
+        events: vec![HookEvent::Publish],
+        ..endpoint("asked")
+    };
     let (hooks, _registry) = backend.hooks(&[told, asked]);
     let alice = publisher("alice");
     hooks.publish(&alice).await.expect("yes");
@@ -189,15 +242,24 @@ async fn a_closing_event_goes_to_those_who_take_it_asked_or_not_and_once_to_each
     assert_eq!(backend.actions(), ["on_publish", "on_unpublish", "on_unpublish"]);
     let expected = uuid::Uuid::new_v5(&alice.id, b"Unpublish").to_string();
     assert!(seen[1..].iter().all(|seen| seen.header("webhook-id") == expected));
-    assert!(seen.iter().all(|seen| seen.header("x-media-session") == alice.id.to_string()));
-    let numbers: Vec<u64> = seen.iter().map(|seen| seen.header("x-media-seq").parse().expect("a number")).collect();
+    assert!(
+        seen.iter()
+            .all(|seen| seen.header("x-media-session") == alice.id.to_string())
+    );
+    let numbers: Vec<u64> = seen
+        .iter()
+        .map(|seen| seen.header("x-media-seq").parse().expect("a number"))
+        .collect();
     assert!(numbers[0] < numbers[1] && numbers[1] == numbers[2]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_end_of_one_session_is_told_before_the_next_is_asked() {
     let backend = Backend::new(|seen, _| match seen.action.as_str() {
-        "on_unpublish" => Reply { after: Duration::from_millis(300), ..ok() },
+        "on_unpublish" => Reply {
+            after: Duration::from_millis(300),
+            ..ok()
+        },
         _ => ok(),
     });
     let (hooks, _registry) = backend.hooks(&[endpoint("backend")]);
@@ -207,7 +269,10 @@ async fn the_end_of_one_session_is_told_before_the_next_is_asked() {
     assert!(started.elapsed() >= Duration::from_millis(300));
     let started = unpublish(&hooks, "bob");
     hooks.publish(&publisher("carol")).await.expect("yes");
-    assert!(started.elapsed() < Duration::from_millis(50), "another stream does not wait");
+    assert!(
+        started.elapsed() < Duration::from_millis(50),
+        "another stream does not wait"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -217,20 +282,34 @@ async fn a_backlog_holds_an_admission_up_for_half_a_second_at_most() {
     let started = unpublish(&hooks, "alice");
     hooks.publish(&publisher("alice")).await.expect("yes");
     let waited = started.elapsed();
-    assert!(waited >= Duration::from_millis(500) && waited < Duration::from_millis(520), "{waited:?}");
+    assert!(
+        waited >= Duration::from_millis(500) && waited < Duration::from_millis(520),
+        "{waited:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_backlog_that_waits_for_its_next_try_is_tried_once_before_an_admission() {
-    let backend = Backend::new(|seen, count| if seen.action == "on_unpublish" && count < 4 { status(500) } else { ok() });
+    let backend = Backend::new(|seen, count| {
+        if seen.action == "on_unpublish" && count < 4 {
+            status(500)
+        } else {
+            ok()
+        }
+    });
     let (hooks, _registry) = backend.hooks(&[endpoint("backend")]);
     unpublish(&hooks, "alice");
     backend.calls(3).await;
     let started = Instant::now();
     hooks.publish(&publisher("alice")).await.expect("yes");
-    assert!(started.elapsed() < Duration::from_millis(50), "a failed try is not waited out");
+    assert!(
+        started.elapsed() < Duration::from_millis(50),
+        "a failed try is not waited out"
+    );
     hooks.publish(&publisher("alice")).await.expect("yes");
-    let expected = ["on_unpublish"; 3].into_iter().chain(["on_unpublish", "on_publish", "on_unpublish", "on_publish"]);
+    let expected = ["on_unpublish"; 3]
+        .into_iter()
+        .chain(["on_unpublish", "on_publish", "on_unpublish", "on_publish"]);
     assert_eq!(backend.actions(), expected.collect::<Vec<_>>());
 }
 
@@ -261,7 +340,10 @@ async fn a_lane_that_hangs_starves_no_other_and_neither_does_an_endpoint() {
     let good = |seen: &Seen| seen.call.url.host_str() == Some("backend.test") && seen.stream != "hole";
     assert_eq!(backend.seen().iter().filter(|seen| good(seen)).count(), 200);
     let started = Instant::now();
-    hooks.publish(&publisher("other")).await.expect_err("the first endpoint hangs");
+    hooks
+        .publish(&publisher("other"))
+        .await
+        .expect_err("the first endpoint hangs");
     assert_eq!(started.elapsed().as_secs(), 3);
 }
 
@@ -273,11 +355,18 @@ async fn order_holds_in_every_lane_whatever_fails() {
             0..5 => ok(),
             5 => status(503),
             6 => answer(429, "", Some(2)),
-            7 => Reply { after, result: Err(TransportError::Closed) },
+            7 => Reply {
+                after,
+                result: Err(TransportError::Closed),
+            },
             8 => hang(),
             _ => answer(200, "{}", None),
         };
-        if reply.after.is_zero() { Reply { after, ..reply } } else { reply }
+        if reply.after.is_zero() {
+            Reply { after, ..reply }
+        } else {
+            reply
+        }
     });
     let (hooks, _registry) = backend.hooks(&[endpoint("backend")]);
     for n in 0..600 {

@@ -1,4 +1,10 @@
 //! The SRS dialect against bodies captured from a real server, to the byte and key order.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test that panics fails, as it should"
+)]
 
 use headgate_control::HookEvent;
 use headgate_hooks::Origin;
@@ -13,11 +19,18 @@ fn fixture(case: &str) -> (String, Value) {
     let lines = include_str!("fixtures/srs_hooks.jsonl").lines();
     let mut records = lines.map(|line| serde_json::from_str::<Value>(line).expect("a JSON line"));
     let record = records.find(|record| record["case"] == case).expect("a captured case");
-    (record["raw"].as_str().expect("a body").to_owned(), record["headers"].clone())
+    (
+        record["raw"].as_str().expect("a body").to_owned(),
+        record["headers"].clone(),
+    )
 }
 
 fn origin() -> Origin {
-    Origin { server_id: "vid-77767kv".into(), service_id: "v5q25s67".into(), uid: "uid-1".into() }
+    Origin {
+        server_id: "vid-77767kv".into(),
+        service_id: "v5q25s67".into(),
+        uid: "uid-1".into(),
+    }
 }
 
 fn event(kind: HookEvent) -> Event {
@@ -26,7 +39,11 @@ fn event(kind: HookEvent) -> Event {
         kind,
         sequence: 1,
         session: Uuid::nil(),
-        stream: Stream { vhost: "__defaultVhost__".into(), app: "live".into(), name: "livestream".into() },
+        stream: Stream {
+            vhost: "__defaultVhost__".into(),
+            app: "live".into(),
+            name: "livestream".into(),
+        },
         param: "?token=abc&x=1".into(),
         client: Client {
             id: "3ul1iu70".into(),
@@ -41,8 +58,16 @@ fn event(kind: HookEvent) -> Event {
 
 fn player(id: &str, param: &str, protocol: Protocol) -> Event {
     let publisher = event(HookEvent::Play);
-    let client = Client { id: id.into(), protocol, ..publisher.client };
-    Event { param: param.into(), client, ..publisher }
+    let client = Client {
+        id: id.into(),
+        protocol,
+        ..publisher.client
+    };
+    Event {
+        param: param.into(),
+        client,
+        ..publisher
+    }
 }
 
 /// Our body is the captured one, but for the stream's id, which is made by hash here and at random there.
@@ -85,14 +110,23 @@ fn on_stop_has_the_order_of_on_publish() {
     // The capture is of HLS, whose name ends in `.m3u8`.
     let ours = String::from_utf8_lossy(&Srs.body(&event, &origin()).1).into_owned();
     let id = origin().stream_id("__defaultVhost__", "live", "livestream");
-    assert_eq!(ours, fixture("on_stop.hls").0.replace("vid-r77j7jc", &id).replace("livestream.m3u8", "livestream"));
+    assert_eq!(
+        ours,
+        fixture("on_stop.hls")
+            .0
+            .replace("vid-r77j7jc", &id)
+            .replace("livestream.m3u8", "livestream")
+    );
 }
 
 #[test]
 fn on_close_has_the_bytes_and_no_stream() {
     let mut event = player("5gc4j2m3", "", Protocol::Rtmp);
     event.kind = HookEvent::Close;
-    event.traffic = Some(Traffic { sent: 456_005, received: 3505 });
+    event.traffic = Some(Traffic {
+        sent: 456_005,
+        received: 3505,
+    });
     assert_golden("on_close.player", &event);
 }
 

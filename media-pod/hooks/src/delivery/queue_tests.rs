@@ -1,3 +1,8 @@
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "a test that overflows fails, as it should"
+)]
+
 use super::*;
 use crate::delivery::schedule::MAX_AGE;
 use crate::testing;
@@ -15,8 +20,16 @@ fn queue() -> (Queue, Instant) {
     (Queue::new(Limits::default()), Instant::now())
 }
 
+fn push_all(queue: &mut Queue, streams: &[&str], now: Instant) {
+    for stream in streams {
+        queue.push(0, notice(stream), now);
+    }
+}
+
 fn names(dead: &[(Arc<Event>, Death)]) -> Vec<(String, Death)> {
-    dead.iter().map(|(event, death)| (event.stream.name.to_string(), *death)).collect()
+    dead.iter()
+        .map(|(event, death)| (event.stream.name.to_string(), *death))
+        .collect()
 }
 
 fn retry(wait: Duration) -> Settle {
@@ -27,7 +40,9 @@ fn retry(wait: Duration) -> Settle {
 fn a_lane_sends_one_at_a_time_in_order() {
     let (mut queue, now) = queue();
     let events = [notice("a"), notice("a")];
-    events.iter().for_each(|event| queue.push(0, event.clone(), now));
+    for event in &events {
+        queue.push(0, event.clone(), now);
+    }
     let first = queue.take(now).expect("the first");
     assert_eq!(first.event.id, events[0].id);
     assert!(queue.take(now).is_none(), "the second waits for the first");
@@ -53,14 +68,17 @@ fn lanes_take_turns() {
 #[test]
 fn a_failed_notice_holds_up_its_own_lane_only() {
     let (mut queue, now) = queue();
-    ["a", "a", "b"].into_iter().for_each(|stream| queue.push(0, notice(stream), now));
+    push_all(&mut queue, &["a", "a", "b"], now);
     let first = queue.take(now).expect("a");
     queue.settle(&first, retry(5 * S), now);
     assert_eq!(&*queue.take(now).expect("b").event.stream.name, "b");
     assert!(queue.take(now + 4 * S).is_none());
     assert_eq!(queue.next_due(), Some(now + 5 * S));
     let again = queue.take(now + 5 * S).expect("a again");
-    assert_eq!((again.event.id, again.attempt, queue.failures(&again)), (first.event.id, 2, 1));
+    assert_eq!(
+        (again.event.id, again.attempt, queue.failures(&again)),
+        (first.event.id, 2, 1)
+    );
 }
 
 #[test]
@@ -94,7 +112,14 @@ fn a_receiver_that_asked_for_time_is_woken_only_at_the_end() {
     let (mut queue, now) = queue();
     queue.push(0, notice("a"), now);
     let job = queue.take(now).expect("a");
-    queue.settle(&job, Settle::Retry { wait: 60 * S, held: true }, now);
+    queue.settle(
+        &job,
+        Settle::Retry {
+            wait: 60 * S,
+            held: true,
+        },
+        now,
+    );
     queue.wake(&job.key.stream, 1);
     assert!(queue.take(now + S).is_none());
     queue.wake_all();
@@ -104,7 +129,7 @@ fn a_receiver_that_asked_for_time_is_woken_only_at_the_end() {
 #[test]
 fn a_suspended_url_is_left_alone_until_it_answers_again() {
     let (mut queue, now) = queue();
-    ["a", "b"].into_iter().for_each(|stream| queue.push(0, notice(stream), now));
+    push_all(&mut queue, &["a", "b"], now);
     queue.push(1, notice("a"), now);
     let gone = queue.take(now).expect("the first");
     queue.settle(&gone, Settle::Suspend, now);
@@ -140,18 +165,27 @@ fn suspended_backlogs_expire_too() {
     queue.settle(&job, Settle::Suspend, now);
     assert!(queue.take(now).is_none());
     assert!(queue.take(now + MAX_AGE).is_none());
-    assert_eq!((queue.len(), names(&queue.take_dead())), (0, vec![("a".to_owned(), Death::Expired)]));
+    assert_eq!(
+        (queue.len(), names(&queue.take_dead())),
+        (0, vec![("a".to_owned(), Death::Expired)])
+    );
 }
 
 #[test]
 fn when_it_is_full_the_oldest_that_is_not_in_flight_gives_way() {
-    let mut queue = Queue::new(Limits { count: 3, bytes: usize::MAX });
+    let mut queue = Queue::new(Limits {
+        count: 3,
+        bytes: usize::MAX,
+    });
     let now = Instant::now();
-    ["a", "a", "b"].into_iter().for_each(|stream| queue.push(0, notice(stream), now));
+    push_all(&mut queue, &["a", "a", "b"], now);
     let in_flight = queue.take(now).expect("a");
     queue.push(0, notice("c"), now);
     queue.push(0, notice("d"), now);
-    assert_eq!(names(&queue.take_dead()), [("a".to_owned(), Death::Overflow), ("b".to_owned(), Death::Overflow)]);
+    assert_eq!(
+        names(&queue.take_dead()),
+        [("a".to_owned(), Death::Overflow), ("b".to_owned(), Death::Overflow)]
+    );
     queue.settle(&in_flight, Settle::Done, now);
     let mut rest = Vec::new();
     while let Some(job) = queue.take(now) {
@@ -164,7 +198,10 @@ fn when_it_is_full_the_oldest_that_is_not_in_flight_gives_way() {
 #[test]
 fn bytes_are_bounded_too() {
     let size = notice("a").size();
-    let mut queue = Queue::new(Limits { count: 1000, bytes: size * 10 });
+    let mut queue = Queue::new(Limits {
+        count: 1000,
+        bytes: size * 10,
+    });
     let now = Instant::now();
     (0..100).for_each(|_| queue.push(0, notice("a"), now));
     assert_eq!((queue.len(), queue.take_dead().len()), (10, 90));
@@ -172,7 +209,10 @@ fn bytes_are_bounded_too() {
 
 #[test]
 fn a_full_queue_that_nobody_empties_keeps_its_indexes_small() {
-    let mut queue = Queue::new(Limits { count: 10, bytes: usize::MAX });
+    let mut queue = Queue::new(Limits {
+        count: 10,
+        bytes: usize::MAX,
+    });
     let now = Instant::now();
     for n in 0..10_000 {
         queue.push(0, notice(&format!("s{n}")), now);
@@ -209,7 +249,7 @@ fn an_answer_of_the_old_url_does_not_suspend_the_new_one() {
 #[test]
 fn a_closed_queue_gives_everything_up_and_takes_no_more() {
     let (mut queue, now) = queue();
-    ["a", "b"].into_iter().for_each(|stream| queue.push(0, notice(stream), now));
+    push_all(&mut queue, &["a", "b"], now);
     let job = queue.take(now).expect("a");
     queue.close();
     queue.settle(&job, Settle::Done, now);

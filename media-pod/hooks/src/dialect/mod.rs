@@ -13,6 +13,7 @@ pub use srs::Srs;
 
 use bytes::Bytes;
 use headgate_control::{Dialect, HookEvent};
+use headgate_hub::Protocol;
 
 use crate::event::Event;
 use crate::identity::Origin;
@@ -21,6 +22,8 @@ use crate::identity::Origin;
 pub trait Speak: Send + Sync {
     /// The dialect's own name of an event, such as `on_publish`.
     fn event_name(&self, kind: HookEvent) -> &'static str;
+    /// Whether the dialect has this event for this client's protocol.
+    fn tells(&self, kind: HookEvent, protocol: Protocol) -> bool;
     /// The dialect's User-Agent.
     fn user_agent(&self) -> &'static str;
     /// Content type and body of the request.

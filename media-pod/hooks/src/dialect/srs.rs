@@ -38,6 +38,11 @@ impl Speak for Srs {
         }
     }
 
+    /// Connections are RTMP's: an HTTP player has none that SRS would tell of.
+    fn tells(&self, kind: HookEvent, protocol: Protocol) -> bool {
+        protocol == Protocol::Rtmp || !matches!(kind, HookEvent::Connect | HookEvent::Close)
+    }
+
     fn user_agent(&self) -> &'static str {
         concat!("SRS/7.0.18(Kai) Headgate/", env!("CARGO_PKG_VERSION"))
     }
@@ -106,7 +111,7 @@ fn object(value: Value) -> Map<String, Value> {
 fn tc_url(event: &Event) -> String {
     match event.client.protocol {
         Protocol::HttpFlv => format!("rtmp://{}/{}", event.stream.vhost, event.stream.app),
-        _ => event.client.tc_url.clone(),
+        Protocol::Rtmp => event.client.tc_url.clone(),
     }
 }
 

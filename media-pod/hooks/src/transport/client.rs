@@ -152,7 +152,7 @@ fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dy
     std::iter::successors(error.source(), |error: &&'a (dyn Error + 'static)| (*error).source())
 }
 
-fn find<'a, E: Error + 'static>(error: &'a reqwest::Error) -> Option<&'a E> {
+fn find<E: Error + 'static>(error: &reqwest::Error) -> Option<&E> {
     sources(error).find_map(|source| source.downcast_ref::<E>())
 }
 
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn retry_after_is_read_in_both_forms() {
-        assert_eq!(retry_after("120"), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after("125"), Some(Duration::from_secs(125)));
         assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
         assert_eq!(retry_after("soon"), None);
         let later = Timestamp::now()

@@ -1,5 +1,5 @@
 //! A back end that is scripted, and sessions to ask it about. No network, so that the clock can be paused.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test uses a part")]
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -32,7 +32,12 @@ pub(crate) struct Seen {
 
 impl Seen {
     pub(crate) fn header(&self, name: &str) -> String {
-        self.call.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+        self.call
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .to_owned()
     }
 }
 
@@ -49,7 +54,11 @@ pub(crate) struct Backend {
 impl Backend {
     /// The script gets each call and how many came before.
     pub(crate) fn new(script: impl Fn(&Seen, usize) -> Reply + Send + Sync + 'static) -> Self {
-        Self { script: Arc::new(Box::new(script)), seen: Arc::default(), came: Arc::default() }
+        Self {
+            script: Arc::new(Box::new(script)),
+            seen: Arc::default(),
+            came: Arc::default(),
+        }
     }
 
     pub(crate) fn hooks(&self, endpoints: &[HookEndpoint]) -> (Hooks, prometheus::Registry) {
@@ -84,7 +93,12 @@ impl Transport for Backend {
     fn call(&self, call: Call) -> BoxFuture<'_, Result<Answer, TransportError>> {
         let body: serde_json::Value = serde_json::from_slice(&call.body).expect("a JSON body");
         let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
-        let seen = Seen { at: Instant::now(), call, action: text("action"), stream: text("stream") };
+        let seen = Seen {
+            at: Instant::now(),
+            call,
+            action: text("action"),
+            stream: text("stream"),
+        };
         let count = {
             let mut all = self.seen.lock();
             all.push(seen.clone());
@@ -113,7 +127,14 @@ pub(crate) fn status(status: u16) -> Reply {
 pub(crate) fn answer(status: u16, body: &str, retry_after: Option<u64>) -> Reply {
     let body = Some(body.as_bytes().to_vec().into());
     let retry_after = retry_after.map(Duration::from_secs);
-    Reply { after: Duration::ZERO, result: Ok(Answer { status, body, retry_after }) }
+    Reply {
+        after: Duration::ZERO,
+        result: Ok(Answer {
+            status,
+            body,
+            retry_after,
+        }),
+    }
 }
 
 pub(crate) fn ok() -> Reply {
@@ -122,11 +143,18 @@ pub(crate) fn ok() -> Reply {
 
 /// Never answers.
 pub(crate) fn hang() -> Reply {
-    Reply { after: Duration::from_hours(1000), ..ok() }
+    Reply {
+        after: Duration::from_hours(1000),
+        ..ok()
+    }
 }
 
 pub(crate) fn server() -> ServerIdentity {
-    ServerIdentity { namespace: "default".into(), name: "live".into(), uid: "uid-1".into() }
+    ServerIdentity {
+        namespace: "default".into(),
+        name: "live".into(),
+        uid: "uid-1".into(),
+    }
 }
 
 /// An endpoint that takes everything at one URL.
@@ -154,7 +182,11 @@ pub(crate) fn session(kind: SessionKind, stream: &str) -> Arc<Session> {
         id: uuid::Uuid::now_v7(),
         kind,
         connection: connection(stream),
-        name: StreamName { vhost: "__defaultVhost__".into(), app: "live".into(), stream: stream.into() },
+        name: StreamName {
+            vhost: "__defaultVhost__".into(),
+            app: "live".into(),
+            stream: stream.into(),
+        },
         param: "?token=abc&x=1".into(),
         key: None,
         started: jiff::Timestamp::now(),
@@ -183,7 +215,12 @@ pub(crate) fn connection(stream: &str) -> Arc<Connection> {
 /// The sum of a counter or gauge over all its series whose labels hold `label` as a value (any: "").
 pub(crate) fn metric(registry: &prometheus::Registry, name: &str, label: &str) -> f64 {
     let families = registry.gather();
-    let series = families.iter().filter(|family| family.name() == name).flat_map(|family| family.get_metric());
+    let series = families
+        .iter()
+        .filter(|family| family.name() == name)
+        .flat_map(prometheus::proto::MetricFamily::get_metric);
     let matching = series.filter(|m| label.is_empty() || m.get_label().iter().any(|pair| pair.value() == label));
-    matching.map(|m| m.get_counter().get_value() + m.get_gauge().get_value()).sum()
+    matching
+        .map(|m| m.get_counter().get_value() + m.get_gauge().get_value())
+        .sum()
 }
