@@ -152,9 +152,11 @@ impl Keeper {
         let Served { hub, vhosts, shutdown } = self.served;
         match self.spec.protocol {
             ListenerProtocol::Rtmp => {
-                // TODO-RTMP
-                let _ = (listener, hub, vhosts);
-                shutdown.cancelled().await;
+                let options = headgate_rtmp::serve::Options {
+                    vhosts,
+                    ..Default::default()
+                };
+                headgate_rtmp::serve::serve(listener, hub, options, shutdown).await;
             }
             ListenerProtocol::Http => {
                 // TODO-HTTP

@@ -1,12 +1,10 @@
 //! A player, from its request to its end.
 
-use super::shell::{End, Shell};
+use super::shell::{End, QUEUE_MAX, Shell, closed};
 use crate::format::RtmpFormat;
 use crate::server::Event;
 use headgate_hub::{EndReason, Player, Reason, Refusal};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::Instant;
 use tracing::info;
 
 /// Packets taken from the ring at a time.
@@ -15,21 +13,10 @@ const BATCH: usize = 64;
 impl Shell {
     /// Asks for the stream, and gives it until either side ends.
     pub(super) async fn play(&mut self, stream: &str) -> Result<(), End> {
-        let (name, param) = self.request(stream);
-        let asked = {
-            let client = match self.client() {
-                Ok(client) => client,
-                Err(refusal) => return self.refuse_play(&refusal),
-            };
-            tokio::select! {
-                asked = client.play(name, param, Arc::new(RtmpFormat)) => asked,
-                () = Self::closed(&self.socket) => return Err(End::Closed),
-                () = self.shutdown.cancelled() => return Err(End::Told(EndReason::Shutdown)),
-            }
-        };
+        let asked = self.ask_to_play(stream).await?;
         let mut player = match asked {
             Ok(player) => player,
-            Err(refusal) => return self.refuse_play(&refusal),
+            Err(refusal) => return Err(self.refuse_play(&refusal)),
         };
         info!(session = %player.session().id, stream = %player.session().name, "player is in");
         self.session.accept_play();
@@ -40,7 +27,22 @@ impl Shell {
         end
     }
 
-    fn refuse_play(&mut self, refusal: &Refusal) -> Result<(), End> {
+    /// The outer error: the connection ended while the hub was asked.
+    async fn ask_to_play(&mut self, stream: &str) -> Result<Result<Player, Refusal>, End> {
+        let shutdown = self.shutdown.clone();
+        let socket = Arc::clone(&self.socket);
+        let (client, name, param) = match self.request(stream) {
+            Ok(request) => request,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        tokio::select! {
+            asked = client.play(name, param, Arc::new(RtmpFormat)) => Ok(asked),
+            () = closed(&socket) => Err(End::Closed),
+            () = shutdown.cancelled() => Err(End::Told(EndReason::Shutdown)),
+        }
+    }
+
+    fn refuse_play(&mut self, refusal: &Refusal) -> End {
         info!(reason = %refusal.reason, "play refused: {}", refusal.message);
         let code = if refusal.reason == Reason::StreamNotFound {
             "NetStream.Play.StreamNotFound"
@@ -48,14 +50,12 @@ impl Shell {
             "NetStream.Play.Failed"
         };
         self.session.reject_play(code, &refusal.to_string());
-        Err(End::Refused)
+        End::Refused
     }
 
     /// `Ok` when the player closed its stream and keeps the connection.
     async fn give_media(&mut self, player: &mut Player) -> Result<(), End> {
-        let (mut batch, mut paused) = (Vec::with_capacity(BATCH), false);
-        let mut progress = Instant::now();
-        let stall = self.options.stall_timeout;
+        let (mut batch, mut paused, shutdown) = (Vec::with_capacity(BATCH), false, self.shutdown.clone());
         loop {
             while let Some(event) = self.session.poll_event() {
                 match event {
@@ -68,25 +68,31 @@ impl Shell {
                 }
             }
             self.collect();
-            if self.queue.is_empty() {
-                progress = Instant::now();
-            }
+            let full = !self.queue.is_empty();
+            let more = async {
+                if full {
+                    Err(player.stalled().await)
+                } else {
+                    player.next(&mut batch, BATCH).await
+                }
+            };
             tokio::select! {
-                ready = self.socket.readable() => {
+                ready = self.socket.readable(), if self.queue.len() < QUEUE_MAX => {
                     ready?;
                     self.read_ready()?;
                 }
-                more = player.next(&mut batch, BATCH), if self.queue.is_empty() && !paused => match more {
-                    Ok(()) => self.queue.extend(batch.drain(..)),
-                    Err(reason) => return Err(self.tell_player(reason)),
-                },
-                ready = self.socket.writable(), if !self.queue.is_empty() => {
+                ready = self.socket.writable(), if full => {
                     ready?;
                     self.write_ready()?;
-                    progress = Instant::now();
                 }
-                () = self.shutdown.cancelled() => return Err(self.tell_player(EndReason::Shutdown)),
-                () = stalled(progress, stall), if !self.queue.is_empty() => return Err(End::Stalled(stall)),
+                more = more => match more {
+                    // A paused player goes on with what is live then.
+                    Ok(()) if paused => batch.clear(),
+                    Ok(()) => self.queue.extend(batch.drain(..)),
+                    Err(reason) if full => return Err(End::Cut(reason)),
+                    Err(reason) => return Err(self.tell_player(reason)),
+                },
+                () = shutdown.cancelled() => return Err(self.tell_player(EndReason::Shutdown)),
             }
         }
     }
@@ -95,8 +101,4 @@ impl Shell {
         self.session.end_play();
         End::Told(reason)
     }
-}
-
-async fn stalled(since: Instant, limit: Duration) {
-    tokio::time::sleep_until(since.checked_add(limit).unwrap_or(since)).await;
 }

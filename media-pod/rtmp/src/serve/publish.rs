@@ -1,31 +1,21 @@
 //! A publisher, from its request to its end.
 
-use super::shell::{End, Shell};
+use super::shell::{End, Shell, closed};
 use crate::server::Event;
 use headgate_codec::TrackKind;
 use headgate_flv::{Demuxed, Demuxer};
 use headgate_hub::{EndReason, Publisher, Reason, Refusal};
+use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info};
 
 impl Shell {
     /// Asks for the name, and takes media until the publisher ends.
     pub(super) async fn publish(&mut self, stream: &str) -> Result<(), End> {
-        let (name, param) = self.request(stream);
-        let asked = {
-            let client = match self.client() {
-                Ok(client) => client,
-                Err(refusal) => return self.refuse_publish(&refusal),
-            };
-            tokio::select! {
-                asked = client.publish(name, param) => asked,
-                () = Self::closed(&self.socket) => return Err(End::Closed),
-                () = self.shutdown.cancelled() => return Err(End::Told(EndReason::Shutdown)),
-            }
-        };
+        let asked = self.ask_to_publish(stream).await?;
         let mut publisher = match asked {
             Ok(publisher) => publisher,
-            Err(refusal) => return self.refuse_publish(&refusal),
+            Err(refusal) => return Err(self.refuse_publish(&refusal)),
         };
         info!(session = %publisher.session().id, stream = %publisher.session().name, "publisher is live");
         self.session.accept_publish();
@@ -36,29 +26,44 @@ impl Shell {
         end
     }
 
-    fn refuse_publish(&mut self, refusal: &Refusal) -> Result<(), End> {
+    /// The outer error: the connection ended while the hub was asked.
+    async fn ask_to_publish(&mut self, stream: &str) -> Result<Result<Publisher, Refusal>, End> {
+        let shutdown = self.shutdown.clone();
+        let socket = Arc::clone(&self.socket);
+        let (client, name, param) = match self.request(stream) {
+            Ok(request) => request,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        tokio::select! {
+            asked = client.publish(name, param) => Ok(asked),
+            () = closed(&socket) => Err(End::Closed),
+            () = shutdown.cancelled() => Err(End::Told(EndReason::Shutdown)),
+        }
+    }
+
+    fn refuse_publish(&mut self, refusal: &Refusal) -> End {
         info!(reason = %refusal.reason, "publish refused: {}", refusal.message);
         let code = match refusal.reason {
             Reason::NameBusy | Reason::BadRequest => "NetStream.Publish.BadName",
             _ => "NetStream.Publish.Denied",
         };
         self.session.reject_publish(code, &refusal.to_string());
-        Err(End::Refused)
+        End::Refused
     }
 
     /// `Ok` when the publisher said goodbye and keeps the connection.
     async fn take_media(&mut self, publisher: &mut Publisher) -> Result<(), End> {
-        let mut demuxer = Demuxer::default();
+        let (mut demuxer, shutdown) = (Demuxer::default(), self.shutdown.clone());
         let mut patience = self.options.first_packet_timeout;
         let mut deadline = Instant::now().checked_add(patience);
         loop {
             while let Some(event) = self.session.poll_event() {
                 match event {
                     Event::Audio { timestamp, payload } => {
-                        demux(publisher, demuxer.push(TrackKind::Audio, timestamp, payload))
+                        demux(publisher, demuxer.push(TrackKind::Audio, timestamp, payload));
                     }
                     Event::Video { timestamp, payload } => {
-                        demux(publisher, demuxer.push(TrackKind::Video, timestamp, payload))
+                        demux(publisher, demuxer.push(TrackKind::Video, timestamp, payload));
                     }
                     Event::Metadata(body) => publisher.metadata(body),
                     Event::Closed => return Ok(()),
@@ -71,7 +76,7 @@ impl Shell {
             tokio::select! {
                 read = self.read() => read?,
                 reason = publisher.kicked() => return Err(self.tell_publisher(reason)),
-                () = self.shutdown.cancelled() => return Err(self.tell_publisher(EndReason::Shutdown)),
+                () = shutdown.cancelled() => return Err(self.tell_publisher(EndReason::Shutdown)),
                 () = until(deadline) => return Err(End::Idle(patience)),
             }
         }

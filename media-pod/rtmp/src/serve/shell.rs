@@ -5,16 +5,15 @@ use crate::server::{Connect, Event, ServerSession};
 use crate::url::Target;
 use bytes::{Buf, Bytes};
 use headgate_hub::{
-    Client, Connection, DEFAULT_VHOST, EndReason, Hub, Protocol, Refusal, StreamName, Traffic, client_id, resolve_vhost,
+    Client, Connection, EndReason, Hub, Protocol, Refusal, StreamName, Traffic, client_id, resolve_vhost,
 };
 use rand::Rng;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +21,8 @@ use tracing::{debug, info};
 
 /// How long a peer that was told goodbye has to close, so that what we said last is not lost with a reset.
 const GOODBYE: Duration = Duration::from_secs(1);
+/// Pieces that may wait to be sent before a peer that does not read is not listened to either.
+pub(super) const QUEUE_MAX: usize = 256;
 /// Slices in one vectored write.
 const SLICES: usize = 64;
 
@@ -46,6 +47,9 @@ pub(super) enum End {
     /// We ended it: the peer has been told.
     #[error("ended: {0}")]
     Told(EndReason),
+    /// We ended it in the middle of a write: the peer cannot be told.
+    #[error("cut: {0}")]
+    Cut(EndReason),
     /// A session was refused: the peer has been told.
     #[error("refused")]
     Refused,
@@ -58,13 +62,13 @@ impl End {
             Self::Protocol(_) => EndReason::ProtocolError,
             Self::Idle(_) => EndReason::Idle,
             Self::Stalled(_) => EndReason::TooSlow,
-            Self::Told(reason) => *reason,
+            Self::Told(reason) | Self::Cut(reason) => *reason,
         }
     }
 }
 
 pub(super) struct Shell {
-    pub(super) socket: TcpStream,
+    pub(super) socket: Arc<TcpStream>,
     pub(super) session: ServerSession,
     pub(super) options: Arc<Options>,
     pub(super) shutdown: CancellationToken,
@@ -88,7 +92,7 @@ impl Shell {
         shutdown: CancellationToken,
     ) -> Self {
         Self {
-            socket,
+            socket: Arc::new(socket),
             session: ServerSession::new(options.limits),
             options,
             shutdown,
@@ -104,12 +108,12 @@ impl Shell {
     pub(super) async fn run(mut self) {
         // The command phase is a dialogue of small messages: without this each answer waits for an acknowledgement.
         let _ = self.socket.set_nodelay(true);
-        let Err(end) = self.serve().await else { return };
+        let Err(end) = self.serve().await;
         match &end {
             End::Protocol(error) => info!(reason = "ProtocolError", %error, "connection closed"),
             end => debug!(reason = %end.reason(), "{end}"),
         }
-        if !matches!(end, End::Closed | End::Io(_) | End::Stalled(_)) {
+        if !matches!(end, End::Closed | End::Io(_) | End::Stalled(_) | End::Cut(_)) {
             let _ = timeout(GOODBYE, self.say_goodbye()).await;
         }
     }
@@ -120,10 +124,17 @@ impl Shell {
         while !self.queue.is_empty() {
             self.write_some().await?;
         }
-        self.socket.shutdown().await?;
-        let mut scratch = [0; 4096];
-        while self.socket.read(&mut scratch).await? > 0 {}
-        Ok(())
+        socket2::SockRef::from(self.socket.as_ref()).shutdown(Shutdown::Write)?;
+        loop {
+            self.socket.readable().await?;
+            let mut scratch = [0; 4096];
+            match self.socket.try_read(&mut scratch) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     async fn serve(&mut self) -> Result<Infallible, End> {
@@ -230,56 +241,49 @@ impl Shell {
         Ok(())
     }
 
-    /// Who asks for what, as hooks and checks want it.
-    pub(super) fn request(&mut self, stream: &str) -> (StreamName, String) {
+    /// Who asks for what, as hooks and checks want it. The first request makes the client.
+    pub(super) fn request(&mut self, stream: &str) -> Result<(&Client, StreamName, String), Refusal> {
         let target = Target::parse(&self.connect.tc_url, &self.connect.app, stream);
         let asked = target.vhost.as_ref().map(|v| format!("vhost={v}")).unwrap_or_default();
         let vhost = resolve_vhost(&self.options.vhosts.load(), &target.host, &asked);
-        let name = StreamName::new(&vhost, &target.app, &target.stream);
-        if self.client.is_none() {
-            let client = self.hub.open(Connection {
+        let name = StreamName::parse(&vhost, &target.app, &target.stream)?;
+        let param = target.param.clone();
+        let (hub, early) = (&self.hub, std::mem::take(&mut self.early));
+        let client = self.client.get_or_insert_with(|| {
+            hub.open(Connection {
                 client_id: client_id(),
                 protocol: Protocol::Rtmp,
                 peer: self.peer,
-                vhost: if vhost.is_empty() { DEFAULT_VHOST.into() } else { vhost },
+                vhost,
                 app: target.app,
                 stream: target.stream,
-                param: target.param.clone(),
+                param: target.param,
                 tc_url: self.connect.tc_url.clone(),
                 page_url: self.connect.page_url.clone(),
                 started: jiff::Timestamp::now(),
-            });
-            client.count(std::mem::take(&mut self.early));
-            self.client = Some(client);
-        }
-        (name, target.param)
-    }
-
-    /// The hub's side of this connection.
-    pub(super) fn client(&self) -> Result<&Client, Refusal> {
-        self.client
-            .as_ref()
-            .ok_or_else(|| Refusal::new(headgate_hub::Reason::Internal, "no client was opened"))
+            })
+        });
+        client.count(early);
+        Ok((client, name, param))
     }
 
     fn count(&mut self, traffic: Traffic) {
-        match &self.client {
-            Some(client) => client.count(traffic),
-            None => {
-                self.early.sent = self.early.sent.saturating_add(traffic.sent);
-                self.early.received = self.early.received.saturating_add(traffic.received);
-            }
+        if let Some(client) = &self.client {
+            client.count(traffic);
+        } else {
+            self.early.sent = self.early.sent.saturating_add(traffic.sent);
+            self.early.received = self.early.received.saturating_add(traffic.received);
         }
     }
+}
 
-    /// Resolves when the peer closes while it waits for an answer. When it sends something instead, this does not resolve:
-    /// what it sent is read after the answer.
-    pub(super) async fn closed(socket: &TcpStream) {
-        let mut one = [0; 1];
-        match socket.peek(&mut one).await {
-            Ok(0) | Err(_) => {}
-            Ok(_) => std::future::pending().await,
-        }
+/// Resolves when the peer closes while it waits for an answer. When it sends something instead, this does not resolve:
+/// what it sent is read after the answer.
+pub(super) async fn closed(socket: &TcpStream) {
+    let mut one = [0; 1];
+    match socket.peek(&mut one).await {
+        Ok(0) | Err(_) => {}
+        Ok(_) => std::future::pending().await,
     }
 }
 
