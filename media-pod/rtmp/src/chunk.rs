@@ -172,7 +172,8 @@ impl ChunkReader {
         }
         let base = match (known, format) {
             (Some(stream), _) => stream,
-            (None, 0) => &ChunkStream::default(),
+            // librtmp, and with it OBS, begins its control stream with a header of type 1, which holds all but the message stream.
+            (None, 0 | 1) => &ChunkStream::default(),
             (None, _) => return Err(Error::NoEarlierHeader(csid, format)),
         };
         let mut header = Header {
@@ -360,6 +361,17 @@ mod tests {
     }
 
     #[test]
+    fn a_chunk_stream_may_begin_without_a_message_stream() {
+        let pong = [0x42, 0, 0, 5, 0, 0, 6, 4, 0, 7, 0, 0, 0, 9];
+        let messages = read(&pong, 128).unwrap();
+        assert_eq!(
+            (messages[0].timestamp, messages[0].kind, messages[0].stream_id),
+            (5, 4, 0)
+        );
+        assert_eq!(&messages[0].payload[..], [0, 7, 0, 0, 0, 9]);
+    }
+
+    #[test]
     fn an_extended_time_is_read_whether_or_not_it_is_repeated() {
         let start = [6, 0xff, 0xff, 0xff, 0, 0, 200, 9, 1, 0, 0, 0, 1, 2, 3, 4];
         let (head, tail) = ([7; 128], [7; 72]);
@@ -390,6 +402,7 @@ mod tests {
         let new = [&begun[..], &[0; 128], &begun[..]].concat();
         assert_eq!(read(&new, 128), Err(Error::Interrupted(4)));
         assert_eq!(read(&[0xc5, 0], 128), Err(Error::NoEarlierHeader(5, 3)));
+        assert_eq!(read(&[0x85, 0, 0, 1, 0], 128), Err(Error::NoEarlierHeader(5, 2)));
         let long = [4, 0, 0, 0, 0xff, 0xff, 0xff, 9, 1, 0, 0, 0];
         assert_eq!(
             read(&long, 128),

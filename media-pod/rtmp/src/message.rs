@@ -95,6 +95,9 @@ pub enum Message {
     Other(u8),
 }
 
+/// Parts of one aggregate: encoders put in a few frames, and each part costs us memory whatever its size.
+const PARTS_MAX: usize = 1024;
+
 /// Why a message cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -110,6 +113,9 @@ pub enum Error {
     /// An aggregate whose parts do not fit.
     #[error("aggregate message whose part {0} goes beyond its end")]
     BadAggregate(usize),
+    /// An aggregate of more than 1,024 parts.
+    #[error("aggregate message of more than {PARTS_MAX} parts")]
+    TooManyParts,
 }
 
 impl Message {
@@ -183,12 +189,15 @@ fn command(payload: &[u8]) -> Result<Message, Error> {
     })
 }
 
-/// Sub-messages with FLV-like headers; their times are shifted so that the first has the aggregate's (7.1.6).
+/// Sub-messages with FLV-like headers; their times are shifted so that the first has the aggregate's (7.1.6). What is no media is
+/// passed over: commands and control messages have no business there.
 fn split_aggregate(raw: &RawMessage) -> Result<Vec<Message>, Error> {
     let mut rest = raw.payload.clone();
-    let (mut out, mut first) = (Vec::new(), None);
+    let (mut out, mut first, mut part) = (Vec::new(), None, 0_usize);
     while rest.len() >= 11 {
-        let part = out.len();
+        if part == PARTS_MAX {
+            return Err(Error::TooManyParts);
+        }
         let id = rest.get_u8();
         let size = usize::try_from(rest.get_uint(3)).unwrap_or(usize::MAX);
         let low = u32::try_from(rest.get_uint(3)).unwrap_or(0);
@@ -200,7 +209,8 @@ fn split_aggregate(raw: &RawMessage) -> Result<Vec<Message>, Error> {
         let payload = rest.split_to(size);
         rest.advance(rest.len().min(4)); // back pointer
         let shift = raw.timestamp.wrapping_sub(*first.get_or_insert(time));
-        if id != kind::AGGREGATE {
+        part = part.saturating_add(1);
+        if matches!(id, kind::AUDIO | kind::VIDEO | kind::DATA_AMF0 | kind::DATA_AMF3) {
             let timestamp = time.wrapping_add(shift);
             out.push(Message::parse_one(RawMessage {
                 timestamp,
@@ -261,21 +271,40 @@ mod tests {
         assert_eq!(Message::parse(amf3), Message::parse(raw));
     }
 
-    #[test]
-    fn an_aggregate_becomes_its_parts_in_the_aggregates_time() {
-        let part = |id: u8, time: u8, body: &[u8]| {
-            let size = u8::try_from(body.len()).unwrap();
-            [&[id, 0, 0, size, 0, 0, time, 0, 0, 0, 0], body, &[0, 0, 0, size + 11]].concat()
-        };
-        let payload = [part(kind::AUDIO, 10, b"a"), part(kind::VIDEO, 30, b"vv")]
-            .concat()
-            .into();
-        let raw = RawMessage {
+    fn part(id: u8, time: u8, body: &[u8]) -> Vec<u8> {
+        let size = u8::try_from(body.len()).unwrap();
+        [&[id, 0, 0, size, 0, 0, time, 0, 0, 0, 0], body, &[0, 0, 0, size + 11]].concat()
+    }
+
+    fn aggregate(parts: &[Vec<u8>]) -> RawMessage {
+        RawMessage {
             timestamp: 1000,
             kind: kind::AGGREGATE,
             stream_id: 1,
-            payload,
-        };
+            payload: parts.concat().into(),
+        }
+    }
+
+    #[test]
+    fn an_aggregate_of_countless_parts_is_an_error() {
+        let parts = vec![part(kind::AUDIO, 0, b""); PARTS_MAX];
+        assert_eq!(Message::parse(aggregate(&parts)).map(|m| m.len()), Ok(PARTS_MAX));
+        let more = [parts, vec![part(kind::ACK, 0, b"")]].concat();
+        assert_eq!(Message::parse(aggregate(&more)), Err(Error::TooManyParts));
+    }
+
+    #[test]
+    fn an_aggregate_cannot_hold_commands() {
+        let parts = [
+            part(kind::SET_CHUNK_SIZE, 0, &[0; 4]),
+            part(kind::COMMAND_AMF0, 0, b"x"),
+        ];
+        assert_eq!(Message::parse(aggregate(&parts)), Ok(vec![]));
+    }
+
+    #[test]
+    fn an_aggregate_becomes_its_parts_in_the_aggregates_time() {
+        let raw = aggregate(&[part(kind::AUDIO, 10, b"a"), part(kind::VIDEO, 30, b"vv")]);
         let expected = vec![
             Message::Audio {
                 timestamp: 1000,

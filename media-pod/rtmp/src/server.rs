@@ -14,6 +14,8 @@ use std::collections::VecDeque;
 
 /// The one message stream.
 pub const STREAM_ID: u32 = 1;
+/// Bytes of `onMetaData` that are kept: every viewer gets them, and a real one has some hundred.
+const METADATA_BYTES_MAX: usize = 64 * 1024;
 /// Both windows that we announce, in bytes.
 const WINDOW: u32 = 2_500_000;
 
@@ -89,6 +91,8 @@ pub struct ServerSession {
     role: Role,
     /// The encoder announced its publish with FCPublish and waits for onFCPublish.
     announced: bool,
+    /// What came behind a publish or play that has no answer yet.
+    held: VecDeque<Message>,
 }
 
 impl ServerSession {
@@ -103,6 +107,7 @@ impl ServerSession {
             connected: false,
             role: Role::None,
             announced: false,
+            held: VecDeque::new(),
         }
     }
 
@@ -118,6 +123,9 @@ impl ServerSession {
     }
 
     /// Acts on `added` new bytes in the buffer. Events queue up behind each other. `random` fills handshake bytes.
+    ///
+    /// While a publish or play waits for its answer, what follows it is held back: the caller should read no more until it has
+    /// answered.
     pub fn process(&mut self, added: usize, random: &mut dyn FnMut(&mut [u8])) -> Result<(), Error> {
         if let Some(handshake) = &mut self.handshake {
             match handshake.input(&mut self.input, &mut self.output, random)? {
@@ -144,6 +152,10 @@ impl ServerSession {
 
     fn on_message(&mut self, message: Message) -> Result<(), Error> {
         match message {
+            message if self.role == Role::Asking => {
+                self.held.push_back(message);
+                Ok(())
+            }
             Message::Command {
                 name,
                 transaction,
@@ -264,24 +276,34 @@ impl ServerSession {
         }
     }
 
+    /// Takes up what came while the answer was awaited, until the next question.
+    fn answered(&mut self, role: Role) {
+        self.role = role;
+        while self.role != Role::Asking
+            && let Some(message) = self.held.pop_front()
+        {
+            // Cannot fail: only a command before connect does.
+            let _ = self.on_message(message);
+        }
+    }
+
     /// Lets the publisher send. It sees success with this.
     pub fn accept_publish(&mut self) {
-        self.role = Role::Publishing;
         if std::mem::take(&mut self.announced) {
             self.fc_status("onFCPublish", "NetStream.Publish.Start", "Started publishing stream.");
         }
         self.status("status", "NetStream.Publish.Start", "Started publishing stream.");
+        self.answered(Role::Publishing);
     }
 
     /// Refuses a publish. `description` is what the encoder shows; it begins with the reason.
     pub fn reject_publish(&mut self, code: &str, description: &str) {
-        self.role = Role::None;
         self.status("error", code, description);
+        self.answered(Role::None);
     }
 
     /// Lets the player play. It sees success with this; media may follow at once.
     pub fn accept_play(&mut self) {
-        self.role = Role::Playing;
         self.link.control(
             &user_control_message(control::STREAM_BEGIN, STREAM_ID),
             &mut self.output,
@@ -293,12 +315,13 @@ impl ServerSession {
             "onStatus".into(),
             Value::object([("code", "NetStream.Data.Start".into())]),
         ]);
+        self.answered(Role::Playing);
     }
 
     /// Refuses a play.
     pub fn reject_play(&mut self, code: &str, description: &str) {
-        self.role = Role::None;
         self.status("error", code, description);
+        self.answered(Role::None);
     }
 
     /// Tells a player that the stream is over.
@@ -365,8 +388,11 @@ impl ServerSession {
     }
 }
 
-/// `onMetaData …`, with `@setDataFrame` taken off; `None` for other data and for what is no AMF0.
+/// `onMetaData …`, with `@setDataFrame` taken off; `None` for other data, for what is too long, and for what is no AMF0.
 fn metadata(payload: &Bytes) -> Option<Bytes> {
+    if payload.len() > METADATA_BYTES_MAX {
+        return None;
+    }
     let (first, rest) = amf0::read_one(payload).ok()?;
     let (name, body) = match first.as_str()? {
         "@setDataFrame" => (amf0::read_one(rest).ok()?.0, payload.slice_ref(rest)),

@@ -7,14 +7,24 @@
     reason = "a test may fail by panic"
 )]
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use headgate_rtmp::CHUNK_SIZE;
 use headgate_rtmp::amf0::{Value, write_all};
-use headgate_rtmp::chunk::Limits;
+use headgate_rtmp::chunk::{Limits, RawMessage, write_message};
 use headgate_rtmp::client::{self, ClientSession, Purpose};
+use headgate_rtmp::message::command_message;
 use headgate_rtmp::server::{self, Connect, ServerSession};
 
 fn random(bytes: &mut [u8]) {
     bytes.fill(7);
+}
+
+/// A message of a client that has set its chunk size.
+fn feed(server: &mut ServerSession, message: &RawMessage) {
+    let mut bytes = BytesMut::new();
+    write_message(&mut bytes, 3, message, CHUNK_SIZE);
+    server.buffer().extend_from_slice(&bytes);
+    server.process(bytes.len(), &mut random).unwrap();
 }
 
 struct Pair {
@@ -125,13 +135,41 @@ fn a_refusal_carries_its_reason() {
 }
 
 #[test]
-fn media_before_the_answer_is_dropped_and_a_goodbye_is_seen() {
+fn what_comes_before_the_answer_is_held_until_then() {
+    let early = Bytes::from_static(b"early");
+    let with_answer = |accept: fn(&mut ServerSession)| {
+        let mut pair = Pair::new(Purpose::Publish, "alice");
+        pair.server_saw.clear();
+        pair.client.video(0, early.clone());
+        pair.client.unpublish();
+        pair.run();
+        assert_eq!(pair.server_saw, []);
+        accept(&mut pair.server);
+        pair.run();
+        pair.server_saw
+    };
+    let (timestamp, payload) = (0, early.clone());
+    assert_eq!(
+        with_answer(ServerSession::accept_publish),
+        [server::Event::Video { timestamp, payload }, server::Event::Closed]
+    );
+    assert_eq!(
+        with_answer(|server| server.reject_publish("NetStream.Publish.Denied", "HookDenied: no")),
+        []
+    );
+}
+
+#[test]
+fn a_second_question_waits_for_the_answer_to_the_first() {
     let mut pair = Pair::new(Purpose::Publish, "alice");
-    pair.server_saw.clear();
-    pair.client.video(0, Bytes::from_static(b"early"));
-    pair.client.unpublish();
+    let bob = command_message(1, "publish", 8.0, vec![Value::Null, "bob".into(), "live".into()]);
+    feed(&mut pair.server, &bob);
+    assert_eq!(pair.server.poll_event(), None);
+    pair.server.accept_publish();
     pair.run();
-    assert_eq!(pair.server_saw, [server::Event::Closed]);
+    let expected = [server::Event::Closed, server::Event::Publish { stream: "bob".into() }];
+    assert_eq!(pair.server_saw[2..], expected);
+    assert_eq!(pair.client_saw, [client::Event::Started], "success is said once");
 }
 
 #[test]
@@ -142,12 +180,8 @@ fn a_connection_may_publish_again_after_it_closed_its_stream() {
     pair.client.unpublish();
     pair.run();
     pair.server_saw.clear();
-    let again =
-        headgate_rtmp::message::command_message(1, "publish", 8.0, vec![Value::Null, "bob".into(), "live".into()]);
-    let mut bytes = bytes::BytesMut::new();
-    headgate_rtmp::chunk::write_message(&mut bytes, 3, &again, headgate_rtmp::CHUNK_SIZE);
-    pair.server.buffer().extend_from_slice(&bytes);
-    pair.server.process(bytes.len(), &mut random).unwrap();
+    let again = command_message(1, "publish", 8.0, vec![Value::Null, "bob".into(), "live".into()]);
+    feed(&mut pair.server, &again);
     assert_eq!(
         pair.server.poll_event(),
         Some(server::Event::Publish { stream: "bob".into() })
@@ -185,9 +219,9 @@ fn a_command_before_connect_ends_the_connection() {
     let mut server = ServerSession::new(Limits::default());
     server.buffer().extend_from_slice(&[3]);
     server.buffer().extend_from_slice(&[0; 3072]);
-    let publish = headgate_rtmp::message::command_message(1, "publish", 1.0, vec![Value::Null, "x".into()]);
-    let mut bytes = bytes::BytesMut::new();
-    headgate_rtmp::chunk::write_message(&mut bytes, 3, &publish, 128);
+    let publish = command_message(1, "publish", 1.0, vec![Value::Null, "x".into()]);
+    let mut bytes = BytesMut::new();
+    write_message(&mut bytes, 3, &publish, 128);
     server.buffer().extend_from_slice(&bytes);
     let error = server.process(3073 + bytes.len(), &mut random).unwrap_err();
     assert_eq!(error.to_string(), "publish before connect");
@@ -205,10 +239,9 @@ fn no_mutation_of_a_session_can_harm_the_server() {
     pair.client.video(0, Bytes::from_static(&[0x17, 1, 0, 0, 0, 9, 9]));
     for name in ["connect", "createStream", "publish"] {
         let object = Value::object([("app", "live".into()), ("tcUrl", "rtmp://h/live".into())]);
-        let command =
-            headgate_rtmp::message::command_message(0, name, 1.0, vec![object, "alice".into(), "live".into()]);
-        let mut bytes = bytes::BytesMut::new();
-        headgate_rtmp::chunk::write_message(&mut bytes, 3, &command, 128);
+        let command = command_message(0, name, 1.0, vec![object, "alice".into(), "live".into()]);
+        let mut bytes = BytesMut::new();
+        write_message(&mut bytes, 3, &command, 128);
         seed.extend_from_slice(&bytes);
     }
     seed.extend_from_slice(&pair.client.take_output());

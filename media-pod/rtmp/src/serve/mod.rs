@@ -24,13 +24,15 @@ pub struct Options {
     pub limits: Limits,
     /// Virtual hosts that the server names; may change while it runs.
     pub vhosts: Arc<ArcSwap<Vec<String>>>,
-    /// From the first byte to a publish or play.
+    /// From the first byte to a publish or play, whatever else the peer says meanwhile.
     pub handshake_timeout: Duration,
+    /// From the end of a publish or play to the next one on the same connection.
+    pub reuse_timeout: Duration,
     /// From a publish to its first packet.
     pub first_packet_timeout: Duration,
     /// Between two packets of a publisher.
     pub idle_timeout: Duration,
-    /// How long a peer may take nothing of what we send.
+    /// How long a peer may take over what was given to the socket together: some packets, a second of the stream or so.
     pub stall_timeout: Duration,
     /// Connections at one time; further ones are closed at once.
     pub connections_max: usize,
@@ -42,6 +44,7 @@ impl Default for Options {
             limits: Limits::default(),
             vhosts: Arc::default(),
             handshake_timeout: Duration::from_secs(10),
+            reuse_timeout: Duration::from_mins(3),
             first_packet_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
@@ -51,9 +54,11 @@ impl Default for Options {
 }
 
 /// Serves until `shutdown`, then stops to accept, ends every session and returns when the last connection is gone.
-/// Dropping the future instead leaves the connections to run out by themselves.
+/// Dropping the future ends the sessions too.
 pub async fn serve(listener: TcpListener, hub: Hub, options: Options, shutdown: CancellationToken) {
     let tasks = TaskTracker::new();
+    let shutdown = shutdown.child_token();
+    let _end_with_me = shutdown.clone().drop_guard();
     let options = Arc::new(options);
     loop {
         let accepted = tokio::select! {

@@ -1,10 +1,11 @@
 //! A player, from its request to its end.
 
-use super::shell::{End, QUEUE_MAX, Shell, closed};
+use super::shell::{End, QUEUE_MAX, Shell, closed, until};
 use crate::format::RtmpFormat;
 use crate::server::Event;
 use headgate_hub::{EndReason, Player, Reason, Refusal};
 use std::sync::Arc;
+use tokio::time::Instant;
 use tracing::info;
 
 /// Packets taken from the ring at a time.
@@ -56,6 +57,8 @@ impl Shell {
     /// `Ok` when the player closed its stream and keeps the connection.
     async fn give_media(&mut self, player: &mut Player) -> Result<(), End> {
         let (mut batch, mut paused, shutdown) = (Vec::with_capacity(BATCH), false, self.shutdown.clone());
+        let patience = self.options.stall_timeout;
+        let mut deadline = None;
         loop {
             while let Some(event) = self.session.poll_event() {
                 match event {
@@ -69,6 +72,12 @@ impl Shell {
             }
             self.collect();
             let full = !self.queue.is_empty();
+            // The batch as a whole: a peer that takes a byte now and then would hold its packets for ever.
+            deadline = if full {
+                deadline.or_else(|| Instant::now().checked_add(patience))
+            } else {
+                None
+            };
             let more = async {
                 if full {
                     Err(player.stalled().await)
@@ -92,6 +101,7 @@ impl Shell {
                     Err(reason) if full => return Err(End::Cut(reason)),
                     Err(reason) => return Err(self.tell_player(reason)),
                 },
+                () = until(deadline) => return Err(End::Stalled(patience)),
                 () = shutdown.cancelled() => return Err(self.tell_player(EndReason::Shutdown)),
             }
         }

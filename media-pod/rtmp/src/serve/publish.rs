@@ -1,12 +1,12 @@
 //! A publisher, from its request to its end.
 
-use super::shell::{End, Shell, closed};
+use super::shell::{End, Shell, closed, until};
 use crate::server::Event;
 use headgate_codec::TrackKind;
 use headgate_flv::{Demuxed, Demuxer};
 use headgate_hub::{EndReason, Publisher, Reason, Refusal};
 use std::sync::Arc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tracing::{debug, info};
 
 impl Shell {
@@ -86,13 +86,6 @@ impl Shell {
         self.session
             .end_publish(&format!("{reason}: the server ended this stream"));
         End::Told(reason)
-    }
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        None => std::future::pending().await,
     }
 }
 

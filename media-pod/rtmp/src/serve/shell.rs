@@ -15,7 +15,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
@@ -42,7 +42,7 @@ pub(super) enum End {
     #[error("nothing came for {0:?}")]
     Idle(Duration),
     /// The peer did not take what we sent.
-    #[error("the peer took nothing for {0:?}")]
+    #[error("the peer took more than {0:?} over what was sent")]
     Stalled(Duration),
     /// We ended it: the peer has been told.
     #[error("ended: {0}")]
@@ -65,6 +65,12 @@ impl End {
             Self::Told(reason) | Self::Cut(reason) => *reason,
         }
     }
+}
+
+/// What a peer asks for, by the stream's name as it came.
+enum Wanted {
+    Publish(String),
+    Play(String),
 }
 
 pub(super) struct Shell {
@@ -138,33 +144,36 @@ impl Shell {
     }
 
     async fn serve(&mut self) -> Result<Infallible, End> {
+        let mut patience = self.options.handshake_timeout;
         loop {
-            match self.next_event().await? {
-                Event::Connected(connect) => self.connect = connect,
-                Event::Publish { stream } => self.publish(&stream).await?,
-                Event::Play { stream } => self.play(&stream).await?,
-                Event::Pause(on) => self.session.acknowledge_pause(on),
-                _ => {}
+            let shutdown = self.shutdown.clone();
+            // While nothing is published or played, the peer has only so long to say what it wants.
+            let wanted = tokio::select! {
+                () = shutdown.cancelled() => return Err(End::Told(EndReason::Shutdown)),
+                wanted = timeout(patience, self.wanted()) => wanted.unwrap_or(Err(End::Idle(patience)))?,
+            };
+            match wanted {
+                Wanted::Publish(stream) => self.publish(&stream).await?,
+                Wanted::Play(stream) => self.play(&stream).await?,
             }
+            patience = self.options.reuse_timeout;
         }
     }
 
-    /// While nothing is published or played, the peer has only so long to say what it wants.
-    async fn next_event(&mut self) -> Result<Event, End> {
-        let limit = self.options.handshake_timeout;
-        let shutdown = self.shutdown.clone();
-        let wait = async {
-            loop {
-                self.flush().await?;
-                if let Some(event) = self.session.poll_event() {
-                    return Ok(event);
+    /// Takes what the peer says until it wants a stream.
+    async fn wanted(&mut self) -> Result<Wanted, End> {
+        loop {
+            while let Some(event) = self.session.poll_event() {
+                match event {
+                    Event::Connected(connect) => self.connect = connect,
+                    Event::Publish { stream } => return Ok(Wanted::Publish(stream)),
+                    Event::Play { stream } => return Ok(Wanted::Play(stream)),
+                    Event::Pause(on) => self.session.acknowledge_pause(on),
+                    _ => {}
                 }
-                self.read().await?;
             }
-        };
-        tokio::select! {
-            () = shutdown.cancelled() => Err(End::Told(EndReason::Shutdown)),
-            event = timeout(limit, wait) => event.unwrap_or(Err(End::Idle(limit))),
+            self.flush().await?;
+            self.read().await?;
         }
     }
 
@@ -284,6 +293,14 @@ pub(super) async fn closed(socket: &TcpStream) {
     match socket.peek(&mut one).await {
         Ok(0) | Err(_) => {}
         Ok(_) => std::future::pending().await,
+    }
+}
+
+/// Never, when there is no deadline.
+pub(super) async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }
 
