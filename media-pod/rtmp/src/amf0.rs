@@ -3,6 +3,7 @@
 //! Reads what a peer sent within limits: nesting at most [`DEPTH_MAX`], and never more memory than a small multiple of the
 //! bytes that are there. Properties keep their order, since some players rely on it.
 
+use crate::amf3;
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// How deep objects and arrays may be nested.
@@ -48,9 +49,15 @@ pub enum Error {
     /// More than [`DEPTH_MAX`].
     #[error("nested deeper than {DEPTH_MAX}")]
     TooDeep,
-    /// More than [`VALUES_MAX`].
-    #[error("more than {VALUES_MAX} values")]
+    /// More than [`VALUES_MAX`], or more text than goes with it.
+    #[error("more than {VALUES_MAX} values, or too much text in them")]
     TooMany,
+    /// An AMF3 reference to what was not there.
+    #[error("reference {0} to nothing")]
+    BadReference(usize),
+    /// An AMF3 object that only its class can read.
+    #[error("an object in a form of its own")]
+    Externalizable,
 }
 
 impl Value {
@@ -118,7 +125,7 @@ pub fn read_one(bytes: &[u8]) -> Result<(Value, &[u8]), Error> {
     Ok((value, reader.rest))
 }
 
-/// The values one behind the other. Strings and names longer than 65,535 bytes are cut at a character.
+/// The values one behind the other. Names longer than 65,535 bytes are cut at a character.
 pub fn write_all(values: &[Value]) -> Bytes {
     let mut out = BytesMut::with_capacity(256);
     for value in values {
@@ -166,6 +173,11 @@ impl<'a> Reader<'a> {
             16 => {
                 self.short_string()?; // the class name
                 Value::Object(self.properties(depth)?)
+            }
+            17 => {
+                let (value, rest) = amf3::read(self.rest, depth)?;
+                self.rest = rest;
+                value
             }
             other => return Err(Error::UnknownMarker(other)),
         })
@@ -226,6 +238,11 @@ fn write(out: &mut BytesMut, value: &Value) {
             out.put_f64(*number);
         }
         Value::Boolean(on) => out.put_slice(&[1, u8::from(*on)]),
+        Value::String(text) if text.len() > usize::from(u16::MAX) => {
+            out.put_u8(12);
+            out.put_u32(u32::try_from(text.len()).unwrap_or(u32::MAX));
+            out.put_slice(text.as_bytes());
+        }
         Value::String(text) => {
             out.put_u8(2);
             write_name(out, text);
@@ -289,6 +306,7 @@ mod tests {
                 ("width".into(), Value::from(640.0)),
             ]),
             Value::StrictArray(vec![Value::Undefined, Value::Date(1.5e12)]),
+            Value::String("é".repeat(40_000)),
         ]
     }
 

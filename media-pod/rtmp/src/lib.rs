@@ -6,6 +6,7 @@
 //! around them, and [`format`](mod@format) what viewers get.
 
 pub mod amf0;
+mod amf3;
 pub mod chunk;
 pub mod client;
 mod connection;

@@ -398,6 +398,12 @@ fn metadata(payload: &Bytes) -> Option<Bytes> {
         "@setDataFrame" => (amf0::read_one(rest).ok()?.0, payload.slice_ref(rest)),
         _ => (first.clone(), payload.clone()),
     };
-    amf0::read_all(&body).ok()?;
-    (name.as_str() == Some("onMetaData")).then_some(body)
+    let values = amf0::read_all(&body).ok()?;
+    // What may hold AMF3 is written anew: not every player reads that.
+    let plain = if body.contains(&0x11) {
+        amf0::write_all(&values)
+    } else {
+        body
+    };
+    (name.as_str() == Some("onMetaData")).then_some(plain)
 }
