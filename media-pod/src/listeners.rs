@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -46,7 +46,7 @@ pub struct Listeners {
 struct Slot {
     spec: Listener,
     problem: Arc<Mutex<Option<Problem>>>,
-    _task: AbortOnDropHandle<()>,
+    _closed: DropGuard,
 }
 
 impl Listeners {
@@ -104,23 +104,27 @@ impl Listeners {
     fn open(&self, spec: &Listener) -> Slot {
         let first = bind(spec.port);
         let problem = Arc::new(Mutex::new(first.as_ref().err().map(|e| describe(spec, e))));
+        let closed = CancellationToken::new();
         let keeper = Keeper {
             spec: spec.clone(),
+            closed: closed.clone(),
             problem: Arc::clone(&problem),
             served: self.served.clone(),
             changed: Arc::clone(&self.changed),
         };
-        let task = self.serving.spawn(keeper.run(first));
+        self.serving.spawn(keeper.run(first));
         Slot {
             spec: spec.clone(),
             problem,
-            _task: AbortOnDropHandle::new(task),
+            _closed: closed.drop_guard(),
         }
     }
 }
 
 struct Keeper {
     spec: Listener,
+    /// Fires when the listener is not wanted any more.
+    closed: CancellationToken,
     problem: Arc<Mutex<Option<Problem>>>,
     served: Served,
     changed: Arc<watch::Sender<u64>>,
@@ -138,6 +142,7 @@ impl Keeper {
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = self.served.shutdown.cancelled() => return,
+                () = self.closed.cancelled() => return,
             }
             wait = wait.saturating_mul(2).min(RETRY[1]);
             bound = bind(self.spec.port);
@@ -154,6 +159,7 @@ impl Keeper {
             ListenerProtocol::Rtmp => {
                 let options = headgate_rtmp::serve::Options {
                     vhosts,
+                    closed: self.closed,
                     ..Default::default()
                 };
                 headgate_rtmp::serve::serve(listener, hub, options, shutdown).await;
