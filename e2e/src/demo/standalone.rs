@@ -20,7 +20,7 @@ const BACK_END: &str = "127.0.0.1:8085";
 const RTMP: &str = "127.0.0.1:1935";
 const HTTP: &str = "127.0.0.1:8080";
 /// The key in the sample's Secret: a demo has no secrets.
-const KEY: &str = "demo-key";
+const KEY: &str = "demo-stream-key";
 
 /// Runs until Ctrl-C, then ends all that it started.
 pub async fn standalone(paths: &Paths) -> Result<()> {
