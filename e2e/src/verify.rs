@@ -8,7 +8,7 @@ use crate::scenarios;
 use crate::tools::apt;
 use crate::tools::go::Tools;
 use crate::tools::paths::{Paths, workspace};
-use crate::ui::{say, seconds, step};
+use crate::ui::{complain, say, seconds, step};
 use std::time::{Duration, Instant};
 
 /// A check that is a cargo command of its own.
@@ -33,6 +33,9 @@ const RULES: &[(&str, &str)] = &[
     ("check", "config/prometheus/rules.yaml"),
     ("test", "config/prometheus/rules_test.yaml"),
 ];
+
+/// Lines of a failed check's outputs.
+const LINES_SHOWN: usize = 150;
 
 /// All of it. Stops at the first thing that does not hold.
 pub async fn run(paths: &Paths, no_cluster: bool) -> Result<()> {
@@ -83,13 +86,29 @@ pub async fn generated(paths: &Paths, check: bool) -> Result<()> {
     }
 }
 
+/// A failure shows the end of both of its outputs: cargo says which test failed on one, and the test says why on the other.
 async fn cargo(args: &[&str]) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let command = Cmd::new(cargo)
         .args(args)
         .dir(workspace())
         .env("RUSTDOCFLAGS", "--deny warnings");
-    command.timeout(Duration::from_mins(40)).run().await.map(drop)
+    let output = command.timeout(Duration::from_mins(40)).output().await?;
+    if output.status.success() {
+        return Ok(());
+    }
+    for bytes in [&output.stdout, &output.stderr] {
+        let text = String::from_utf8_lossy(bytes);
+        let from = text.lines().count().saturating_sub(LINES_SHOWN);
+        for line in text.lines().skip(from) {
+            complain(line);
+        }
+    }
+    Err(Error::new(format!(
+        "`cargo {}` failed ({})",
+        args.join(" "),
+        output.status
+    )))
 }
 
 async fn promtool(verb: &str, file: &str) -> Result<()> {
