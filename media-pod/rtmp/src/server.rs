@@ -302,7 +302,8 @@ impl ServerSession {
         self.answered(Role::None);
     }
 
-    /// Lets the player play. It sees success with this; media may follow at once.
+    /// Lets the player play. It sees success with this; media may follow at once. `|RtmpSampleAccess` and `NetStream.Data.Start`, which
+    /// only the Flash Player knew, are left out: ffmpeg makes a track of them.
     pub fn accept_play(&mut self) {
         self.link.control(
             &user_control_message(control::STREAM_BEGIN, STREAM_ID),
@@ -310,11 +311,6 @@ impl ServerSession {
         );
         self.status("status", "NetStream.Play.Reset", "Playing and resetting stream.");
         self.status("status", "NetStream.Play.Start", "Started playing stream.");
-        self.data(&["|RtmpSampleAccess".into(), Value::Boolean(true), Value::Boolean(true)]);
-        self.data(&[
-            "onStatus".into(),
-            Value::object([("code", "NetStream.Data.Start".into())]),
-        ]);
         self.answered(Role::Playing);
     }
 
@@ -373,17 +369,6 @@ impl ServerSession {
     fn fc_status(&mut self, name: &str, code: &str, description: &str) {
         let info = Value::object([("code", code.into()), ("description", description.into())]);
         let message = command_message(STREAM_ID, name, 0.0, vec![Value::Null, info]);
-        self.link.command(&message, &mut self.output);
-    }
-
-    fn data(&mut self, values: &[Value]) {
-        let payload = amf0::write_all(values);
-        let message = crate::chunk::RawMessage {
-            timestamp: 0,
-            kind: kind::DATA_AMF0,
-            stream_id: STREAM_ID,
-            payload,
-        };
         self.link.command(&message, &mut self.output);
     }
 }
