@@ -165,6 +165,34 @@ async fn what_ffmpeg_publishes_ffprobe_plays() {
     server.task.await.unwrap();
 }
 
+/// librtmp, which OBS and rtmpdump are built on, by way of curl.
+#[tokio::test(flavor = "multi_thread")]
+async fn librtmp_plays_too() {
+    let curl = std::process::Command::new("curl").arg("-V").output();
+    let knows_rtmp = curl.is_ok_and(|o| String::from_utf8_lossy(&o.stdout).contains("rtmp"));
+    if !ffmpeg_is_there() || !knows_rtmp {
+        #[allow(clippy::print_stderr, reason = "a skipped test says so")]
+        {
+            eprintln!("skipped: needs ffmpeg, and a curl that knows RTMP");
+        }
+        return;
+    }
+    let server = server().await;
+    let mut child = publisher(&format!("{}/alice", server.url)).spawn().unwrap();
+    server.until_frames_flow().await;
+    let file = std::env::temp_dir().join(format!("headgate-librtmp-{}.flv", std::process::id()));
+    let mut curl = Command::new("curl");
+    curl.args(["-s", "--max-time", "2", "-o"])
+        .arg(&file)
+        .arg(format!("{}/alice", server.url));
+    curl.status().await.unwrap();
+    let seen = probe(file.to_str().unwrap()).await;
+    std::fs::remove_file(&file).unwrap();
+    child.kill().await.unwrap();
+    let text = String::from_utf8_lossy(&seen.stdout).into_owned();
+    assert!(text.contains("h264,320,180") && text.contains("aac"), "{text}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_ffmpeg_shows_the_reason() {
     if !ffmpeg_is_there() {
