@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::cluster::{Layout, status, teardown, up};
+use crate::demo;
 use crate::error::{Context as _, Error, Result};
 use crate::harness::{self, Cluster, Scenario};
 use crate::receiver::Receiver;
@@ -13,6 +14,7 @@ use crate::tools::go::Tools;
 use crate::tools::lock::Lock;
 use crate::tools::paths::Paths;
 use crate::ui::{complain, say, step};
+use crate::verify;
 
 /// A local Kubernetes, and the scenarios that run on it.
 #[derive(Debug, Parser)]
@@ -36,6 +38,24 @@ enum Command {
     },
     /// Lists the scenarios and what each proves.
     List,
+    /// Everything that must hold before a change lands: the checks that need no cluster, then every scenario on the local cluster.
+    Verify {
+        /// Leave out what needs a cluster.
+        #[arg(long)]
+        no_cluster: bool,
+    },
+    /// Writes the generated files: definitions, the chart's README, alerts and snapshots.
+    Generate {
+        /// Write nothing; fail when one differs.
+        #[arg(long)]
+        check: bool,
+    },
+    /// A media server to play with: standalone, or by helm on the local cluster.
+    Demo {
+        /// On the local cluster.
+        #[arg(long)]
+        cluster: bool,
+    },
     /// Runs a back end for hooks that allows everything and prints what it is asked.
     Receiver {
         /// Where to listen.
@@ -66,21 +86,21 @@ pub async fn main() -> ExitCode {
 }
 
 async fn run(command: Command) -> Result<()> {
-    let paths = Paths::find()?;
     match command {
-        Command::Cluster(ClusterCommand::Status) => status::show(&layout(&paths)?).await,
-        Command::Cluster(command) => change_cluster(&paths, &command).await,
-        Command::Images => {
-            let _lock = Lock::take(&paths).await?;
-            Cluster::ensure(&paths, true).await.map(drop)
-        }
-        Command::Run { names } => run_scenarios(&paths, &chosen(&names)?).await,
+        Command::Cluster(ClusterCommand::Status) => status::show(&layout(&Paths::find()?)?).await,
+        Command::Cluster(command) => change_cluster(&Paths::find()?, &command).await,
+        Command::Images => import_images(&Paths::find()?).await,
+        Command::Run { names } => run_scenarios(&Paths::find()?, &chosen(&names)?).await,
         Command::List => {
             for scenario in scenarios::all() {
                 say(format_args!("{:24} {}", scenario.name, scenario.about));
             }
             Ok(())
         }
+        Command::Verify { no_cluster } => verify::run(&Paths::find()?, no_cluster).await,
+        Command::Generate { check } => verify::generated(&Paths::find()?, check).await,
+        Command::Demo { cluster: false } => demo::standalone(&Paths::find()?).await,
+        Command::Demo { cluster: true } => demo::on_cluster(&Paths::find()?).await,
         Command::Receiver { listen } => {
             let receiver = Receiver::printing(&listen).await?;
             say(format_args!("listening on http://{}", receiver.address()));
@@ -123,7 +143,13 @@ fn chosen(names: &[String]) -> Result<Vec<Scenario>> {
         .collect()
 }
 
-async fn run_scenarios(paths: &Paths, scenarios: &[Scenario]) -> Result<()> {
+async fn import_images(paths: &Paths) -> Result<()> {
+    let _lock = Lock::take(paths).await?;
+    Cluster::ensure(paths, true).await.map(drop)
+}
+
+/// Runs scenarios on the cluster, which is brought up if it is not.
+pub(crate) async fn run_scenarios(paths: &Paths, scenarios: &[Scenario]) -> Result<()> {
     let _lock = Lock::take(paths).await?;
     let cluster = Cluster::ensure(paths, scenarios.iter().any(|scenario| scenario.needs_images)).await?;
     match harness::run(&cluster, scenarios).await? {

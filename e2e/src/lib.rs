@@ -6,9 +6,11 @@
 pub mod cli;
 pub mod cluster;
 pub mod command;
+pub mod demo;
 pub mod error;
 pub mod generate;
 pub mod harness;
+pub mod http_get;
 pub mod images;
 pub mod media;
 pub mod receiver;

@@ -2,17 +2,26 @@
 //!
 //! The host's own rules stay as they are. Pods keep their own source addresses everywhere, since nothing leaves the machine.
 
+use std::path::{Path, PathBuf};
+
 use crate::cluster::layout::{BRIDGE, HOST, SERVICE_CIDR};
 use crate::cluster::{NODES, Node};
 use crate::command::Cmd;
 use crate::error::Result;
 
+/// The directory of the cluster that is on this machine, if one is: the bridge bears it as its alias. Names and addresses
+/// are the machine's, so that clusters of two caches cannot stand side by side.
+pub fn owner() -> Option<PathBuf> {
+    let alias = std::fs::read_to_string(format!("/sys/class/net/{BRIDGE}/ifalias")).ok()?;
+    Some(PathBuf::from(alias.trim_end())).filter(|root| root.is_dir())
+}
+
 /// Makes the bridge, the nodes' namespaces and the routes.
-pub async fn create() -> Result<()> {
+pub async fn create(root: &Path) -> Result<()> {
     for node in NODES {
         Cmd::new("ip").args(["netns", "add", &node.name()]).run().await?;
     }
-    batch(&["-batch", "-"], &host_side()).await?;
+    batch(&["-batch", "-"], &host_side(root)).await?;
     for node in NODES {
         batch(&["-n", &node.name(), "-batch", "-"], &node_side(node)).await?;
         let enter = format!("--net={}", node.namespace().display());
@@ -33,10 +42,11 @@ async fn batch(args: &[&str], lines: &[String]) -> Result<()> {
         .map(drop)
 }
 
-fn host_side() -> Vec<String> {
+fn host_side(root: &Path) -> Vec<String> {
     let mut lines = vec![
         format!("link add {BRIDGE} type bridge"),
         format!("address add {HOST}/24 dev {BRIDGE}"),
+        format!("link set {BRIDGE} alias {}", root.display()),
         format!("link set {BRIDGE} up"),
     ];
     for node in NODES {

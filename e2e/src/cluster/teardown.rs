@@ -26,6 +26,13 @@ pub fn is_anything_left(layout: &Layout) -> bool {
 
 /// Takes everything down. It can be run again when it was cut.
 pub async fn down(layout: &Layout) -> Result<()> {
+    if let Some(owner) = network::owner() {
+        let cache = owner.parent().unwrap_or(&owner).display();
+        ensure!(
+            owner == layout.root,
+            "another cluster is up; `HEADGATE_CACHE={cache} cargo e2e cluster down` takes it down"
+        );
+    }
     end_processes(layout).await?;
     remove_sockets(layout);
     unmount_below(&layout.root)?;

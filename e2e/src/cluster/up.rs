@@ -24,6 +24,7 @@ const READY_LIMIT: Duration = Duration::from_mins(2);
 /// Makes sure that a healthy cluster of this checkout's versions runs. The caller holds the lock.
 pub async fn up(paths: &Paths) -> Result<Layout> {
     let begun = Instant::now();
+    apt::install().await?;
     let tools = Tools::ensure(paths).await?;
     let layout = Layout::new(paths, tools);
     if status::check(&layout).await.is_ok() {
@@ -35,7 +36,6 @@ pub async fn up(paths: &Paths) -> Result<Layout> {
         nix::unistd::geteuid().is_root(),
         "the local cluster needs root: namespaces, mounts and cgroups are made"
     );
-    apt::install().await?;
     if teardown::is_anything_left(&layout) {
         step("what was left of an earlier cluster removed", teardown::down(&layout)).await?;
     }
@@ -67,7 +67,7 @@ async fn prepare(layout: &Layout) -> Result<()> {
     certs::create(layout)?;
     layout.write_files()?;
     NODES.iter().try_for_each(|node| cgroups::create(*node))?;
-    network::create().await
+    network::create(&layout.root).await
 }
 
 async fn control_plane(layout: &Layout) -> Result<()> {

@@ -94,6 +94,16 @@ impl Context {
     pub(super) async fn new(cluster: &Cluster, scenario: &str) -> Result<Self> {
         let id = uuid::Uuid::new_v4().simple().to_string();
         let namespace = format!("e2e-{}-{}", scenario.replace('_', "-"), id.get(..4).unwrap_or_default());
+        Self::in_namespace(cluster, namespace).await
+    }
+
+    /// For `cargo demo --cluster`, which is no scenario and cleans up like one.
+    pub(crate) async fn of_demo(cluster: &Cluster) -> Result<Self> {
+        cluster.clear().await?;
+        Self::in_namespace(cluster, "headgate-demo".to_owned()).await
+    }
+
+    async fn in_namespace(cluster: &Cluster, namespace: String) -> Result<Self> {
         cluster.kubectl.run(&["create", "namespace", &namespace]).await?;
         cluster.kubectl.run(&["label", "namespace", &namespace, LABEL]).await?;
         let context = Self {

@@ -14,4 +14,5 @@ pub use eventually::eventually;
 pub use helm::Helm;
 pub use kubectl::Kubectl;
 pub use portforward::PortForward;
+pub(crate) use runner::clean;
 pub use runner::{Scenario, run};

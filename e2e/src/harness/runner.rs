@@ -6,12 +6,16 @@ use std::time::{Duration, Instant};
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 
+use crate::ensure;
 use crate::error::{Error, Result};
-use crate::harness::{Cluster, Context, evidence};
-use crate::ui::{say, seconds};
+use crate::harness::context::LABEL;
+use crate::harness::{Cluster, Context, eventually, evidence};
+use crate::ui::{say, seconds, step};
 
 /// A scenario that takes longer has failed.
 const LIMIT: Duration = Duration::from_mins(10);
+/// How long namespaces may take to go once they are deleted.
+const GONE_LIMIT: Duration = Duration::from_mins(1);
 
 /// One scenario.
 #[derive(Debug, Clone, Copy)]
@@ -33,11 +37,12 @@ pub async fn run(cluster: &Cluster, scenarios: &[Scenario]) -> Result<usize> {
     for scenario in scenarios {
         failed = failed.saturating_add(usize::from(!one(cluster, scenario).await));
     }
+    let gone = step("namespaces removed", namespaces_are_gone(cluster)).await;
     say(format_args!(
         "{} passed, {failed} failed",
         scenarios.len().saturating_sub(failed)
     ));
-    Ok(failed)
+    gone.map(|()| failed)
 }
 
 async fn one(cluster: &Cluster, scenario: &Scenario) -> bool {
@@ -76,12 +81,47 @@ async fn guarded(context: &Context, scenario: &Scenario) -> Result<()> {
     }
 }
 
-/// The objects go before the operator, which has finalizers to run. A namespace that does not go is a failure of its own.
-async fn clean(context: &Context) -> Result<()> {
-    let gone = context
-        .kubectl
-        .run(&["delete", "namespace", &context.namespace, "--timeout=50s"])
-        .await;
+/// The objects go before the operator, which may have finalizers to run. The namespace goes in its own time.
+pub(crate) async fn clean(context: &Context) -> Result<()> {
+    let objects_gone = delete_objects(context).await;
     let uninstalled = context.helm.uninstall_all().await;
-    gone.and(uninstalled)
+    context
+        .kubectl
+        .run(&["delete", "namespace", &context.namespace, "--wait=false"])
+        .await?;
+    objects_gone.and(uninstalled)
+}
+
+async fn delete_objects(context: &Context) -> Result<()> {
+    let kubectl = &context.kubectl;
+    let kinds = kubectl
+        .run(&[
+            "api-resources",
+            "--api-group=headgate.dev",
+            "--namespaced",
+            "-o",
+            "name",
+        ])
+        .await?;
+    let kinds = kinds.lines().collect::<Vec<_>>().join(",");
+    if kinds.is_empty() {
+        return Ok(());
+    }
+    kubectl
+        .run(&["delete", &kinds, "--all", "-n", &context.namespace, "--timeout=50s"])
+        .await
+        .map(drop)
+}
+
+/// A namespace that does not go holds an object whose finalizer nobody runs.
+async fn namespaces_are_gone(cluster: &Cluster) -> Result<()> {
+    let look = async || {
+        let left = cluster
+            .kubectl
+            .run(&["get", "namespaces", "-l", LABEL, "-o", "name"])
+            .await?;
+        ensure!(left.is_empty(), "still there: {}", left.trim());
+        Ok(())
+    };
+    eventually(GONE_LIMIT, "the scenarios' namespaces are gone", look).await
 }

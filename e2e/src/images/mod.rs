@@ -95,9 +95,10 @@ pub async fn import(layout: &Layout, archives: &[Archive]) -> Result<()> {
     Ok(())
 }
 
+/// A mark a name says which content the node has under it.
 async fn import_into(layout: &Layout, node: Node, archive: &Archive) -> Result<()> {
-    let mark = PathBuf::from(layout.of(node, &format!("imported/{}", archive.id())));
-    if mark.exists() {
+    let mark = PathBuf::from(layout.of(node, &format!("imported/{}", archive.slug())));
+    if std::fs::read_to_string(&mark).is_ok_and(|id| id == archive.id()) {
         return Ok(());
     }
     let what = format!("{} imported into {}", archive.reference, node.name());
@@ -111,5 +112,5 @@ async fn import_into(layout: &Layout, node: Node, archive: &Archive) -> Result<(
         "--base-name",
     ]);
     step(what, import.arg(archive.name()).arg(&archive.file).run()).await?;
-    write(&mark, "")
+    write(&mark, archive.id())
 }

@@ -27,6 +27,11 @@ impl Archive {
             .map_or(&self.reference, |(name, _)| name)
     }
 
+    /// Its full name as the name of a file.
+    pub fn slug(&self) -> String {
+        slug(&self.reference)
+    }
+
     /// What tells this content from any other.
     pub fn id(&self) -> String {
         self.file.file_name().unwrap_or_default().to_string_lossy().into_owned()
@@ -71,7 +76,7 @@ impl<'a> Recipe<'a> {
 
     /// The archive, built if it is not there.
     pub(super) async fn archive(&self, paths: &Paths) -> Result<Archive> {
-        let (slug, hash) = (self.slug(), self.hash()?);
+        let (slug, hash) = (slug(&self.reference), self.hash()?);
         let file = paths
             .images()
             .join(format!("{slug}@{}.tar", hash.get(..16).unwrap_or(&hash)));
@@ -109,10 +114,6 @@ impl<'a> Recipe<'a> {
         std::fs::rename(unfinished, file).context(format_args!("renaming to {}", file.display()))
     }
 
-    fn slug(&self) -> String {
-        self.reference.replace(['/', ':'], "_")
-    }
-
     fn hash(&self) -> Result<String> {
         let mut hash = Sha256::new();
         hash.update(format!(
@@ -122,6 +123,10 @@ impl<'a> Recipe<'a> {
         hash_tree(&mut hash, self.context, self.context)?;
         Ok(hex::encode(hash.finalize()))
     }
+}
+
+fn slug(reference: &str) -> String {
+    reference.replace(['/', ':'], "_")
 }
 
 /// A storage of its own for every build: nothing stays, and nothing that a killed build left is in the way.

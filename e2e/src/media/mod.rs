@@ -24,12 +24,49 @@ pub async fn clip() -> Result<PathBuf> {
     std::fs::create_dir_all(dir).context("making the directory of test clips")?;
     let draft = dir.join(format!("{}.flv", uuid::Uuid::new_v4()));
     Cmd::new("ffmpeg")
-        .args(["-v", "error", "-nostdin", "-y", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25"])
+        .args([
+            "-v",
+            "error",
+            "-nostdin",
+            "-y",
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc2=size=640x360:rate=25",
+        ])
         .args(["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100", "-t", "10"])
-        .args(["-c:v", "libx264", "-preset", "veryfast", "-profile:v", "main", "-pix_fmt", "yuv420p", "-b:v", "500k"])
-        .args(["-g", "25", "-keyint_min", "25", "-sc_threshold", "0", "-bf", "0", "-c:a", "aac", "-b:a", "64k", "-ac", "2", "-f", "flv"])
+        .args([
+            "-c:v",
+            "libx264",
+            "-preset",
+            "veryfast",
+            "-profile:v",
+            "main",
+            "-pix_fmt",
+            "yuv420p",
+            "-b:v",
+            "500k",
+        ])
+        .args([
+            "-g",
+            "25",
+            "-keyint_min",
+            "25",
+            "-sc_threshold",
+            "0",
+            "-bf",
+            "0",
+            "-c:a",
+            "aac",
+            "-b:a",
+            "64k",
+            "-ac",
+            "2",
+            "-f",
+            "flv",
+        ])
         .arg(&draft)
-        .timeout(Duration::from_secs(60))
+        .timeout(Duration::from_mins(1))
         .run()
         .await?;
     std::fs::rename(&draft, &file).context("keeping the test clip")?;

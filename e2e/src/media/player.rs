@@ -21,7 +21,16 @@ impl Player {
         let dir = tempfile::tempdir().context("making a directory for a player's log")?;
         let log = std::fs::File::create(dir.path().join("log")).context("making a player's log")?;
         let child = Command::new("ffmpeg")
-            .args(["-hide_banner", "-nostdin", "-nostats", "-loglevel", "info", "-stats_period", "0.2", "-progress"])
+            .args([
+                "-hide_banner",
+                "-nostdin",
+                "-nostats",
+                "-loglevel",
+                "info",
+                "-stats_period",
+                "0.2",
+                "-progress",
+            ])
             .arg(dir.path().join("progress"))
             .args(["-i", url, "-map", "0:v", "-c", "copy", "-f", "null", "-"])
             .stdin(Stdio::null())
@@ -43,19 +52,23 @@ impl Player {
     /// Fails when it has ended.
     pub fn must_play(&mut self) -> Result<()> {
         let ended = self.child.try_wait().context("looking after a player")?;
-        ensure!(ended.is_none(), "the player ended ({ended:?}): {}", tail(&self.dir.path().join("log")));
+        ensure!(
+            ended.is_none(),
+            "the player ended ({ended:?}): {}",
+            tail(&self.dir.path().join("log"))
+        );
         Ok(())
     }
 
     /// Waits until it has got so many more frames than now.
     pub async fn gets(&mut self, more: u64, limit: Duration) -> Result<()> {
         let (from, begun) = (self.frames(), Instant::now());
-        while self.frames() < from + more {
+        while self.frames() < from.saturating_add(more) {
             self.must_play()?;
             ensure!(
                 begun.elapsed() < limit,
                 "the player got {} of {more} frames in {limit:?}: {}",
-                self.frames() - from,
+                self.frames().saturating_sub(from),
                 tail(&self.dir.path().join("log"))
             );
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -28,7 +28,13 @@ pub async fn probe(url: &str) -> Result<Vec<Track>> {
     }
     let json = Cmd::new("ffprobe")
         .args(["-v", "error", "-analyzeduration", "3000000", "-probesize", "1000000"])
-        .args(["-show_entries", "stream=codec_type,codec_name,width,height", "-of", "json", url])
+        .args([
+            "-show_entries",
+            "stream=codec_type,codec_name,width,height",
+            "-of",
+            "json",
+            url,
+        ])
         .timeout(Duration::from_secs(20))
         .run()
         .await?;

@@ -22,7 +22,17 @@ impl Publisher {
         let dir = tempfile::tempdir().context("making a directory for a publisher's log")?;
         let log = std::fs::File::create(dir.path().join("log")).context("making a publisher's log")?;
         let child = Command::new("ffmpeg")
-            .args(["-hide_banner", "-nostdin", "-nostats", "-loglevel", "info", "-re", "-stream_loop", "-1", "-i"])
+            .args([
+                "-hide_banner",
+                "-nostdin",
+                "-nostats",
+                "-loglevel",
+                "info",
+                "-re",
+                "-stream_loop",
+                "-1",
+                "-i",
+            ])
             .arg(clip)
             .args(["-c", "copy", "-f", "flv", "-flvflags", "no_duration_filesize", url])
             .stdin(Stdio::null())
@@ -49,7 +59,8 @@ impl Publisher {
     /// Waits until it ends by itself, as a refused or cut one does, and returns what it said.
     pub async fn ends_within(&mut self, limit: Duration) -> Result<(ExitStatus, String)> {
         let ended = tokio::time::timeout(limit, self.child.wait()).await;
-        let ended = ended.map_err(|_| Error::new(format!("the publisher still lives after {limit:?}: {}", self.log())))?;
+        let ended =
+            ended.map_err(|_| Error::new(format!("the publisher still lives after {limit:?}: {}", self.log())))?;
         Ok((ended.context("waiting for a publisher")?, self.log()))
     }
 

@@ -3,17 +3,43 @@
 //! A scenario is an `async fn run(&Context) -> Result<()>` with an `ABOUT` line; it is entered in [`all`].
 
 mod cluster_works;
+mod invalid_manifests;
+mod live_edits;
+mod live_streams;
+mod metrics;
+mod operator_upgrade;
+mod publish_and_play;
+mod quickstart;
+mod refusals;
+pub mod site;
 
 use crate::harness::Scenario;
 
+/// A scenario under the name of its module.
+macro_rules! scenario {
+    ($module:ident, needs_images: $images:literal) => {
+        Scenario {
+            name: stringify!($module),
+            about: $module::ABOUT,
+            needs_images: $images,
+            run: |context| Box::pin($module::run(context)),
+        }
+    };
+}
+
 /// Every scenario, in the order in which they run.
 pub fn all() -> Vec<Scenario> {
-    vec![Scenario {
-        name: "cluster_works",
-        about: cluster_works::ABOUT,
-        needs_images: false,
-        run: |context| Box::pin(cluster_works::run(context)),
-    }]
+    vec![
+        scenario!(cluster_works, needs_images: false),
+        scenario!(quickstart, needs_images: true),
+        scenario!(publish_and_play, needs_images: true),
+        scenario!(live_streams, needs_images: true),
+        scenario!(refusals, needs_images: true),
+        scenario!(live_edits, needs_images: true),
+        scenario!(operator_upgrade, needs_images: true),
+        scenario!(metrics, needs_images: true),
+        scenario!(invalid_manifests, needs_images: true),
+    ]
 }
 
 #[cfg(test)]

@@ -3,10 +3,14 @@
 //! `cargo demo` publishes it where ffmpeg is not installed. Pictures are made of `I_PCM` macroblocks (raw samples) where
 //! something moved and of skipped ones elsewhere, so that a few hundred lines write valid H.264 (ITU-T H.264, 7.3 and 7.4).
 
+#![allow(clippy::arithmetic_side_effects, reason = "every number is made here and small")]
+
 mod bits;
 mod picture;
+mod publish;
 mod video;
 
+pub use publish::publish;
 pub use video::{FRAMES_PER_SECOND, H264Writer, HEIGHT, VideoFrame, WIDTH};
 
 /// AudioSpecificConfig of AAC-LC, 44.1 kHz, stereo (ISO/IEC 14496-3, 1.6.2.1).

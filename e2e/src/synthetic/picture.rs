@@ -21,7 +21,12 @@ const BARS: [[u8; 3]; 8] = [
 
 /// The samples of the macroblock at (`x`, `y`) in picture number `picture`.
 pub(super) fn macroblock(picture: u64, x: u32, y: u32) -> [u8; SAMPLES] {
-    let bar = BARS.iter().cycle().nth((x * 8 / WIDTH_MBS) as usize).copied().unwrap_or([16, 128, 128]);
+    let bar = BARS
+        .iter()
+        .cycle()
+        .nth((x * 8 / WIDTH_MBS) as usize)
+        .copied()
+        .unwrap_or([16, 128, 128]);
     let [luma, cb, cr] = if in_square(picture, x, y) { [235, 128, 128] } else { bar };
     std::array::from_fn(|at| match at {
         0..256 => luma,

@@ -58,10 +58,17 @@ impl H264Writer {
         let picture = self.next;
         self.next += 1;
         let in_gop = picture % GOP;
-        let nal = if in_gop == 0 { idr(picture) } else { predicted(picture, in_gop) };
+        let nal = if in_gop == 0 {
+            idr(picture)
+        } else {
+            predicted(picture, in_gop)
+        };
         let mut payload = u32::try_from(nal.len()).unwrap_or(0).to_be_bytes().to_vec();
         payload.extend(nal);
-        VideoFrame { key: in_gop == 0, payload }
+        VideoFrame {
+            key: in_gop == 0,
+            payload,
+        }
     }
 }
 

@@ -123,7 +123,7 @@ impl Module {
         command
             .run()
             .await
-            .context("Go 1.26 or later is needed to build Kubernetes, helm and CoreDNS")?;
+            .context("building with Go, of which 1.26 or later is needed")?;
         std::fs::rename(&unfinished, target).context(format_args!("renaming to {}", target.display()))
     }
 }

@@ -16,7 +16,7 @@ pub use demux::{Demuxed, Demuxer};
 pub use error::Error;
 pub use file::{Tag, TagKind, TagReader};
 pub use video::parse_video;
-pub use write::{Prefix, body_prefix, config_body, file_header, tag};
+pub use write::{Prefix, body_prefix, config_body, file_header, put_tag, tag, tag_bytes};
 
 use bytes::Bytes;
 use headgate_codec::{Codec, Track};

@@ -65,11 +65,17 @@ pub fn file_header(has_video: bool, has_audio: bool) -> Bytes {
 
 /// One tag with its header and its PreviousTagSize; the body is made of `parts`, one behind the other.
 pub fn tag(kind: TagKind, timestamp_millis: u32, parts: &[&[u8]]) -> Result<Bytes, Error> {
-    let size = parts.iter().fold(0_usize, |sum, part| sum.saturating_add(part.len()));
+    let mut out = BytesMut::with_capacity(tag_bytes(parts));
+    put_tag(&mut out, kind, timestamp_millis, parts)?;
+    Ok(out.freeze())
+}
+
+/// Appends a tag to `out`; appends nothing when the body is too large.
+pub fn put_tag(out: &mut BytesMut, kind: TagKind, timestamp_millis: u32, parts: &[&[u8]]) -> Result<(), Error> {
+    let size = body_bytes(parts);
     if size > BODY_MAX {
         return Err(Error::TooLarge(size));
     }
-    let mut out = BytesMut::with_capacity(size.saturating_add(15));
     out.put_u8(kind.id());
     out.put_uint(size as u64, 3);
     out.put_uint(u64::from(timestamp_millis & 0x00ff_ffff), 3);
@@ -79,7 +85,16 @@ pub fn tag(kind: TagKind, timestamp_millis: u32, parts: &[&[u8]]) -> Result<Byte
         out.put_slice(part);
     }
     out.put_uint(size.saturating_add(11) as u64, 4);
-    Ok(out.freeze())
+    Ok(())
+}
+
+/// Bytes of a tag with this body, header and PreviousTagSize counted.
+pub fn tag_bytes(parts: &[&[u8]]) -> usize {
+    body_bytes(parts).saturating_add(15)
+}
+
+fn body_bytes(parts: &[&[u8]]) -> usize {
+    parts.iter().fold(0, |sum, part| sum.saturating_add(part.len()))
 }
 
 /// AAC always says 44 kHz, 16 bit, stereo; the truth is in its configuration (annex E.4.2.1).

@@ -5,7 +5,7 @@ use futures::future::BoxFuture;
 use std::sync::Arc;
 
 /// What a client asks for, before any check.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Request {
     /// Publish or play.
     pub kind: SessionKind,

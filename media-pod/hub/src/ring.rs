@@ -39,7 +39,8 @@ struct Inner {
     /// Sequence number of the first packet that is kept.
     base: u64,
     bytes: usize,
-    newest_join: Option<u64>,
+    /// Where viewers can start, oldest first.
+    joins: VecDeque<u64>,
 }
 
 /// See the module.
@@ -53,7 +54,7 @@ pub(crate) struct Ring {
 /// Where a viewer stands in a ring.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cursor {
-    /// The next packet; the first join point at or after it while `seeking`.
+    /// The next packet; while `seeking`, the first join point from there on.
     next: u64,
     seeking: bool,
     epoch: u64,
@@ -103,7 +104,8 @@ impl Ring {
         let now = Instant::now();
         let mut inner = self.inner.write();
         if join.is_some() {
-            inner.newest_join = Some(inner.head());
+            let head = inner.head();
+            inner.joins.push_back(head);
         }
         inner.bytes = inner.bytes.saturating_add(bytes.len());
         inner.packets.push_back(Packet {
@@ -120,7 +122,7 @@ impl Ring {
     /// More is known of the tracks than when the newest join point was made.
     pub(crate) fn widen_join(&self, set: &Arc<TrackSet>) {
         let mut inner = self.inner.write();
-        let index = inner.newest_join.and_then(|seq| inner.index(seq));
+        let index = inner.joins.back().and_then(|seq| inner.index(*seq));
         if let Some(join) = index
             .and_then(|i| inner.packets.get_mut(i))
             .and_then(|p| p.join.as_mut())
@@ -131,12 +133,13 @@ impl Ring {
 
     /// Nobody can start at what is there now.
     pub(crate) fn forget_joins(&self) {
-        self.inner.write().newest_join = None;
+        self.inner.write().joins.clear();
     }
 
     /// A new viewer, who starts at the newest join point or waits for the next.
     pub(crate) fn join(&self, newest: bool) -> Cursor {
-        let next = if newest { 0 } else { self.inner.read().head() };
+        let inner = self.inner.read();
+        let next = if newest { inner.newest_join() } else { inner.head() };
         Cursor {
             next,
             seeking: true,
@@ -150,25 +153,15 @@ impl Ring {
         if !cursor.seeking && cursor.next < inner.base {
             let (skips, skipped) = (cursor.skips.saturating_add(1), cursor.skipped.saturating_add(1));
             *cursor = Cursor {
+                next: inner.newest_join(),
                 seeking: true,
                 skips,
                 skipped,
                 ..*cursor
             };
         }
-        if cursor.seeking {
-            match inner.newest_join.filter(|seq| *seq >= cursor.next) {
-                // An epoch that no packet has makes the start be sent.
-                Some(seq) => {
-                    *cursor = Cursor {
-                        next: seq,
-                        seeking: false,
-                        epoch: u64::MAX,
-                        ..*cursor
-                    }
-                }
-                None => return Taken::Nothing,
-            }
+        if !inner.seek(cursor) {
+            return Taken::Nothing;
         }
         let from = inner.index(cursor.next).unwrap_or(inner.packets.len());
         let before = out.len();
@@ -216,11 +209,32 @@ impl Inner {
             .filter(|i| *i <= self.packets.len())
     }
 
+    /// The newest place to start, or where the next one can come.
+    fn newest_join(&self) -> u64 {
+        self.joins.back().copied().unwrap_or_else(|| self.head())
+    }
+
+    /// True when the cursor stands at a packet to go on with.
+    fn seek(&self, cursor: &mut Cursor) -> bool {
+        if cursor.seeking
+            && let Some(seq) = self.joins.iter().find(|seq| **seq >= cursor.next)
+        {
+            // An epoch that no packet has makes the start be sent.
+            *cursor = Cursor {
+                next: *seq,
+                seeking: false,
+                epoch: u64::MAX,
+                ..*cursor
+            };
+        }
+        !cursor.seeking
+    }
+
     fn must_drop(&self, now: Instant, keep: Duration) -> bool {
         if self.packets.len() > Ring::PACKETS_MAX || self.bytes > Ring::BYTES_MAX {
             return self.packets.len() > 1;
         }
-        let behind_join = self.newest_join.is_none_or(|join| self.base < join);
+        let behind_join = self.joins.back().is_none_or(|join| self.base < *join);
         behind_join
             && self
                 .packets
@@ -231,8 +245,10 @@ impl Inner {
     fn drop_front(&mut self) {
         if let Some(packet) = self.packets.pop_front() {
             self.bytes = self.bytes.saturating_sub(packet.bytes.len());
-            self.newest_join = self.newest_join.filter(|join| *join > self.base);
             self.base = self.base.saturating_add(1);
+            while self.joins.front().is_some_and(|join| *join < self.base) {
+                self.joins.pop_front();
+            }
         }
     }
 }

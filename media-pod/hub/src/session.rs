@@ -3,6 +3,7 @@
 use crate::{Protocol, StreamName};
 use jiff::Timestamp;
 use rand::RngExt;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -20,7 +21,7 @@ pub enum SessionKind {
 ///
 /// What a protocol hands to [`crate::Hub::open`] may hold a stream key in `stream`, `param` and `tc_url`. What the [`crate::Gate`] and every
 /// [`Session`] see is a clean copy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Connection {
     /// Eight characters of `[0-9a-z]`, as SRS makes them; see [`client_id`].
     pub client_id: String,
@@ -42,6 +43,17 @@ pub struct Connection {
     pub page_url: String,
     /// When it was accepted.
     pub started: Timestamp,
+}
+
+/// Without what may hold a stream key.
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (id, peer) = (&self.client_id, &self.peer);
+        f.debug_struct("Connection")
+            .field("client_id", id)
+            .field("peer", peer)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A session that was, or is just to be, let in. Holds no stream key.

@@ -36,6 +36,8 @@ pub struct Options {
     pub stall_timeout: Duration,
     /// Connections at one time; further ones are closed at once.
     pub connections_max: usize,
+    /// Fires when the listener is to close while its connections go on.
+    pub closed: CancellationToken,
 }
 
 impl Default for Options {
@@ -49,11 +51,13 @@ impl Default for Options {
             idle_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
             connections_max: 20_000,
+            closed: CancellationToken::new(),
         }
     }
 }
 
-/// Serves until `shutdown`, then stops to accept, ends every session and returns when the last connection is gone.
+/// Serves until `shutdown`, then stops to accept, ends every session and returns when the last connection is gone. When
+/// [`Options::closed`] fires it stops to accept and lets the connections go on.
 /// Dropping the future ends the sessions too.
 pub async fn serve(listener: TcpListener, hub: Hub, options: Options, shutdown: CancellationToken) {
     let tasks = TaskTracker::new();
@@ -63,6 +67,7 @@ pub async fn serve(listener: TcpListener, hub: Hub, options: Options, shutdown: 
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
+            () = options.closed.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {

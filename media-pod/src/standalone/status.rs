@@ -1,0 +1,419 @@
+//! [`StatusBook`]: what every object of a folder should say of itself, in the same words as in a cluster, and `/resources` made of it.
+
+use super::object::{Kind, Object};
+use super::{Loaded, NoServer, Refused};
+use headgate_api::condition::{ConditionType, Finding, merge};
+use headgate_api::{
+    HookEndpoint, HookEndpointStatus, LastFailure, MediaServer, MediaServerStatus, PodStatus, Stream, StreamKey,
+    StreamKeyStatus,
+};
+use headgate_control::{PodReport, StreamReport};
+use headgate_resolve as resolve;
+use headgate_resolve::{Back, EntryKind, InForce, coarse};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+/// The host in addresses: nothing here knows under which name others reach this one.
+const HOST: &str = "127.0.0.1";
+/// The name of the only pod.
+pub(crate) const POD: &str = "standalone";
+/// Generation of every object: files have none.
+const GENERATION: i64 = 1;
+
+/// The conditions shown last, so that a time moves only when a status does.
+#[derive(Debug, Default)]
+pub struct StatusBook {
+    conditions: BTreeMap<(String, String), Vec<Condition>>,
+}
+
+/// A condition that says something else than before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Kind and name.
+    pub object: String,
+    /// Type, status, reason.
+    pub condition: String,
+    /// What it says.
+    pub message: String,
+    /// It stands at `False`.
+    pub bad: bool,
+    /// The object said nothing of this before.
+    pub first: bool,
+}
+
+/// One look at everything.
+struct Look<'a> {
+    loaded: &'a Loaded,
+    report: &'a PodReport,
+    current: BTreeSet<(EntryKind, String)>,
+    now: Timestamp,
+}
+
+/// `kind` and `apiVersion` come with the object itself; a refused one that was never good has nothing else.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ghost {
+    api_version: &'static str,
+    kind: String,
+    metadata: BTreeMap<&'static str, String>,
+    status: BTreeMap<&'static str, Vec<Condition>>,
+}
+
+impl StatusBook {
+    /// All objects with their status as YAML documents, without Secrets, and what has changed since the last call.
+    pub fn show(
+        &mut self,
+        loaded: &Loaded,
+        report: &PodReport,
+        running: &RunningConfig,
+        now: Timestamp,
+    ) -> (String, Vec<Change>) {
+        let look = Look {
+            loaded,
+            report,
+            current: running.current(loaded),
+            now,
+        };
+        let mut page = Page {
+            book: self,
+            look: &look,
+            text: notes(loaded),
+            changes: Vec::new(),
+            seen: BTreeSet::new(),
+        };
+        page.all();
+        let Page {
+            text, changes, seen, ..
+        } = page;
+        self.conditions.retain(|key, _| seen.contains(key));
+        (text, changes)
+    }
+}
+
+/// The digests of the objects in the config that is in force.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunningConfig(pub BTreeMap<(EntryKind, String), String>);
+
+impl RunningConfig {
+    /// The objects that are in force as they stand in the folder.
+    fn current(&self, loaded: &Loaded) -> BTreeSet<(EntryKind, String)> {
+        let wanted = loaded
+            .chosen
+            .as_ref()
+            .map(|(_, config)| resolve::entry_digests(config))
+            .unwrap_or_default();
+        let same = |(key, digest): &(_, String)| self.0.get(key) == Some(digest);
+        wanted.into_iter().filter(same).map(|(key, _)| key).collect()
+    }
+}
+
+/// Comments at the top: what a reader must see first.
+fn notes(loaded: &Loaded) -> String {
+    let mut text = String::new();
+    for refused in &loaded.refused {
+        let object = refused.id.as_ref().map(|id| format!("{id}: ")).unwrap_or_default();
+        let kept = if refused.kept {
+            " (what was good last stays)"
+        } else {
+            ""
+        };
+        let line = format!(
+            "# {}: {object}{}: {}{kept}",
+            refused.file, refused.reason, refused.message
+        );
+        let _ = writeln!(text, "{}", line.replace(['\n', '\r'], " "));
+    }
+    text
+}
+
+struct Page<'a> {
+    book: &'a mut StatusBook,
+    look: &'a Look<'a>,
+    text: String,
+    changes: Vec<Change>,
+    seen: BTreeSet<(String, String)>,
+}
+
+impl Page<'_> {
+    fn all(&mut self) {
+        let loaded = self.look.loaded;
+        for object in &loaded.objects {
+            match object {
+                Object::Server(server) => self.server(server),
+                Object::Key(key) => self.key(key),
+                Object::Hook(hook) => self.hook(hook),
+                Object::Secret(_) => {}
+            }
+        }
+        for refused in &loaded.refused {
+            self.ghost(refused);
+        }
+        if let Ok((server, _)) = &loaded.chosen {
+            let report = self.look.report;
+            report.streams.iter().for_each(|stream| self.stream(server, stream));
+        }
+    }
+
+    fn server(&mut self, server: &MediaServer) {
+        let name = server.metadata.name.clone().unwrap_or_default();
+        let report = self.look.report;
+        let runs = self.look.runs(&name);
+        let findings = vec![if runs {
+            self.look.ready()
+        } else {
+            self.look.not_run(&name)
+        }];
+        let mut status = MediaServerStatus {
+            observed_generation: Some(GENERATION),
+            ..MediaServerStatus::default()
+        };
+        status.conditions = self.conditions(Kind::MediaServer.into(), &name, findings);
+        if runs {
+            let viewers = report
+                .streams
+                .iter()
+                .flat_map(|s| s.viewers.values())
+                .map(|n| u64::from(*n))
+                .sum();
+            status.replicas = 1;
+            status.ready_replicas = i32::from(report.ready);
+            status.streams = i32::try_from(report.streams.len()).unwrap_or(i32::MAX);
+            status.viewers = coarse(viewers);
+            status.addresses = resolve::addresses(&server.spec.listeners, HOST);
+            let revision = report.revision.clone();
+            status.pods = vec![PodStatus {
+                name: POD.into(),
+                ready: report.ready,
+                revision,
+                message: String::new(),
+            }];
+        }
+        self.push(&MediaServer {
+            status: Some(status),
+            ..server.clone()
+        });
+    }
+
+    fn key(&mut self, key: &StreamKey) {
+        let name = key.metadata.name.clone().unwrap_or_default();
+        let findings = resolve::key_findings(key, &|s| self.look.exists(s), &self.look.loaded.secrets);
+        let findings = self
+            .look
+            .in_force(findings, key.spec.suspend, EntryKind::Key, &name, &key.spec.server_refs);
+        let mut status = StreamKeyStatus {
+            observed_generation: Some(GENERATION),
+            ..StreamKeyStatus::default()
+        };
+        status.conditions = self.conditions(Kind::StreamKey.into(), &name, findings);
+        if let Some(server) = self.look.server_of(&key.spec.server_refs) {
+            (status.publish_urls, status.play_urls) = resolve::key_urls(&key.spec, &server.spec.listeners, HOST);
+        }
+        status.publishers = self
+            .look
+            .report
+            .key_use
+            .get(&name)
+            .map_or(0, |n| i32::try_from(*n).unwrap_or(i32::MAX));
+        self.push(&StreamKey {
+            status: Some(status),
+            ..key.clone()
+        });
+    }
+
+    fn hook(&mut self, hook: &HookEndpoint) {
+        let name = hook.metadata.name.clone().unwrap_or_default();
+        let reports = self
+            .look
+            .report
+            .hooks
+            .iter()
+            .filter(|r| r.name == name)
+            .cloned()
+            .collect();
+        let back = Back { reports };
+        let findings = resolve::hook_findings(hook, &|s| self.look.exists(s));
+        let mut findings = self.look.in_force(
+            findings,
+            hook.spec.suspend,
+            EntryKind::Hook,
+            &name,
+            &hook.spec.server_refs,
+        );
+        findings.extend(resolve::reachable(&back));
+        let failure = back.reports.iter().find_map(|r| r.last_failure.clone());
+        let sum = |of: &dyn Fn(&headgate_control::HookReport) -> u64| coarse(back.reports.iter().map(of).sum());
+        let status = HookEndpointStatus {
+            observed_generation: Some(GENERATION),
+            conditions: self.conditions(Kind::HookEndpoint.into(), &name, findings),
+            pending: sum(&|r| u64::from(r.pending)),
+            dead: sum(&|r| r.dead),
+            last_failure: failure.map(|f| LastFailure {
+                event: f.event,
+                reason: f.reason,
+                message: f.message,
+            }),
+        };
+        self.push(&HookEndpoint {
+            status: Some(status),
+            ..hook.clone()
+        });
+    }
+
+    fn stream(&mut self, server: &str, report: &StreamReport) {
+        let name = resolve::stream_object_name(server, &report.vhost, &report.app, &report.stream);
+        let mut stream = Stream::new(&name, resolve::stream_spec(server, report));
+        let mut status = resolve::stream_status(POD, report);
+        status.observed_generation = Some(GENERATION);
+        status.conditions = self.conditions("Stream", &name, vec![resolve::live(report)]);
+        stream.status = Some(status);
+        self.push(&stream);
+    }
+
+    /// A refused object that no good version stands for.
+    fn ghost(&mut self, refused: &Refused) {
+        let Some(id) = refused.id.clone().filter(|id| id.kind != Kind::Secret && !refused.kept) else {
+            return;
+        };
+        let message = format!("{}: {}", refused.file, refused.message);
+        let findings = vec![Finding::no(ConditionType::Accepted, refused.reason, message)];
+        let conditions = self.conditions(id.kind.into(), &id.name, findings);
+        self.push(&Ghost {
+            api_version: "headgate.dev/v1alpha1",
+            kind: id.kind.to_string(),
+            metadata: BTreeMap::from([("name", id.name)]),
+            status: BTreeMap::from([("conditions", conditions)]),
+        });
+    }
+
+    fn conditions(&mut self, kind: &str, name: &str, mut findings: Vec<Finding>) -> Vec<Condition> {
+        if let Some(refused) = self.look.newer_refused(kind, name) {
+            findings.retain(|f| f.kind != ConditionType::Accepted);
+            findings.insert(0, refused);
+        }
+        let key = (kind.to_owned(), name.to_owned());
+        let old = self.book.conditions.remove(&key).unwrap_or_default();
+        let new = merge(&old, &findings, GENERATION, self.look.now);
+        for condition in new.iter().filter(|c| !old.iter().any(|o| same(o, c))) {
+            let first = !old.iter().any(|o| o.type_ == condition.type_);
+            self.changes.push(change(kind, name, condition, first));
+        }
+        self.book.conditions.insert(key.clone(), new.clone());
+        self.seen.insert(key);
+        new
+    }
+
+    fn push(&mut self, object: &impl Serialize) {
+        match serde_yaml::to_string(object) {
+            Ok(yaml) => {
+                let _ = write!(self.text, "---\n{yaml}");
+            }
+            Err(error) => tracing::error!(%error, "an object cannot be shown"),
+        }
+    }
+}
+
+impl Look<'_> {
+    fn runs(&self, server: &str) -> bool {
+        match &self.loaded.chosen {
+            Ok((name, _)) | Err(NoServer::Invalid(name, ..)) => name == server,
+            Err(_) => false,
+        }
+    }
+
+    fn exists(&self, server: &str) -> bool {
+        super::servers(&self.loaded.objects).any(|s| s.metadata.name.as_deref() == Some(server))
+    }
+
+    fn server_of(&self, refs: &[headgate_api::ObjectRef]) -> Option<&MediaServer> {
+        let running = |s: &&std::sync::Arc<MediaServer>| {
+            let name = s.metadata.name.as_deref().unwrap_or_default();
+            self.runs(name) && refs.iter().any(|r| r.name == name)
+        };
+        super::servers(&self.loaded.objects).find(running).map(AsRef::as_ref)
+    }
+
+    fn ready(&self) -> Finding {
+        let kind = ConditionType::Ready;
+        if let Err(why) = &self.loaded.chosen {
+            return Finding::no(kind, why.reason(), format!("{why}; what was in force before stays"));
+        }
+        let closed = self
+            .report
+            .listeners
+            .iter()
+            .find_map(|l| Some((l, l.problem.as_ref()?)));
+        match closed {
+            Some((listener, problem)) => Finding::no(
+                kind,
+                "ListenerNotOpen",
+                format!(
+                    "listener {:?} on port {}: {}",
+                    listener.name, listener.port, problem.message
+                ),
+            ),
+            None if self.report.ready => Finding::yes(kind, "Serving", "listens and takes sessions"),
+            None => Finding::no(kind, "NotReady", "does not take sessions: it starts or stops"),
+        }
+    }
+
+    fn not_run(&self, name: &str) -> Finding {
+        let message = match &self.loaded.chosen {
+            Ok((other, _)) => format!("this process runs MediaServer {other:?}: start another with --server {name}"),
+            Err(why) => why.to_string(),
+        };
+        Finding::no(ConditionType::Ready, "NotRunHere", message)
+    }
+
+    /// Adds `Programmed`. A server that is not run here has no pod that could have the object in force.
+    fn in_force(
+        &self,
+        mut findings: Vec<Finding>,
+        suspended: bool,
+        kind: EntryKind,
+        name: &str,
+        servers: &[headgate_api::ObjectRef],
+    ) -> Vec<Finding> {
+        let suspended_hook = suspended && kind == EntryKind::Hook;
+        let current = suspended_hook || self.current.contains(&(kind, name.to_owned()));
+        let force = |server: &str| InForce {
+            ready: usize::from(self.runs(server) && self.report.ready),
+            current: usize::from(self.runs(server) && current),
+        };
+        let servers: Vec<_> = servers.iter().map(|s| (s.name.clone(), force(&s.name))).collect();
+        findings.push(resolve::programmed(&findings, suspended, &servers));
+        findings
+    }
+
+    /// Says that the file holds something newer than what stands in force.
+    fn newer_refused(&self, kind: &str, name: &str) -> Option<Finding> {
+        let named = |r: &&Refused| {
+            r.kept
+                && r.id
+                    .as_ref()
+                    .is_some_and(|id| id.kind.to_string() == kind && id.name == name)
+        };
+        let refused = self.loaded.refused.iter().find(named)?;
+        let message = format!(
+            "{}: {}; what was good last stays in force",
+            refused.file, refused.message
+        );
+        Some(Finding::no(ConditionType::Accepted, refused.reason, message))
+    }
+}
+
+fn same(a: &Condition, b: &Condition) -> bool {
+    (&a.type_, &a.status, &a.reason, &a.message) == (&b.type_, &b.status, &b.reason, &b.message)
+}
+
+fn change(kind: &str, name: &str, condition: &Condition, first: bool) -> Change {
+    Change {
+        object: format!("{kind} {name:?}"),
+        condition: format!("{}={} ({})", condition.type_, condition.status, condition.reason),
+        message: condition.message.clone(),
+        bad: condition.status == "False",
+        first,
+    }
+}

@@ -1,0 +1,1 @@
+//! Real media: ffmpeg in, ffprobe out.
