@@ -137,6 +137,7 @@ impl ServerSession {
         while let Some(message) = self.link.next(&mut self.input, &mut self.output)? {
             self.on_message(message)?;
         }
+        self.spare_memory();
         Ok(())
     }
 
@@ -147,7 +148,7 @@ impl ServerSession {
 
     /// All bytes that must be sent.
     pub fn take_output(&mut self) -> Bytes {
-        self.output.split().freeze()
+        std::mem::take(&mut self.output).freeze()
     }
 
     fn on_message(&mut self, message: Message) -> Result<(), Error> {
@@ -276,6 +277,13 @@ impl ServerSession {
         }
     }
 
+    /// A player says next to nothing once it plays, and there may be thousands.
+    fn spare_memory(&mut self) {
+        if self.role == Role::Playing && self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
+    }
+
     /// Takes up what came while the answer was awaited, until the next question.
     fn answered(&mut self, role: Role) {
         self.role = role;
@@ -285,6 +293,7 @@ impl ServerSession {
             // Cannot fail: only a command before connect does.
             let _ = self.on_message(message);
         }
+        self.spare_memory();
     }
 
     /// Lets the publisher send. It sees success with this.
