@@ -26,7 +26,7 @@ impl Format for RtmpFormat {
     fn start(&self, start: &Start<'_>) -> Bytes {
         let mut out = BytesMut::new();
         if let Some(metadata) = start.metadata {
-            write(&mut out, CSID_DATA, kind::DATA_AMF0, start.at, metadata.clone());
+            out.extend_from_slice(&self.metadata(metadata, start.at));
         }
         for track in start.tracks {
             out.extend_from_slice(&self.config(track, start.at));
@@ -44,9 +44,16 @@ impl Format for RtmpFormat {
         out.freeze()
     }
 
-    fn metadata(&self, metadata: &Bytes, at: Timestamp) -> Bytes {
+    /// At time 0, whenever it comes: ffmpeg takes metadata of a later time for a track of subtitles.
+    fn metadata(&self, metadata: &Bytes, _: Timestamp) -> Bytes {
         let mut out = BytesMut::new();
-        write(&mut out, CSID_DATA, kind::DATA_AMF0, at, metadata.clone());
+        write(
+            &mut out,
+            CSID_DATA,
+            kind::DATA_AMF0,
+            Timestamp::from_millis(0),
+            metadata.clone(),
+        );
         out.freeze()
     }
 

@@ -273,7 +273,7 @@ mod tests {
 
     fn part(id: u8, time: u8, body: &[u8]) -> Vec<u8> {
         let size = u8::try_from(body.len()).unwrap();
-        [&[id, 0, 0, size, 0, 0, time, 0, 0, 0, 0], body, &[0, 0, 0, size + 11]].concat()
+        [&[id, 0, 0, size, 0, 0, time, 0, 0, 0, 0], body, &[0, 0, 0, 11]].concat()
     }
 
     fn aggregate(parts: &[Vec<u8>]) -> RawMessage {

@@ -137,6 +137,7 @@ impl ServerSession {
         while let Some(message) = self.link.next(&mut self.input, &mut self.output)? {
             self.on_message(message)?;
         }
+        self.spare_memory();
         Ok(())
     }
 
@@ -147,7 +148,7 @@ impl ServerSession {
 
     /// All bytes that must be sent.
     pub fn take_output(&mut self) -> Bytes {
-        self.output.split().freeze()
+        std::mem::take(&mut self.output).freeze()
     }
 
     fn on_message(&mut self, message: Message) -> Result<(), Error> {
@@ -276,6 +277,13 @@ impl ServerSession {
         }
     }
 
+    /// A player says next to nothing once it plays, and there may be thousands.
+    fn spare_memory(&mut self) {
+        if self.role == Role::Playing && self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
+    }
+
     /// Takes up what came while the answer was awaited, until the next question.
     fn answered(&mut self, role: Role) {
         self.role = role;
@@ -285,6 +293,7 @@ impl ServerSession {
             // Cannot fail: only a command before connect does.
             let _ = self.on_message(message);
         }
+        self.spare_memory();
     }
 
     /// Lets the publisher send. It sees success with this.
@@ -302,7 +311,8 @@ impl ServerSession {
         self.answered(Role::None);
     }
 
-    /// Lets the player play. It sees success with this; media may follow at once.
+    /// Lets the player play. It sees success with this; media may follow at once. `|RtmpSampleAccess` and `NetStream.Data.Start`, which
+    /// only the Flash Player knew, are left out: ffmpeg makes a track of them.
     pub fn accept_play(&mut self) {
         self.link.control(
             &user_control_message(control::STREAM_BEGIN, STREAM_ID),
@@ -310,11 +320,6 @@ impl ServerSession {
         );
         self.status("status", "NetStream.Play.Reset", "Playing and resetting stream.");
         self.status("status", "NetStream.Play.Start", "Started playing stream.");
-        self.data(&["|RtmpSampleAccess".into(), Value::Boolean(true), Value::Boolean(true)]);
-        self.data(&[
-            "onStatus".into(),
-            Value::object([("code", "NetStream.Data.Start".into())]),
-        ]);
         self.answered(Role::Playing);
     }
 
@@ -373,17 +378,6 @@ impl ServerSession {
     fn fc_status(&mut self, name: &str, code: &str, description: &str) {
         let info = Value::object([("code", code.into()), ("description", description.into())]);
         let message = command_message(STREAM_ID, name, 0.0, vec![Value::Null, info]);
-        self.link.command(&message, &mut self.output);
-    }
-
-    fn data(&mut self, values: &[Value]) {
-        let payload = amf0::write_all(values);
-        let message = crate::chunk::RawMessage {
-            timestamp: 0,
-            kind: kind::DATA_AMF0,
-            stream_id: STREAM_ID,
-            payload,
-        };
         self.link.command(&message, &mut self.output);
     }
 }

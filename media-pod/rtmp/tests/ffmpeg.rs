@@ -62,6 +62,16 @@ async fn server() -> Server {
     }
 }
 
+impl Server {
+    /// A player that comes now comes late: times have moved on from 0.
+    async fn until_frames_flow(&self) {
+        let is = |s: &headgate_hub::StreamSnapshot| s.publisher.as_ref().is_some_and(|p| p.frames_per_second > 0.0);
+        while !self.hub.snapshot().iter().any(is) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
 fn ffmpeg_is_there() -> bool {
     let there = std::process::Command::new("ffprobe")
         .arg("-version")
@@ -136,11 +146,15 @@ async fn what_ffmpeg_publishes_ffprobe_plays() {
     let server = server().await;
     let url = format!("{}/alice?token=1", server.url);
     let mut child = publisher(&url).spawn().unwrap();
+    server.until_frames_flow().await;
     let seen = probe(&format!("{}/alice", server.url)).await;
     let text = String::from_utf8_lossy(&seen.stdout).into_owned();
-    assert!(
-        text.contains("h264,320,180") && text.contains("aac"),
-        "{text} {}",
+    let mut tracks: Vec<_> = text.lines().collect();
+    tracks.sort_unstable();
+    assert_eq!(
+        tracks,
+        ["aac", "h264,320,180"],
+        "both tracks and nothing else {}",
         String::from_utf8_lossy(&seen.stderr)
     );
     let streams = server.hub.snapshot();
@@ -149,6 +163,34 @@ async fn what_ffmpeg_publishes_ffprobe_plays() {
     server.hub.idle().await;
     server.shutdown.cancel();
     server.task.await.unwrap();
+}
+
+/// librtmp, which OBS and rtmpdump are built on, by way of curl.
+#[tokio::test(flavor = "multi_thread")]
+async fn librtmp_plays_too() {
+    let curl = std::process::Command::new("curl").arg("-V").output();
+    let knows_rtmp = curl.is_ok_and(|o| String::from_utf8_lossy(&o.stdout).contains("rtmp"));
+    if !ffmpeg_is_there() || !knows_rtmp {
+        #[allow(clippy::print_stderr, reason = "a skipped test says so")]
+        {
+            eprintln!("skipped: needs ffmpeg, and a curl that knows RTMP");
+        }
+        return;
+    }
+    let server = server().await;
+    let mut child = publisher(&format!("{}/alice", server.url)).spawn().unwrap();
+    server.until_frames_flow().await;
+    let file = std::env::temp_dir().join(format!("headgate-librtmp-{}.flv", std::process::id()));
+    let mut curl = Command::new("curl");
+    curl.args(["-s", "--max-time", "2", "-o"])
+        .arg(&file)
+        .arg(format!("{}/alice", server.url));
+    curl.status().await.unwrap();
+    let seen = probe(file.to_str().unwrap()).await;
+    std::fs::remove_file(&file).unwrap();
+    child.kill().await.unwrap();
+    let text = String::from_utf8_lossy(&seen.stdout).into_owned();
+    assert!(text.contains("h264,320,180") && text.contains("aac"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
