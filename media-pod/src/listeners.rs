@@ -5,7 +5,7 @@
 
 use arc_swap::ArcSwap;
 use headgate_control::{Listener, ListenerProtocol, ListenerReport, Problem};
-use headgate_hub::Hub;
+use headgate_hub::{Hub, resolve_vhost};
 use parking_lot::Mutex;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
@@ -165,9 +165,12 @@ impl Keeper {
                 headgate_rtmp::serve::serve(listener, hub, options, shutdown).await;
             }
             ListenerProtocol::Http => {
-                // TODO-HTTP
-                let _ = (listener, hub, vhosts);
-                shutdown.cancelled().await;
+                let vhost = move |host: &str, param: &str| resolve_vhost(&vhosts.load(), host, param);
+                let options = headgate_http::Options {
+                    closed: self.closed,
+                    ..headgate_http::Options::new(Arc::new(vhost))
+                };
+                headgate_http::serve(listener, hub, options, shutdown).await;
             }
         }
     }

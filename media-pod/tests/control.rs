@@ -1,5 +1,13 @@
 //! The control port as the operator sees it: mutual TLS, configs, reports, kicks.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail by panic"
+)]
+
 use headgate_control::{Applied, OPERATOR_TLS_NAME, PodConfig, PodReport, Problem, pod_tls_name};
 use headgate_media_pod::control::{Tls, router, serve};
 use headgate_media_pod::pod::Pod;
@@ -104,7 +112,7 @@ impl Running {
     }
 }
 
-fn config(revision: &str, listeners: serde_json::Value) -> PodConfig {
+fn config(revision: &str, listeners: &serde_json::Value) -> PodConfig {
     let config = serde_json::json!({
         "revision": revision, "server": {"namespace": "ns", "name": "live", "uid": "u"}, "listeners": listeners,
         "publish": {"authentication": "StreamKey", "onConflict": "Reject"},
@@ -156,14 +164,14 @@ async fn a_config_is_put_in_force_and_a_bad_one_leaves_it_there() {
     let pod = Running::start().await;
     let operator = pod.authority.operator(pod.port);
     let put = |body: Vec<u8>| operator.put(pod.url("/v1/config")).body(body).send();
-    let good = serde_json::to_vec(&config("r1", rtmp_on(free_port()))).unwrap();
+    let good = serde_json::to_vec(&config("r1", &rtmp_on(free_port()))).unwrap();
     let answer = put(good).await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
     let applied: Applied = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
     assert_eq!(applied.revision, "r1");
     let twice = serde_json::json!([{"name": "a", "protocol": "RTMP", "port": 2000}, {"name": "b", "protocol": "HTTP", "port": 2000}]);
     for (body, reason) in [
-        (serde_json::to_vec(&config("r2", twice)).unwrap(), "ListenerClash"),
+        (serde_json::to_vec(&config("r2", &twice)).unwrap(), "ListenerClash"),
         (b"{\"revision\": \"hidden\"".to_vec(), "BadConfig"),
     ] {
         let answer = put(body).await.unwrap();
@@ -176,8 +184,7 @@ async fn a_config_is_put_in_force_and_a_bad_one_leaves_it_there() {
     assert_eq!(
         put(vec![b' '; 17 * 1024 * 1024])
             .await
-            .map(|a| a.status())
-            .unwrap_or(StatusCode::PAYLOAD_TOO_LARGE),
+            .map_or(StatusCode::PAYLOAD_TOO_LARGE, |a| a.status()),
         StatusCode::PAYLOAD_TOO_LARGE
     );
 }
@@ -195,7 +202,7 @@ async fn reports_come_at_once_on_change_and_number_themselves() {
     let first = next(&mut stream).await;
     assert_eq!((first.sequence, first.revision.as_str(), first.ready), (1, "", false));
     let start = Instant::now();
-    pod.pod.apply(config("r1", rtmp_on(free_port()))).unwrap();
+    pod.pod.apply(config("r1", &rtmp_on(free_port()))).unwrap();
     let second = next(&mut stream).await;
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     assert_eq!((second.revision.as_str(), second.ready), ("r1", true));
@@ -218,7 +225,7 @@ async fn a_port_that_is_taken_is_reported_and_opened_when_it_is_free() {
     let pod = Running::start().await;
     let taken = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
     let port = taken.local_addr().unwrap().port();
-    pod.pod.apply(config("r1", rtmp_on(port))).unwrap();
+    pod.pod.apply(config("r1", &rtmp_on(port))).unwrap();
     let problem = pod.pod.report().listeners[0].problem.clone().unwrap();
     assert_eq!(problem.reason, "PortInUse");
     assert_eq!(pod.pod.unready(), Some("a listener is not open"));

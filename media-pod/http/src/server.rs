@@ -22,6 +22,8 @@ pub struct Options {
     pub head_timeout: Duration,
     /// Bytes of a request head; at least 8,192.
     pub head_bytes_max: usize,
+    /// Fires when the listener is to close while its connections go on.
+    pub closed: CancellationToken,
 }
 
 impl Options {
@@ -31,6 +33,7 @@ impl Options {
             vhost,
             head_timeout: Duration::from_secs(10),
             head_bytes_max: 16 << 10,
+            closed: CancellationToken::new(),
         }
     }
 }
@@ -43,6 +46,7 @@ pub(crate) struct Shared {
 }
 
 /// Serves until `shutdown`; then no connection is accepted, viewers end cleanly, and what is left is cut after a few seconds.
+/// When [`Options::closed`] fires no connection is accepted and those that are there go on.
 pub async fn serve(listener: TcpListener, hub: Hub, options: Options, shutdown: CancellationToken) {
     let shared = Arc::new(Shared {
         hub,
@@ -56,6 +60,7 @@ pub async fn serve(listener: TcpListener, hub: Hub, options: Options, shutdown: 
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
+            () = shared.options.closed.cancelled() => break,
             accepted = accept(&listener) => if let Some((stream, peer)) = accepted {
                 connections.spawn(connection::run(stream, peer, Arc::clone(&shared), router.clone()));
             }

@@ -26,7 +26,9 @@ pub(crate) struct Link {
 }
 
 impl Client {
-    pub(crate) fn new(hub: Hub, connection: Connection) -> Self {
+    pub(crate) fn new(hub: Hub, mut connection: Connection) -> Self {
+        // A listener of both families shows an IPv4 peer in IPv6 dress.
+        connection.peer.set_ip(connection.peer.ip().to_canonical());
         Self(Arc::new(Link {
             hub,
             connection: Arc::new(connection),

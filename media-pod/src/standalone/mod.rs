@@ -6,6 +6,7 @@
 
 mod check;
 mod folder;
+mod look;
 mod object;
 mod run;
 mod secrets;

@@ -1,8 +1,9 @@
 //! The process that runs from a folder: loads it, watches it, and shows it.
 
+use super::look::RunningConfig;
 use super::secrets::MadeKeys;
 use super::source::{self, Fingerprint};
-use super::status::{Change, RunningConfig, StatusBook};
+use super::status::{Change, StatusBook};
 use super::{Folder, Loaded, NoServer};
 use crate::admin;
 use crate::cluster::{CannotStart, listen};
@@ -234,17 +235,18 @@ pub async fn run(options: StandaloneOptions) -> Result<(), StandaloneError> {
     let port = listen(options.admin).await?;
     let address = options.admin;
     let runner = Runner::start(options, Arc::clone(&pod))?;
-    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let (stop, stop_watching, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
     tasks.spawn(admin::serve(
         port,
         Arc::clone(&pod),
         Some(runner.resources()),
         stop.clone(),
     ));
-    tasks.spawn(runner.watch(stop.clone()));
+    tasks.spawn(runner.watch(stop_watching.clone()));
     tracing::info!("status of all objects: http://{address}/resources");
     signals.next().await;
     tracing::info!("stopping");
+    stop_watching.cancel();
     tokio::select! {
         () = pod.stop() => {}
         () = signals.next() => tracing::warn!("told twice to stop: ending at once"),

@@ -1,7 +1,8 @@
 //! [`StatusBook`]: what every object of a folder should say of itself, in the same words as in a cluster, and `/resources` made of it.
 
+use super::look::{Look, RunningConfig};
 use super::object::{Kind, Object};
-use super::{Loaded, NoServer, Refused};
+use super::{Loaded, Refused};
 use headgate_api::condition::{ConditionType, Finding, merge};
 use headgate_api::{
     HookEndpoint, HookEndpointStatus, LastFailure, MediaServer, MediaServerStatus, PodStatus, Stream, StreamKey,
@@ -9,7 +10,7 @@ use headgate_api::{
 };
 use headgate_control::{PodReport, StreamReport};
 use headgate_resolve as resolve;
-use headgate_resolve::{Back, EntryKind, InForce, coarse};
+use headgate_resolve::{Back, EntryKind, coarse};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde::Serialize;
@@ -42,14 +43,6 @@ pub struct Change {
     pub bad: bool,
     /// The object said nothing of this before.
     pub first: bool,
-}
-
-/// One look at everything.
-struct Look<'a> {
-    loaded: &'a Loaded,
-    report: &'a PodReport,
-    current: BTreeSet<(EntryKind, String)>,
-    now: Timestamp,
 }
 
 /// `kind` and `apiVersion` come with the object itself; a refused one that was never good has nothing else.
@@ -90,23 +83,6 @@ impl StatusBook {
         } = page;
         self.conditions.retain(|key, _| seen.contains(key));
         (text, changes)
-    }
-}
-
-/// The digests of the objects in the config that is in force.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct RunningConfig(pub BTreeMap<(EntryKind, String), String>);
-
-impl RunningConfig {
-    /// The objects that are in force as they stand in the folder.
-    fn current(&self, loaded: &Loaded) -> BTreeSet<(EntryKind, String)> {
-        let wanted = loaded
-            .chosen
-            .as_ref()
-            .map(|(_, config)| resolve::entry_digests(config))
-            .unwrap_or_default();
-        let same = |(key, digest): &(_, String)| self.0.get(key) == Some(digest);
-        wanted.into_iter().filter(same).map(|(key, _)| key).collect()
     }
 }
 
@@ -312,95 +288,6 @@ impl Page<'_> {
             }
             Err(error) => tracing::error!(%error, "an object cannot be shown"),
         }
-    }
-}
-
-impl Look<'_> {
-    fn runs(&self, server: &str) -> bool {
-        match &self.loaded.chosen {
-            Ok((name, _)) | Err(NoServer::Invalid(name, ..)) => name == server,
-            Err(_) => false,
-        }
-    }
-
-    fn exists(&self, server: &str) -> bool {
-        super::servers(&self.loaded.objects).any(|s| s.metadata.name.as_deref() == Some(server))
-    }
-
-    fn server_of(&self, refs: &[headgate_api::ObjectRef]) -> Option<&MediaServer> {
-        let running = |s: &&std::sync::Arc<MediaServer>| {
-            let name = s.metadata.name.as_deref().unwrap_or_default();
-            self.runs(name) && refs.iter().any(|r| r.name == name)
-        };
-        super::servers(&self.loaded.objects).find(running).map(AsRef::as_ref)
-    }
-
-    fn ready(&self) -> Finding {
-        let kind = ConditionType::Ready;
-        if let Err(why) = &self.loaded.chosen {
-            return Finding::no(kind, why.reason(), format!("{why}; what was in force before stays"));
-        }
-        let closed = self
-            .report
-            .listeners
-            .iter()
-            .find_map(|l| Some((l, l.problem.as_ref()?)));
-        match closed {
-            Some((listener, problem)) => Finding::no(
-                kind,
-                "ListenerNotOpen",
-                format!(
-                    "listener {:?} on port {}: {}",
-                    listener.name, listener.port, problem.message
-                ),
-            ),
-            None if self.report.ready => Finding::yes(kind, "Serving", "listens and takes sessions"),
-            None => Finding::no(kind, "NotReady", "does not take sessions: it starts or stops"),
-        }
-    }
-
-    fn not_run(&self, name: &str) -> Finding {
-        let message = match &self.loaded.chosen {
-            Ok((other, _)) => format!("this process runs MediaServer {other:?}: start another with --server {name}"),
-            Err(why) => why.to_string(),
-        };
-        Finding::no(ConditionType::Ready, "NotRunHere", message)
-    }
-
-    /// Adds `Programmed`. A server that is not run here has no pod that could have the object in force.
-    fn in_force(
-        &self,
-        mut findings: Vec<Finding>,
-        suspended: bool,
-        kind: EntryKind,
-        name: &str,
-        servers: &[headgate_api::ObjectRef],
-    ) -> Vec<Finding> {
-        let suspended_hook = suspended && kind == EntryKind::Hook;
-        let current = suspended_hook || self.current.contains(&(kind, name.to_owned()));
-        let force = |server: &str| InForce {
-            ready: usize::from(self.runs(server) && self.report.ready),
-            current: usize::from(self.runs(server) && current),
-        };
-        let servers: Vec<_> = servers.iter().map(|s| (s.name.clone(), force(&s.name))).collect();
-        findings.push(resolve::programmed(&findings, suspended, &servers));
-        findings
-    }
-
-    /// Says that the file holds something newer than what stands in force.
-    fn newer_refused(&self, kind: &str, name: &str) -> Option<Finding> {
-        let named = |r: &&Refused| {
-            r.kept
-                && r.id
-                    .as_ref()
-                    .is_some_and(|id| id.kind.to_string() == kind && id.name == name)
-        };
-        let refused = self.loaded.refused.iter().find(named)?;
-        let message = format!(
-            "{}: {}; what was good last stays in force",
-            refused.file, refused.message
-        );
-        Some(Finding::no(ConditionType::Accepted, refused.reason, message))
     }
 }
 
