@@ -51,8 +51,9 @@ impl Format for FlvFormat {
         }
     }
 
-    fn metadata(&self, metadata: &Bytes, at: Timestamp) -> Bytes {
-        self.tag(TagKind::Script, at, &[metadata])
+    /// At time 0, whenever it comes: ffmpeg takes metadata of a later time for a track of subtitles.
+    fn metadata(&self, metadata: &Bytes, _: Timestamp) -> Bytes {
+        self.tag(TagKind::Script, Timestamp::default(), &[metadata])
     }
 
     fn frame(&self, track: &Track, frame: &Frame) -> Bytes {
@@ -123,7 +124,7 @@ mod tests {
             resumed: false,
         };
         let first = FlvFormat::Plain.start(&start);
-        assert_eq!(kinds(first.clone()), [(TagKind::Script, 5), (TagKind::Video, 5)]);
+        assert_eq!(kinds(first.clone()), [(TagKind::Script, 0), (TagKind::Video, 5)]);
         assert_eq!(first[4], 5, "both kinds are announced");
         let again = FlvFormat::Plain.start(&Start { resumed: true, ..start });
         assert_eq!(again, first.slice(13..));
