@@ -252,7 +252,10 @@ mod tests {
                 true,
             ),
             (json!({"spec": {"ports": [{"port": 1936}], "type": "ClusterIP"}}), false),
-            (json!({"spec": {"ports": [{"port": 1935}, {"port": 1}], "type": "ClusterIP"}}), false),
+            (
+                json!({"spec": {"ports": [{"port": 1935}, {"port": 1}], "type": "ClusterIP"}}),
+                false,
+            ),
             (json!({"spec": {"type": "ClusterIP"}}), false),
         ];
         for (live, same) in cases {

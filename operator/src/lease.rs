@@ -5,7 +5,7 @@
 
 mod elector;
 
-pub use elector::{Elector, Leases};
+pub use elector::Elector;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -74,9 +74,12 @@ pub type Wake = Arc<dyn Fn(&ObjectKey, Changes) + Send + Sync>;
 /// All links.
 pub struct Links {
     links: Mutex<HashMap<ObjectKey, Link>>,
-    revisions: Mutex<HashMap<ObjectKey, VecDeque<(String, Arc<Digests>)>>>,
     env: Env,
 }
+
+/// What is in the last revisions of each server.
+#[derive(Debug, Default)]
+struct Revisions(Mutex<HashMap<ObjectKey, VecDeque<(String, Arc<Digests>)>>>);
 
 /// What every link needs.
 #[derive(Clone)]
@@ -84,6 +87,7 @@ struct Env {
     claim: Claim,
     metrics: Arc<Metrics>,
     wake: Wake,
+    revisions: Arc<Revisions>,
 }
 
 struct Link {
@@ -107,14 +111,18 @@ impl Links {
     pub fn new(claim: Claim, metrics: Arc<Metrics>, wake: Wake) -> Self {
         Self {
             links: Mutex::default(),
-            revisions: Mutex::default(),
-            env: Env { claim, metrics, wake },
+            env: Env {
+                claim,
+                metrics,
+                wake,
+                revisions: Arc::default(),
+            },
         }
     }
 
     /// Links exactly these pods of a server, and has them run this configuration.
     pub fn sync(&self, server: &ObjectKey, server_uid: &str, config: &PodConfig, body: Bytes, targets: Vec<Target>) {
-        self.remember(server, config);
+        self.env.revisions.remember(server, config);
         let push = Push {
             revision: config.revision.clone(),
             body,
@@ -162,7 +170,7 @@ impl Links {
             }
             stays
         });
-        self.revisions.lock().remove(server);
+        self.env.revisions.0.lock().remove(server);
         for view in ended {
             (self.env.wake)(server, Changes::all_of(&view));
         }
@@ -171,7 +179,7 @@ impl Links {
     /// Ends all: this process does not lead any more.
     pub fn clear(&self) {
         self.links.lock().clear();
-        self.revisions.lock().clear();
+        self.env.revisions.0.lock().clear();
     }
 
     /// What is known of a pod; `None` when it is not linked.
@@ -184,9 +192,7 @@ impl Links {
 
     /// The keys and hooks that a pod of `server` runs with, when it runs a revision of which they are known.
     pub fn digests(&self, server: &ObjectKey, revision: &str) -> Option<Arc<Digests>> {
-        let revisions = self.revisions.lock();
-        let known = revisions.get(server)?.iter().find(|(r, _)| r == revision);
-        known.map(|(_, digests)| digests.clone())
+        self.env.revisions.get(server, revision)
     }
 
     /// Where the stream with that object name is live; the publisher that came last when it is live twice.
@@ -207,16 +213,6 @@ impl Links {
         found.max_by_key(|s| s.report.started)
     }
 
-    /// Names of all live Streams.
-    pub fn streams(&self) -> Vec<ObjectKey> {
-        let links = self.links.lock();
-        let all = links.iter().flat_map(|(pod, link)| {
-            let names: Vec<String> = link.view.borrow().streams.keys().cloned().collect();
-            names.into_iter().map(|n| pod.sibling(n))
-        });
-        all.collect()
-    }
-
     /// Ends a session. `false` when the pod knows no such session.
     pub async fn kick(&self, pod: &ObjectKey, session: &str) -> Result<bool, LinkError> {
         if !self.env.claim.holds() {
@@ -226,19 +222,6 @@ impl Links {
         match peer {
             Some(peer) => transport::kick(&peer, session).await,
             None => Ok(false),
-        }
-    }
-
-    fn remember(&self, server: &ObjectKey, config: &PodConfig) {
-        let mut revisions = self.revisions.lock();
-        let known = revisions.entry(server.clone()).or_default();
-        if known.back().is_some_and(|(r, _)| *r == config.revision) {
-            return;
-        }
-        known.retain(|(r, _)| *r != config.revision);
-        known.push_back((config.revision.clone(), Arc::new(entry_digests(config))));
-        while known.len() > REVISIONS {
-            known.pop_front();
         }
     }
 
@@ -254,6 +237,27 @@ impl Links {
             view,
             _task: AbortOnDropHandle::new(tokio::spawn(link.run())),
         }
+    }
+}
+
+impl Revisions {
+    fn remember(&self, server: &ObjectKey, config: &PodConfig) {
+        let mut revisions = self.0.lock();
+        let known = revisions.entry(server.clone()).or_default();
+        if known.back().is_some_and(|(r, _)| *r == config.revision) {
+            return;
+        }
+        known.retain(|(r, _)| *r != config.revision);
+        known.push_back((config.revision.clone(), Arc::new(entry_digests(config))));
+        while known.len() > REVISIONS {
+            known.pop_front();
+        }
+    }
+
+    fn get(&self, server: &ObjectKey, revision: &str) -> Option<Arc<Digests>> {
+        let revisions = self.0.lock();
+        let known = revisions.get(server)?.iter().find(|(r, _)| r == revision);
+        known.map(|(_, digests)| digests.clone())
     }
 }
 

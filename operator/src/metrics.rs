@@ -56,7 +56,10 @@ impl Metrics {
             )?,
             pods: add(
                 &registry,
-                IntGaugeVec::new(Opts::new("pods", "Media pods by state, as the leader sees them."), &["state"])?,
+                IntGaugeVec::new(
+                    Opts::new("pods", "Media pods by state, as the leader sees them."),
+                    &["state"],
+                )?,
             )?,
             config_push_seconds: add(
                 &registry,

@@ -5,6 +5,7 @@
 
 use crate::cluster::ClusterError;
 use crate::context::Context;
+use crate::link::LinkError;
 use crate::names::ObjectKey;
 use crate::queue::{Outcome, Queue};
 use crate::tls::TlsError;
@@ -81,6 +82,9 @@ pub enum Error {
     /// A call to the API server.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    /// A call to a pod.
+    #[error(transparent)]
+    Link(#[from] LinkError),
     /// Certificates.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -100,6 +104,7 @@ impl Error {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Cluster(e) => e.reason(),
+            Self::Link(e) => e.reason(),
             Self::Tls(e) => e.reason(),
             Self::Json(_) => "NotSerializable",
             Self::Panicked(_) => "Panicked",
@@ -143,7 +148,11 @@ impl Running {
     fn start<K: Kind>(&mut self, ctx: &Arc<Context>, key: ObjectKey) {
         let (ctx, of) = (ctx.clone(), key.clone());
         let task = self.tasks.spawn(async move {
-            let _timer = ctx.metrics.reconcile_seconds.with_label_values(&[K::NAME]).start_timer();
+            let _timer = ctx
+                .metrics
+                .reconcile_seconds
+                .with_label_values(&[K::NAME])
+                .start_timer();
             timeout(RECONCILE_TIMEOUT, reconcile::<K>(&ctx, &of))
                 .await
                 .unwrap_or(Err(Error::TimedOut))
@@ -171,10 +180,7 @@ fn outcome<K: Kind>(ctx: &Context, key: &ObjectKey, result: Result<Outcome, Erro
     ctx.metrics.reconciles.with_label_values(&[K::NAME, word]).inc();
     result.unwrap_or_else(|error| {
         let reason = error.reason();
-        ctx.metrics
-            .reconcile_errors
-            .with_label_values(&[K::NAME, reason])
-            .inc();
+        ctx.metrics.reconcile_errors.with_label_values(&[K::NAME, reason]).inc();
         tracing::warn!(kind = K::NAME, object = %key, reason, %error, "reconcile failed; trying again");
         Outcome::Failed
     })

@@ -205,9 +205,8 @@ mod tests {
             material(two.pair(), None),
         );
         let leaf = material(&one.1, Some(&one.0.certificate));
-        let why = |leaf: Option<&Material>, ca: Option<&Material>, name: &str| {
-            Material::leaf_verdict(leaf, ca, name, at(1))
-        };
+        let why =
+            |leaf: Option<&Material>, ca: Option<&Material>, name: &str| Material::leaf_verdict(leaf, ca, name, at(1));
         assert_eq!(why(None, Some(&one.0), "x"), Verdict::Issue("Missing"));
         assert_eq!(why(Some(&leaf), Some(&two), "x"), Verdict::Issue("OtherAuthority"));
         assert_eq!(why(Some(&leaf), None, "x"), Verdict::Issue("OtherAuthority"));

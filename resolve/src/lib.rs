@@ -6,11 +6,15 @@
 mod config;
 mod findings;
 mod secret;
+mod stream;
+mod urls;
 mod validate;
 
 pub use config::{EntryKind, entry_digests, pod_config};
 pub use findings::{Back, InForce, hook_findings, key_findings, programmed, reachable};
 pub use secret::{KeyProblem, KeySource, Secrets, hash_key};
+pub use stream::{live, stream_object_name, stream_spec, stream_status};
+pub use urls::{addresses, key_urls};
 pub use validate::{Invalid, validate_hook, validate_key, validate_server};
 
 /// Exact below 10, then one digit and zeros with a `+`, so that a status does not change with every viewer: `7`, `40+`, `3000+`.

@@ -265,7 +265,11 @@ mod tests {
         a.release().await;
         b.once().await;
         assert!(!a.claim.holds() && b.claim.holds());
-        let transitions = kept.lease.lock().as_ref().and_then(|l| l.spec.clone()?.lease_transitions);
+        let transitions = kept
+            .lease
+            .lock()
+            .as_ref()
+            .and_then(|l| l.spec.clone()?.lease_transitions);
         assert_eq!(transitions, Some(2));
     }
 

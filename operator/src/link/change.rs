@@ -166,7 +166,10 @@ mod tests {
         let new = view("1", vec![stream("a", 100), stream("c", 100)], Some(false), 2);
         let changes = Changes::between(&old, &new, |_| None);
         assert_eq!(names(&changes.streams), ["live-live-b", "live-live-c"]);
-        assert_eq!((names(&changes.hooks), names(&changes.keys)), (vec!["b"], vec!["alice"]));
+        assert_eq!(
+            (names(&changes.hooks), names(&changes.keys)),
+            (vec!["b"], vec!["alice"])
+        );
         assert!(!changes.server && !changes.everything);
     }
 

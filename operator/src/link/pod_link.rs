@@ -142,7 +142,7 @@ impl PodLink {
         let old = self.view.borrow().clone();
         let mut new = old.clone();
         change(&mut new);
-        let changes = Changes::between(&old, &new, |_| None);
+        let changes = Changes::between(&old, &new, |r| self.env.revisions.get(&self.server, r));
         self.view.send_replace(new);
         if !changes.is_empty() {
             (self.env.wake)(&self.server, changes);
@@ -152,9 +152,7 @@ impl PodLink {
 
 /// Known to run something else, and not known to refuse what it should run.
 fn is_due(view: &View, wanted: &Wanted) -> bool {
-    view.connected
-        && view.revision != wanted.push.revision
-        && view.refused.as_ref() != Some(&wanted.push.revision)
+    view.connected && view.revision != wanted.push.revision && view.refused.as_ref() != Some(&wanted.push.revision)
 }
 
 fn wait(failures: u32) -> Duration {

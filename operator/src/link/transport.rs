@@ -115,8 +115,8 @@ impl Connection {
             .await
             .map_err(|e| LinkError::Connect(address, e))?;
         tcp.set_nodelay(true).map_err(|e| LinkError::Connect(address, e))?;
-        let name = ServerName::try_from(peer.name.clone())
-            .map_err(|e| LinkError::Tls(address, std::io::Error::other(e)))?;
+        let name =
+            ServerName::try_from(peer.name.clone()).map_err(|e| LinkError::Tls(address, std::io::Error::other(e)))?;
         let tls = TlsConnector::from(peer.tls.clone())
             .connect(name, tcp)
             .await
@@ -175,9 +175,9 @@ pub async fn push(peer: &Peer, body: Bytes) -> Result<String, LinkError> {
             let applied: Applied = serde_json::from_slice(&answer).map_err(unreadable)?;
             Ok(applied.revision)
         }
-        StatusCode::UNPROCESSABLE_ENTITY => Err(LinkError::Refused(
-            serde_json::from_slice(&answer).map_err(unreadable)?,
-        )),
+        StatusCode::UNPROCESSABLE_ENTITY => {
+            Err(LinkError::Refused(serde_json::from_slice(&answer).map_err(unreadable)?))
+        }
         other => Err(LinkError::Status(peer.address, other, "PUT config")),
     }
 }
