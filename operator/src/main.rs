@@ -1,2 +1,37 @@
-//! Placeholder.
-fn main() {}
+//! Headgate's operator: makes media pods out of MediaServers, tells them what to run, and says how they do.
+
+mod admin;
+mod attachment;
+mod cache;
+mod cli;
+mod cluster;
+mod context;
+mod events;
+mod hook_endpoint;
+mod lease;
+mod link;
+mod media_server;
+mod metrics;
+mod names;
+mod process;
+mod queue;
+mod rbac;
+mod routes;
+mod runner;
+mod status;
+mod stream;
+mod stream_key;
+mod tls;
+
+use clap::Parser as _;
+use std::process::ExitCode;
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> ExitCode {
+    // Before anything that speaks TLS: rustls takes the first provider it is given.
+    let first = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    if first.is_err() {
+        return ExitCode::FAILURE;
+    }
+    cli::Cli::parse().run().await
+}

@@ -1,0 +1,121 @@
+//! How a StreamKey or HookEndpoint stands with the servers it names: whether they are there, and in how many of their ready pods
+//! it is in force as it is now.
+
+use crate::context::Context;
+use crate::link::{Digests, View};
+use crate::media_server::{host, is_ready};
+use crate::names::ObjectKey;
+use headgate_api::condition::{ConditionType, Finding};
+use headgate_api::{HookEndpoint, MediaServer, ObjectRef, StreamKey};
+use headgate_control::{HookReport, PodReport};
+use headgate_resolve::{EntryKind, InForce, Secrets, entry_digests, pod_config};
+use kube::ResourceExt;
+use std::sync::Arc;
+
+/// One server that an object names.
+pub struct Attachment {
+    /// Its name.
+    pub name: String,
+    /// `None` when there is none.
+    pub server: Option<Arc<MediaServer>>,
+    /// Where its clients reach it.
+    pub host: String,
+    pods: Vec<Member>,
+}
+
+/// A pod of the server.
+struct Member {
+    ready: bool,
+    unheard: bool,
+    digests: Option<Arc<Digests>>,
+    report: Option<Arc<PodReport>>,
+}
+
+/// The servers that `refs` name.
+pub fn attachments(ctx: &Context, namespace: &str, refs: &[ObjectRef]) -> Vec<Attachment> {
+    refs.iter()
+        .map(|r| one(ctx, &ObjectKey::new(namespace, &r.name)))
+        .collect()
+}
+
+fn one(ctx: &Context, key: &ObjectKey) -> Attachment {
+    let server = ctx.caches.servers.get(key);
+    let pods = server.as_ref().map(|s| ctx.caches.pods_of(s)).unwrap_or_default();
+    let member = |pod: &Arc<k8s_openapi::api::core::v1::Pod>| {
+        let view = ctx
+            .links
+            .view(&ObjectKey::of(pod.as_ref()), &pod.uid().unwrap_or_default());
+        let view = view.unwrap_or_default();
+        Member {
+            ready: is_ready(pod),
+            unheard: view.report.is_none() && view.problem.is_none(),
+            digests: digests(ctx, key, &view),
+            report: view.report.filter(|_| view.connected),
+        }
+    };
+    let service = ctx.caches.services.get(key);
+    Attachment {
+        name: key.name.clone(),
+        host: server.as_ref().map(|s| host(s, service.as_deref())).unwrap_or_default(),
+        pods: pods.iter().map(member).collect(),
+        server,
+    }
+}
+
+fn digests(ctx: &Context, server: &ObjectKey, view: &View) -> Option<Arc<Digests>> {
+    ctx.links.digests(server, &view.revision).filter(|_| view.connected)
+}
+
+impl Attachment {
+    /// In how many ready pods the entry is as `wanted`; `None` is not at all.
+    pub fn in_force(&self, kind: EntryKind, name: &str, wanted: Option<&String>) -> InForce {
+        let entry = (kind, name.to_owned());
+        let ready = || self.pods.iter().filter(|p| p.ready);
+        let is_current = |p: &&Member| p.digests.as_ref().is_some_and(|d| d.get(&entry) == wanted);
+        InForce {
+            ready: ready().count(),
+            current: ready().filter(is_current).count(),
+        }
+    }
+
+    /// A ready pod has not been heard of since this process leads.
+    pub fn is_unheard(&self) -> bool {
+        self.pods.iter().any(|p| p.ready && p.unheard)
+    }
+
+    /// Publishers that came in with a key.
+    pub fn publishers(&self, key: &str) -> u32 {
+        let used = self.reports().filter_map(|r| r.key_use.get(key));
+        used.fold(0, |sum, n| sum.saturating_add(*n))
+    }
+
+    /// What its pods say of a back end.
+    pub fn hook_reports(&self, hook: &str) -> impl Iterator<Item = HookReport> {
+        self.reports()
+            .flat_map(|r| &r.hooks)
+            .filter(move |h| h.name == hook)
+            .cloned()
+    }
+
+    /// What a key comes to in this server's configuration.
+    pub fn wanted_key(&self, key: &StreamKey, secrets: &dyn Secrets) -> Option<String> {
+        let config = pod_config(self.server.as_deref()?, [key], [], secrets);
+        entry_digests(&config).remove(&(EntryKind::Key, key.name_any()))
+    }
+
+    /// What a hook comes to in this server's configuration.
+    pub fn wanted_hook(&self, hook: &HookEndpoint, secrets: &dyn Secrets) -> Option<String> {
+        let config = pod_config(self.server.as_deref()?, [], [hook], secrets);
+        entry_digests(&config).remove(&(EntryKind::Hook, hook.name_any()))
+    }
+
+    fn reports(&self) -> impl Iterator<Item = &PodReport> {
+        self.pods.iter().filter_map(|p| p.report.as_deref())
+    }
+}
+
+/// Whether a status should wait: its object is on the way into the pods, or the pods have not been heard of yet.
+pub fn is_passing(findings: &[Finding], attachments: &[Attachment]) -> bool {
+    let pushing = |f: &Finding| f.kind == ConditionType::Programmed && f.reason == "Pushing";
+    findings.iter().any(pushing) || attachments.iter().any(Attachment::is_unheard)
+}

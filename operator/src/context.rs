@@ -1,0 +1,100 @@
+//! What every reconcile has at hand.
+
+use crate::cache::Cache;
+use crate::cluster::Cluster;
+use crate::events::Events;
+use crate::hook_endpoint::Told;
+use crate::link::Links;
+use crate::metrics::Metrics;
+use crate::names::ObjectKey;
+use crate::queue::Queue;
+use crate::status::{Holds, Writes};
+use crate::tls::Clients;
+use headgate_api::{HookEndpoint, MediaServer, Stream, StreamKey};
+use k8s_openapi::api::core::v1::{Pod, Secret, Service};
+use k8s_openapi::jiff::Timestamp;
+use std::sync::Arc;
+
+/// Everything shared.
+pub struct Context {
+    /// Writes and single reads.
+    pub cluster: Cluster,
+    /// What the watches know.
+    pub caches: Caches,
+    /// What is to be reconciled.
+    pub queues: Queues,
+    /// The media pods.
+    pub links: Links,
+    /// Client certificates for them.
+    pub clients: Clients,
+    /// Tells users what happened.
+    pub events: Events,
+    /// When each status was written last.
+    pub writes: Writes,
+    /// What is not spoken of yet.
+    pub holds: Holds,
+    /// Failures of back ends that users were told of.
+    pub told: Told,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Image of media pods whose server names none.
+    pub media_image: String,
+}
+
+/// One cache a kind.
+#[derive(Clone, Debug, Default)]
+pub struct Caches {
+    /// All.
+    pub servers: Arc<Cache<MediaServer>>,
+    /// All.
+    pub keys: Arc<Cache<StreamKey>>,
+    /// All.
+    pub hooks: Arc<Cache<HookEndpoint>>,
+    /// All.
+    pub streams: Arc<Cache<Stream>>,
+    /// Those of our servers.
+    pub pods: Arc<Cache<Pod>>,
+    /// Those of our servers.
+    pub services: Arc<Cache<Service>>,
+    /// Those with our label.
+    pub secrets: Arc<Cache<Secret>>,
+}
+
+impl Caches {
+    /// Whether every watch has read everything once.
+    pub fn are_synced(&self) -> bool {
+        self.servers.is_synced()
+            && self.keys.is_synced()
+            && self.hooks.is_synced()
+            && self.streams.is_synced()
+            && self.pods.is_synced()
+            && self.services.is_synced()
+            && self.secrets.is_synced()
+    }
+
+    /// The pods that a server owns, by name.
+    pub fn pods_of(&self, server: &MediaServer) -> Vec<Arc<Pod>> {
+        let key = ObjectKey::of(server);
+        let uid = server.metadata.uid.as_deref().unwrap_or_default();
+        self.pods
+            .select(&key.namespace, |pod| crate::names::is_owned_by(pod, uid))
+    }
+}
+
+/// One queue a kind.
+#[derive(Clone, Debug, Default)]
+pub struct Queues {
+    /// MediaServers.
+    pub servers: Arc<Queue>,
+    /// StreamKeys.
+    pub keys: Arc<Queue>,
+    /// HookEndpoints.
+    pub hooks: Arc<Queue>,
+    /// Streams.
+    pub streams: Arc<Queue>,
+}
+
+/// The clock, read in `fetch` only.
+pub fn now() -> Timestamp {
+    Timestamp::now()
+}

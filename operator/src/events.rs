@@ -1,0 +1,187 @@
+//! Events: few, on transitions only, each saying what to do.
+
+use crate::cluster::ClusterError;
+use crate::lease::Claim;
+use crate::metrics::Metrics;
+use headgate_api::condition::ConditionType;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Client, Resource};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+/// One object gets one Event with one reason at most once in this time.
+const INTERVAL: Duration = Duration::from_secs(10);
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
+const REMEMBERED: usize = 1024;
+const NOTE_MAX: usize = 1000;
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Something is wrong.
+    pub warning: bool,
+    /// PascalCase.
+    pub reason: String,
+    /// What happened and what to do; holds no secret.
+    pub message: String,
+    /// What the operator was doing.
+    pub action: &'static str,
+}
+
+/// Publishes Events.
+pub struct Events {
+    recorder: Recorder,
+    claim: Claim,
+    metrics: Arc<Metrics>,
+    last: Mutex<HashMap<(String, String), Instant>>,
+}
+
+impl Events {
+    /// In the name of the operator's process.
+    pub fn new(client: Client, identity: String, claim: Claim, metrics: Arc<Metrics>) -> Self {
+        let reporter = Reporter {
+            controller: "headgate.dev/operator".into(),
+            instance: Some(identity),
+        };
+        Self {
+            recorder: Recorder::new(client, reporter),
+            claim,
+            metrics,
+            last: Mutex::default(),
+        }
+    }
+
+    /// Publishes what has not been published a moment ago. An Event that cannot be published is logged and not tried again.
+    pub async fn publish<K: Resource<DynamicType = ()>>(&self, object: &K, notes: &[Note]) {
+        let about = object.object_ref(&());
+        for note in notes {
+            if !self.is_due(&about, &note.reason, Instant::now()) {
+                continue;
+            }
+            if let Err(error) = self.send(&about, note).await {
+                tracing::warn!(object = ?about.name, reason = %note.reason, %error, "event not published");
+            }
+        }
+    }
+
+    /// Needs `create::<Event>` and `patch::<Event>`: the recorder counts an Event that happens again.
+    async fn send(&self, about: &ObjectReference, note: &Note) -> Result<(), ClusterError> {
+        if !self.claim.holds() {
+            return Err(ClusterError::NotLeader);
+        }
+        self.metrics.api_writes.with_label_values(&["Event", "publish"]).inc();
+        let event = Event {
+            type_: if note.warning {
+                EventType::Warning
+            } else {
+                EventType::Normal
+            },
+            reason: note.reason.clone(),
+            note: Some(note.message.chars().take(NOTE_MAX).collect()),
+            action: note.action.into(),
+            secondary: None,
+        };
+        match timeout(PUBLISH_TIMEOUT, self.recorder.publish(&event, about)).await {
+            Ok(done) => Ok(done?),
+            Err(_) => Err(ClusterError::Timeout),
+        }
+    }
+
+    fn is_due(&self, about: &ObjectReference, reason: &str, now: Instant) -> bool {
+        let mut last = self.last.lock();
+        let key = (about.uid.clone().unwrap_or_default(), reason.to_owned());
+        let recent = |at: &Instant| now.saturating_duration_since(*at) < INTERVAL;
+        if last.get(&key).is_some_and(recent) {
+            return false;
+        }
+        if last.len() >= REMEMBERED {
+            last.retain(|_, at| recent(at));
+        }
+        last.insert(key, now);
+        true
+    }
+}
+
+/// What to tell of a change of conditions: what turned bad, what is bad for another reason, what is good again. Reasons that pass
+/// by themselves are no news.
+pub fn transitions(old: &[Condition], new: &[Condition], told: &[(ConditionType, bool)]) -> Vec<Note> {
+    let find = |all: &[Condition], kind: ConditionType| all.iter().find(|c| c.type_ == kind.to_string()).cloned();
+    let one = |(kind, good): &(ConditionType, bool)| {
+        let new = find(new, *kind)?;
+        let old = find(old, *kind);
+        let is_good = new.status == if *good { "True" } else { "False" };
+        let was_good = old.as_ref().map(|c| c.status == if *good { "True" } else { "False" });
+        let same_reason = old.as_ref().is_some_and(|c| c.reason == new.reason);
+        let tell = match (was_good, is_good) {
+            (Some(false), true) | (Some(true), false) => !is_passing(&new.reason),
+            (None | Some(false), false) => !same_reason && !is_passing(&new.reason),
+            (None | Some(true), true) => false,
+        };
+        tell.then_some(Note {
+            warning: !is_good,
+            reason: new.reason,
+            message: new.message,
+            action: "Reconcile",
+        })
+    };
+    told.iter().filter_map(one).collect()
+}
+
+fn is_passing(reason: &str) -> bool {
+    matches!(reason, "Starting" | "Pushing" | "NoReadyPods" | "Stopped")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use headgate_api::condition::{Finding, merge};
+    use k8s_openapi::jiff::Timestamp;
+
+    const TOLD: &[(ConditionType, bool)] = &[(ConditionType::Ready, true), (ConditionType::Degraded, false)];
+
+    fn shows(status: Option<bool>, reason: &'static str) -> Vec<Condition> {
+        let finding = Finding {
+            kind: ConditionType::Ready,
+            status,
+            reason,
+            message: "m".into(),
+        };
+        merge(&[], &[finding], 1, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn only_transitions_are_told() {
+        let cases = [
+            (vec![], shows(Some(false), "Starting"), None),
+            (vec![], shows(Some(false), "NameTaken"), Some((true, "NameTaken"))),
+            (shows(Some(false), "NameTaken"), shows(Some(false), "NameTaken"), None),
+            (
+                shows(Some(false), "Starting"),
+                shows(Some(true), "Serving"),
+                Some((false, "Serving")),
+            ),
+            (shows(Some(true), "Serving"), shows(Some(true), "Serving"), None),
+            (
+                shows(Some(true), "Serving"),
+                shows(Some(false), "PodsNotReady"),
+                Some((true, "PodsNotReady")),
+            ),
+            (
+                shows(Some(false), "NameTaken"),
+                shows(Some(false), "PodRefused"),
+                Some((true, "PodRefused")),
+            ),
+            (vec![], shows(Some(true), "Serving"), None),
+        ];
+        for (old, new, expected) in cases {
+            let notes = transitions(&old, &new, TOLD);
+            let told = notes.first().map(|n| (n.warning, n.reason.as_str()));
+            assert_eq!(told, expected, "{old:?} → {new:?}");
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The control path: one link a media pod, owned here, ended with the pod or with the lead.
+//!
+//! A link keeps the pod's report stream open, pushes the configuration when the pod runs another, and wakes the reconcilers of
+//! what a report changed. It is where the operator's knowledge of running media lives; nothing of it is guessed.
+
+mod change;
+mod pod_link;
+mod transport;
+mod view;
+
+pub use change::Changes;
+pub use transport::{LinkError, Peer};
+pub use view::View;
+
+use crate::lease::Claim;
+use crate::metrics::Metrics;
+use crate::names::ObjectKey;
+use bytes::Bytes;
+use headgate_control::{PodConfig, StreamReport};
+use headgate_resolve::{EntryKind, entry_digests};
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Revisions of one server whose entries are remembered, so that a pod that runs one of them is understood.
+const REVISIONS: usize = 8;
+
+/// A digest of each key and hook of a configuration.
+pub type Digests = BTreeMap<(EntryKind, String), String>;
+
+/// What a pod should run.
+#[derive(Clone, Debug)]
+pub struct Push {
+    /// Revision of the configuration.
+    pub revision: String,
+    /// The configuration as JSON.
+    pub body: Bytes,
+    /// Since when it should be in force.
+    pub since: Instant,
+}
+
+/// A pod to be linked.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The pod.
+    pub pod: ObjectKey,
+    /// Its UID: a pod that comes after it under its name is another.
+    pub uid: String,
+    /// How to reach it.
+    pub peer: Peer,
+}
+
+/// A live stream, and where.
+#[derive(Clone, Debug)]
+pub struct Sighting {
+    /// The server.
+    pub server: ObjectKey,
+    /// The server's UID.
+    pub server_uid: String,
+    /// The pod that the publisher is connected to.
+    pub pod: ObjectKey,
+    /// Whether the pod is heard of now.
+    pub connected: bool,
+    /// What the pod says of it.
+    pub report: StreamReport,
+}
+
+/// Told of what changed. Must not block.
+pub type Wake = Arc<dyn Fn(&ObjectKey, Changes) + Send + Sync>;
+
+/// All links.
+pub struct Links {
+    links: Mutex<HashMap<ObjectKey, Link>>,
+    env: Env,
+}
+
+/// What is in the last revisions of each server.
+#[derive(Debug, Default)]
+struct Revisions(Mutex<HashMap<ObjectKey, VecDeque<(String, Arc<Digests>)>>>);
+
+/// What every link needs.
+#[derive(Clone)]
+struct Env {
+    claim: Claim,
+    metrics: Arc<Metrics>,
+    wake: Wake,
+    revisions: Arc<Revisions>,
+}
+
+struct Link {
+    uid: String,
+    server: ObjectKey,
+    server_uid: String,
+    wanted: watch::Sender<Wanted>,
+    view: watch::Receiver<View>,
+    _task: AbortOnDropHandle<()>,
+}
+
+/// What a link works towards.
+#[derive(Clone, Debug)]
+struct Wanted {
+    peer: Peer,
+    push: Push,
+}
+
+impl Links {
+    /// No link yet.
+    pub fn new(claim: Claim, metrics: Arc<Metrics>, wake: Wake) -> Self {
+        Self {
+            links: Mutex::default(),
+            env: Env {
+                claim,
+                metrics,
+                wake,
+                revisions: Arc::default(),
+            },
+        }
+    }
+
+    /// Links exactly these pods of a server, and has them run this configuration.
+    pub fn sync(&self, server: &ObjectKey, server_uid: &str, config: &PodConfig, body: Bytes, targets: Vec<Target>) {
+        self.env.revisions.remember(server, config);
+        let push = Push {
+            revision: config.revision.clone(),
+            body,
+            since: Instant::now(),
+        };
+        let mut links = self.links.lock();
+        let mut ended = Vec::new();
+        links.retain(|pod, link| {
+            let stays = link.server != *server || targets.iter().any(|t| t.pod == *pod && t.uid == link.uid);
+            if !stays {
+                ended.push(link.view.borrow().clone());
+            }
+            stays
+        });
+        for target in targets {
+            let wanted = Wanted {
+                peer: target.peer,
+                push: push.clone(),
+            };
+            match links.get(&target.pod) {
+                Some(link) => {
+                    link.wanted.send_if_modified(|old| old.replace(wanted));
+                }
+                None => {
+                    links.insert(
+                        target.pod.clone(),
+                        self.start(server, server_uid, &target.pod, target.uid, wanted),
+                    );
+                }
+            }
+        }
+        drop(links);
+        for view in ended {
+            (self.env.wake)(server, Changes::all_of(&view));
+        }
+    }
+
+    /// Ends the links of a server.
+    pub fn forget(&self, server: &ObjectKey) {
+        let mut ended = Vec::new();
+        self.links.lock().retain(|_, link| {
+            let stays = link.server != *server;
+            if !stays {
+                ended.push(link.view.borrow().clone());
+            }
+            stays
+        });
+        self.env.revisions.0.lock().remove(server);
+        for view in ended {
+            (self.env.wake)(server, Changes::all_of(&view));
+        }
+    }
+
+    /// Ends all: this process does not lead any more.
+    pub fn clear(&self) {
+        self.links.lock().clear();
+        self.env.revisions.0.lock().clear();
+    }
+
+    /// What is known of a pod; `None` when it is not linked.
+    pub fn view(&self, pod: &ObjectKey, uid: &str) -> Option<View> {
+        let links = self.links.lock();
+        let link = links.get(pod).filter(|l| l.uid == uid)?;
+        let view = link.view.borrow().clone();
+        Some(view)
+    }
+
+    /// The keys and hooks that a pod of `server` runs with, when it runs a revision of which they are known.
+    pub fn digests(&self, server: &ObjectKey, revision: &str) -> Option<Arc<Digests>> {
+        self.env.revisions.get(server, revision)
+    }
+
+    /// Where the stream with that object name is live; the publisher that came last when it is live twice.
+    pub fn sighting(&self, stream: &ObjectKey) -> Option<Sighting> {
+        let links = self.links.lock();
+        let seen = links.iter().filter(|(pod, _)| pod.namespace == stream.namespace);
+        let found = seen.filter_map(|(pod, link)| {
+            let view = link.view.borrow();
+            let report = view.streams.get(&stream.name)?.clone();
+            Some(Sighting {
+                server: link.server.clone(),
+                server_uid: link.server_uid.clone(),
+                pod: pod.clone(),
+                connected: view.connected,
+                report,
+            })
+        });
+        found.max_by_key(|s| s.report.started)
+    }
+
+    /// Ends a session. `false` when the pod knows no such session.
+    pub async fn kick(&self, pod: &ObjectKey, session: &str) -> Result<bool, LinkError> {
+        if !self.env.claim.holds() {
+            return Err(LinkError::NotLeader);
+        }
+        let peer = self.links.lock().get(pod).map(|l| l.wanted.borrow().peer.clone());
+        match peer {
+            Some(peer) => transport::kick(&peer, session).await,
+            None => Ok(false),
+        }
+    }
+
+    fn start(&self, server: &ObjectKey, server_uid: &str, pod: &ObjectKey, uid: String, wanted: Wanted) -> Link {
+        let (wanted, follow) = watch::channel(wanted);
+        let (tell, view) = watch::channel(View::default());
+        let link = pod_link::PodLink::new(server.clone(), pod.clone(), follow, tell, self.env.clone());
+        Link {
+            uid,
+            server: server.clone(),
+            server_uid: server_uid.into(),
+            wanted,
+            view,
+            _task: AbortOnDropHandle::new(tokio::spawn(link.run())),
+        }
+    }
+}
+
+impl Revisions {
+    fn remember(&self, server: &ObjectKey, config: &PodConfig) {
+        let mut revisions = self.0.lock();
+        let known = revisions.entry(server.clone()).or_default();
+        if known.back().is_some_and(|(r, _)| *r == config.revision) {
+            return;
+        }
+        known.retain(|(r, _)| *r != config.revision);
+        known.push_back((config.revision.clone(), Arc::new(entry_digests(config))));
+        while known.len() > REVISIONS {
+            known.pop_front();
+        }
+    }
+
+    fn get(&self, server: &ObjectKey, revision: &str) -> Option<Arc<Digests>> {
+        let revisions = self.0.lock();
+        let known = revisions.get(server)?.iter().find(|(r, _)| r == revision);
+        known.map(|(_, digests)| digests.clone())
+    }
+}
+
+impl Wanted {
+    /// Whether anything is new. A push that is wanted already keeps its time.
+    fn replace(&mut self, new: Self) -> bool {
+        let same_push = self.push.revision == new.push.revision;
+        let same_peer = self.peer == new.peer;
+        self.peer = new.peer;
+        if !same_push {
+            self.push = new.push;
+        }
+        !(same_push && same_peer)
+    }
+}

@@ -1,0 +1,206 @@
+//! Which objects a new report touches, so that only these are reconciled.
+
+use super::{Digests, View};
+use headgate_control::PodReport;
+use headgate_resolve::{EntryKind, coarse};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The server's status.
+    pub server: bool,
+    /// Every key and hook of the server.
+    pub everything: bool,
+    /// These StreamKeys.
+    pub keys: BTreeSet<String>,
+    /// These HookEndpoints.
+    pub hooks: BTreeSet<String>,
+    /// These Streams.
+    pub streams: BTreeSet<String>,
+}
+
+impl Changes {
+    /// For a pod that is not linked any more.
+    pub fn all_of(view: &View) -> Self {
+        Self {
+            server: true,
+            everything: true,
+            streams: view.streams.keys().cloned().collect(),
+            ..Self::default()
+        }
+    }
+
+    /// From one view to the next. `digests` knows what is in a revision.
+    pub fn between(old: &View, new: &View, digests: impl Fn(&str) -> Option<Arc<Digests>>) -> Self {
+        let mut changes = Self::default();
+        changes.server = old.connected != new.connected
+            || old.revision != new.revision
+            || old.problem != new.problem
+            || summary(old) != summary(new);
+        changes.everything = old.is_ready() != new.is_ready();
+        if old.revision != new.revision {
+            changes.revision(digests(&old.revision), digests(&new.revision));
+        }
+        changes.report(old.report.as_deref(), new.report.as_deref());
+        changes.streams(old, new);
+        changes
+    }
+
+    /// Nothing did.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn revision(&mut self, old: Option<Arc<Digests>>, new: Option<Arc<Digests>>) {
+        let (Some(old), Some(new)) = (old, new) else {
+            self.everything = true;
+            return;
+        };
+        for entry in old.keys().chain(new.keys()) {
+            if old.get(entry) != new.get(entry) {
+                let names = match entry.0 {
+                    EntryKind::Key => &mut self.keys,
+                    EntryKind::Hook => &mut self.hooks,
+                };
+                names.insert(entry.1.clone());
+            }
+        }
+    }
+
+    fn report(&mut self, old: Option<&PodReport>, new: Option<&PodReport>) {
+        let empty = PodReport::default();
+        let (old, new) = (old.unwrap_or(&empty), new.unwrap_or(&empty));
+        for name in old.key_use.keys().chain(new.key_use.keys()) {
+            if old.key_use.get(name) != new.key_use.get(name) {
+                self.keys.insert(name.clone());
+            }
+        }
+        for hook in old.hooks.iter().filter(|h| !new.hooks.contains(h)) {
+            self.hooks.insert(hook.name.clone());
+        }
+        for hook in new.hooks.iter().filter(|h| !old.hooks.contains(h)) {
+            self.hooks.insert(hook.name.clone());
+        }
+    }
+
+    fn streams(&mut self, old: &View, new: &View) {
+        let all = old.connected != new.connected;
+        for (name, report) in old.streams.iter() {
+            if all || new.streams.get(name) != Some(report) {
+                self.streams.insert(name.clone());
+            }
+        }
+        let added = new.streams.keys().filter(|n| !old.streams.contains_key(*n));
+        self.streams.extend(added.cloned());
+    }
+}
+
+/// What a MediaServer's status says of a pod.
+fn summary(view: &View) -> Option<(bool, Vec<headgate_control::ListenerReport>, usize, String)> {
+    let report = view.report.as_ref()?;
+    let viewers = report.streams.iter().flat_map(|s| s.viewers.values());
+    let viewers = coarse(viewers.map(|v| u64::from(*v)).sum());
+    Some((report.ready, report.listeners.clone(), report.streams.len(), viewers))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use headgate_control::{HookReport, ServerIdentity, StreamReport};
+    use tokio::time::Instant;
+
+    fn stream(name: &str, bitrate: u32) -> StreamReport {
+        StreamReport {
+            vhost: crate::names::DEFAULT_VHOST.into(),
+            app: "live".into(),
+            stream: name.into(),
+            session: uuid::Uuid::nil(),
+            protocol: "RTMP".into(),
+            address: "10.0.0.1:1".into(),
+            client_id: "c".into(),
+            started: jiff::Timestamp::UNIX_EPOCH,
+            tracks: vec![],
+            bitrate_kilobits: bitrate,
+            viewers: std::iter::empty().collect(),
+        }
+    }
+
+    fn view(revision: &str, streams: Vec<StreamReport>, hook: Option<bool>, users: u32) -> View {
+        let mut view = View::default();
+        let report = PodReport {
+            instance: "i".into(),
+            revision: revision.into(),
+            ready: true,
+            streams,
+            hooks: vec![HookReport {
+                name: "b".into(),
+                reachable: hook,
+                ..HookReport::default()
+            }],
+            key_use: [("alice".to_owned(), users)].into(),
+            ..PodReport::default()
+        };
+        let identity = ServerIdentity {
+            name: "live".into(),
+            ..ServerIdentity::default()
+        };
+        view.heard(&identity, report, Instant::now());
+        view
+    }
+
+    fn names(set: &BTreeSet<String>) -> Vec<&str> {
+        set.iter().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn a_report_that_says_the_same_touches_nothing() {
+        let old = view("1", vec![stream("a", 100)], None, 1);
+        assert!(Changes::between(&old, &old.clone(), |_| None).is_empty());
+    }
+
+    #[test]
+    fn a_report_touches_just_what_it_says_something_new_of() {
+        let old = view("1", vec![stream("a", 100), stream("b", 100)], None, 1);
+        let new = view("1", vec![stream("a", 100), stream("c", 100)], Some(false), 2);
+        let changes = Changes::between(&old, &new, |_| None);
+        assert_eq!(names(&changes.streams), ["live-live-b", "live-live-c"]);
+        assert_eq!(
+            (names(&changes.hooks), names(&changes.keys)),
+            (vec!["b"], vec!["alice"])
+        );
+        assert!(!changes.server && !changes.everything);
+    }
+
+    #[test]
+    fn a_new_revision_touches_only_the_entries_that_differ() {
+        let digests = |revision: &str| {
+            let mut all = Digests::new();
+            all.insert((EntryKind::Key, "alice".into()), "1".into());
+            all.insert((EntryKind::Hook, "b".into()), revision.into());
+            if revision == "2" {
+                all.insert((EntryKind::Key, "bob".into()), "1".into());
+            }
+            Some(Arc::new(all))
+        };
+        let (old, new) = (view("1", vec![], None, 1), view("2", vec![], None, 1));
+        let changes = Changes::between(&old, &new, digests);
+        assert_eq!((names(&changes.hooks), names(&changes.keys)), (vec!["b"], vec!["bob"]));
+        assert!(changes.server && !changes.everything);
+        assert!(Changes::between(&old, &new, |_| None).everything);
+    }
+
+    #[test]
+    fn a_link_that_breaks_touches_the_server_and_its_streams() {
+        let old = view("1", vec![stream("a", 100)], None, 1);
+        let mut new = old.clone();
+        new.lost(headgate_control::Problem {
+            reason: "PodUnreachable".into(),
+            message: "m".into(),
+        });
+        let changes = Changes::between(&old, &new, |_| None);
+        assert!(changes.server && changes.everything);
+        assert_eq!(names(&changes.streams), ["live-live-a"]);
+    }
+}

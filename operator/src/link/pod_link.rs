@@ -1,0 +1,160 @@
+//! The task of one link: two loops, one that listens and one that pushes. Ended by dropping it.
+
+use super::transport::{self, LinkError, Reports};
+use super::{Changes, Env, View, Wanted};
+use crate::names::ObjectKey;
+use crate::queue::backoff;
+use headgate_control::ServerIdentity;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+const WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// One link.
+pub struct PodLink {
+    server: ObjectKey,
+    pod: ObjectKey,
+    wanted: watch::Receiver<Wanted>,
+    view: watch::Sender<View>,
+    env: Env,
+}
+
+impl PodLink {
+    /// A link to `pod` of `server`.
+    pub fn new(
+        server: ObjectKey,
+        pod: ObjectKey,
+        wanted: watch::Receiver<Wanted>,
+        view: watch::Sender<View>,
+        env: Env,
+    ) -> Self {
+        Self {
+            server,
+            pod,
+            wanted,
+            view,
+            env,
+        }
+    }
+
+    /// Until dropped, or until nobody wants anything of it any more.
+    pub async fn run(self) {
+        tokio::select! {
+            () = self.listen() => {}
+            () = self.push() => {}
+        }
+    }
+
+    async fn listen(&self) {
+        let mut wanted = self.wanted.clone();
+        let mut failures = 0_u32;
+        loop {
+            let before = self.view.borrow().report.as_ref().map(|r| r.sequence);
+            let Err(error) = self.follow(&mut wanted).await else {
+                return;
+            };
+            let progressed = before != self.view.borrow().report.as_ref().map(|r| r.sequence);
+            failures = if progressed { 1 } else { failures.saturating_add(1) };
+            tracing::debug!(pod = %self.pod, reason = error.reason(), %error, "report stream broken");
+            self.update(|view| view.lost(error.problem()));
+            tokio::select! {
+                () = sleep(wait(failures)) => {}
+                changed = wanted.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// Takes reports in until the stream breaks or the pod is to be reached in another way. `Ok` when nobody wants it any more.
+    async fn follow(&self, wanted: &mut watch::Receiver<Wanted>) -> Result<(), LinkError> {
+        let peer = wanted.borrow_and_update().peer.clone();
+        let identity = ServerIdentity {
+            namespace: self.server.namespace.clone(),
+            name: self.server.name.clone(),
+            uid: String::new(),
+        };
+        let mut reports = Reports::open(&peer).await?;
+        tracing::debug!(pod = %self.pod, "report stream open");
+        loop {
+            tokio::select! {
+                report = reports.next() => {
+                    let report = report?;
+                    self.update(|view| view.heard(&identity, report, Instant::now()));
+                }
+                changed = wanted.changed() => match changed {
+                    Err(_) => return Ok(()),
+                    Ok(()) if wanted.borrow_and_update().peer == peer => {}
+                    Ok(()) => return Err(LinkError::Ended(peer.address)),
+                },
+            }
+        }
+    }
+
+    async fn push(&self) {
+        let (mut wanted, mut view) = (self.wanted.clone(), self.view.subscribe());
+        let mut failures = 0_u32;
+        loop {
+            let now = wanted.borrow_and_update().clone();
+            if !is_due(&view.borrow_and_update(), &now) {
+                tokio::select! {
+                    changed = wanted.changed() => if changed.is_err() { return },
+                    changed = view.changed() => if changed.is_err() { return },
+                }
+                continue;
+            }
+            failures = match self.push_once(&now).await {
+                Ok(()) => 0,
+                Err(LinkError::Refused(problem)) => {
+                    self.update(|view| view.refuse(&now.push.revision, problem));
+                    0
+                }
+                Err(error) => {
+                    tracing::warn!(pod = %self.pod, reason = error.reason(), %error, "configuration not pushed; trying again");
+                    failures.saturating_add(1)
+                }
+            };
+            if failures > 0 {
+                sleep(wait(failures)).await;
+            }
+        }
+    }
+
+    async fn push_once(&self, wanted: &Wanted) -> Result<(), LinkError> {
+        if !self.env.claim.holds() {
+            return Err(LinkError::NotLeader);
+        }
+        let pushed = transport::push(&wanted.peer, wanted.push.body.clone()).await;
+        let result = pushed.as_ref().map_or_else(LinkError::reason, |_| "Applied");
+        self.env.metrics.config_pushes.with_label_values(&[result]).inc();
+        let revision = pushed?;
+        if revision != wanted.push.revision {
+            let message = format!("revision {revision:?} in force instead of {:?}", wanted.push.revision);
+            return Err(LinkError::BadReport(wanted.peer.address, message));
+        }
+        let took = wanted.push.since.elapsed();
+        self.env.metrics.config_push_seconds.observe(took.as_secs_f64());
+        tracing::info!(pod = %self.pod, %revision, ?took, "configuration in force");
+        self.update(|view| view.in_force(&revision, Instant::now()));
+        Ok(())
+    }
+
+    fn update(&self, change: impl FnOnce(&mut View)) {
+        let old = self.view.borrow().clone();
+        let mut new = old.clone();
+        change(&mut new);
+        let changes = Changes::between(&old, &new, |r| self.env.revisions.get(&self.server, r));
+        self.view.send_replace(new);
+        if !changes.is_empty() {
+            (self.env.wake)(&self.server, changes);
+        }
+    }
+}
+
+/// Known to run something else, and not known to refuse what it should run.
+fn is_due(view: &View, wanted: &Wanted) -> bool {
+    view.connected && view.revision != wanted.push.revision && view.refused.as_ref() != Some(&wanted.push.revision)
+}
+
+fn wait(failures: u32) -> Duration {
+    backoff(failures, rand::random()).min(WAIT_MAX)
+}

@@ -1,0 +1,122 @@
+//! What is known of one pod.
+
+use crate::names;
+use headgate_control::{PodReport, Problem, StreamReport};
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// What a pod said last, and whether it is heard of now.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// Its report stream is open.
+    pub connected: bool,
+    /// Its last report; stays when the stream breaks.
+    pub report: Option<Arc<PodReport>>,
+    /// Its streams by the name of their objects.
+    pub streams: Arc<HashMap<String, StreamReport>>,
+    /// The configuration in force in it; empty when not known.
+    pub revision: String,
+    /// Why it is not reached, or what it refused.
+    pub problem: Option<Problem>,
+    /// The revision it refused; not sent again.
+    pub refused: Option<String>,
+    applied: Option<Instant>,
+}
+
+/// A report that was written before a push may arrive after it; for this long the push is right.
+const SETTLE: std::time::Duration = std::time::Duration::from_secs(2);
+
+impl View {
+    /// Takes a report in.
+    pub fn heard(&mut self, server: &headgate_control::ServerIdentity, report: PodReport, now: Instant) {
+        let name = |s: &StreamReport| names::stream(server, &s.vhost, &s.app, &s.stream);
+        self.streams = Arc::new(report.streams.iter().map(|s| (name(s), s.clone())).collect());
+        let restarted = self.report.as_ref().is_some_and(|r| r.instance != report.instance);
+        let settled = self
+            .applied
+            .is_none_or(|at| now.saturating_duration_since(at) >= SETTLE);
+        if restarted || settled {
+            self.revision.clone_from(&report.revision);
+        }
+        if restarted {
+            self.refused = None;
+        }
+        if self.refused.is_none() {
+            self.problem = None;
+        }
+        self.connected = true;
+        self.report = Some(Arc::new(report));
+    }
+
+    /// The pod says that a revision is in force.
+    pub fn in_force(&mut self, revision: &str, now: Instant) {
+        revision.clone_into(&mut self.revision);
+        self.applied = Some(now);
+        self.refused = None;
+        self.problem = None;
+    }
+
+    /// The pod will not run a revision.
+    pub fn refuse(&mut self, revision: &str, problem: Problem) {
+        self.refused = Some(revision.to_owned());
+        self.problem = Some(problem);
+    }
+
+    /// The report stream broke.
+    pub fn lost(&mut self, problem: Problem) {
+        self.connected = false;
+        self.problem = Some(problem);
+    }
+
+    /// Takes new sessions, as far as it is known.
+    pub fn is_ready(&self) -> bool {
+        self.connected && self.report.as_ref().is_some_and(|r| r.ready)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use headgate_control::ServerIdentity;
+    use std::time::Duration;
+
+    fn report(instance: &str, revision: &str) -> PodReport {
+        PodReport {
+            instance: instance.into(),
+            revision: revision.into(),
+            ..PodReport::default()
+        }
+    }
+
+    fn heard(view: &mut View, instance: &str, revision: &str, now: Instant) {
+        view.heard(&ServerIdentity::default(), report(instance, revision), now);
+    }
+
+    #[test]
+    fn a_report_from_before_a_push_does_not_undo_it() {
+        let (mut view, now) = (View::default(), Instant::now());
+        heard(&mut view, "i", "1", now);
+        view.in_force("2", now);
+        heard(&mut view, "i", "1", now);
+        assert_eq!(view.revision, "2");
+        heard(&mut view, "i", "1", now.checked_add(Duration::from_secs(2)).unwrap());
+        assert_eq!(view.revision, "1");
+    }
+
+    #[test]
+    fn a_pod_that_restarted_is_believed_at_once() {
+        let (mut view, now) = (View::default(), Instant::now());
+        heard(&mut view, "i", "1", now);
+        view.in_force("2", now);
+        view.refuse(
+            "3",
+            Problem {
+                reason: "R".into(),
+                message: String::new(),
+            },
+        );
+        heard(&mut view, "j", "1", now);
+        assert_eq!((view.revision.as_str(), view.refused, view.problem), ("1", None, None));
+    }
+}

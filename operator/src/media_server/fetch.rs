@@ -1,0 +1,168 @@
+//! The server, its children, its pods with what they report, and what is attached to it.
+
+use crate::context::{Context, now};
+use crate::link::View;
+use crate::names::{self, ObjectKey, SECRET_LABEL, SecretUse, label};
+use crate::runner::Error;
+use headgate_api::{HookEndpoint, MediaServer, ObjectRef, StreamKey};
+use headgate_resolve::{KeySource, Secrets};
+use k8s_openapi::api::core::v1::{Pod, Secret, Service};
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+/// Everything that a reconcile of one server looks at.
+pub struct Fetched {
+    /// The server.
+    pub server: Arc<MediaServer>,
+    /// What stands under the names of its children, ours or not.
+    pub children: Children,
+    /// Its pods.
+    pub pods: Vec<Linked>,
+    /// Ordinals whose pods' names others hold.
+    pub reserved: Vec<usize>,
+    /// StreamKeys that name it.
+    pub keys: Vec<Arc<StreamKey>>,
+    /// HookEndpoints that name it.
+    pub hooks: Vec<Arc<HookEndpoint>>,
+    /// Where the keys are.
+    pub secrets: KeySecrets,
+    /// For pods whose server names no image.
+    pub media_image: String,
+    /// Read once.
+    pub now: Timestamp,
+}
+
+/// What stands under the names of a server's children.
+#[derive(Clone, Debug, Default)]
+pub struct Children {
+    /// `<name>-ca`.
+    pub authority: Option<Arc<Secret>>,
+    /// `<name>-pod`.
+    pub pod_secret: Option<Arc<Secret>>,
+    /// `<name>-pods`.
+    pub headless: Option<Arc<Service>>,
+    /// `<name>`.
+    pub client: Option<Arc<Service>>,
+}
+
+/// A pod, and what it says of itself.
+#[derive(Clone, Debug)]
+pub struct Linked {
+    /// As the API server knows it.
+    pub pod: Arc<Pod>,
+    /// As it reports; `None` when it is not linked yet.
+    pub view: Option<View>,
+}
+
+/// The Secrets of StreamKeys of one namespace.
+#[derive(Clone, Debug, Default)]
+pub struct KeySecrets(BTreeMap<String, Arc<Secret>>);
+
+impl KeySecrets {
+    /// Those that the watch knows.
+    pub fn of(ctx: &Context, namespace: &str) -> Self {
+        let of_keys = |s: &Secret| label(s, SECRET_LABEL) == Some(SecretUse::StreamKey.into());
+        Self::from_iter(ctx.caches.secrets.select(namespace, of_keys))
+    }
+}
+
+impl FromIterator<Arc<Secret>> for KeySecrets {
+    fn from_iter<T: IntoIterator<Item = Arc<Secret>>>(secrets: T) -> Self {
+        Self(secrets.into_iter().map(|s| (s.name_any(), s)).collect())
+    }
+}
+
+impl Secrets for KeySecrets {
+    fn entry(&self, secret: &str, entry: &str) -> KeySource<'_> {
+        let Some(secret) = self.0.get(secret) else {
+            return KeySource::NoSecret;
+        };
+        let found = secret.data.as_ref().and_then(|d| d.get(entry));
+        found.map_or(KeySource::NoEntry, |bytes| KeySource::Found(&bytes.0))
+    }
+}
+
+/// `None` when there is no such server or it is being deleted: the garbage collector takes its children away.
+pub async fn fetch(ctx: &Context, key: &ObjectKey) -> Result<Option<Fetched>, Error> {
+    let Some(server) = ctx.caches.servers.get(key) else {
+        forget(ctx, key);
+        return Ok(None);
+    };
+    if server.metadata.deletion_timestamp.is_some() {
+        return Ok(None);
+    }
+    let names_it = |refs: &[ObjectRef]| refs.iter().any(|r| r.name == key.name);
+    Ok(Some(Fetched {
+        children: children(ctx, key).await?,
+        pods: linked(ctx, &server),
+        reserved: reserved(ctx, &server),
+        keys: ctx
+            .caches
+            .keys
+            .select(&key.namespace, |k| names_it(&k.spec.server_refs)),
+        hooks: ctx
+            .caches
+            .hooks
+            .select(&key.namespace, |h| names_it(&h.spec.server_refs)),
+        secrets: KeySecrets::of(ctx, &key.namespace),
+        media_image: ctx.media_image.clone(),
+        now: now(),
+        server,
+    }))
+}
+
+fn forget(ctx: &Context, key: &ObjectKey) {
+    ctx.links.forget(key);
+    let servers = ctx.caches.servers.keys();
+    let uids: HashSet<String> = servers
+        .iter()
+        .filter_map(|k| ctx.caches.servers.get(k)?.uid())
+        .collect();
+    ctx.clients.retain(|uid| uids.contains(uid));
+}
+
+async fn children(ctx: &Context, key: &ObjectKey) -> Result<Children, Error> {
+    Ok(Children {
+        authority: secret(ctx, key.sibling(names::authority_secret(&key.name))).await?,
+        pod_secret: secret(ctx, key.sibling(names::pod_secret(&key.name))).await?,
+        headless: service(ctx, key.sibling(names::headless_service(&key.name))).await?,
+        client: service(ctx, key.clone()).await?,
+    })
+}
+
+/// From the cache; where it knows none, one that carries no label of ours may yet hold the name.
+async fn secret(ctx: &Context, key: ObjectKey) -> Result<Option<Arc<Secret>>, Error> {
+    match ctx.caches.secrets.get(&key) {
+        Some(known) => Ok(Some(known)),
+        None => Ok(ctx.cluster.get::<Secret>(&key).await?.map(Arc::new)),
+    }
+}
+
+async fn service(ctx: &Context, key: ObjectKey) -> Result<Option<Arc<Service>>, Error> {
+    match ctx.caches.services.get(&key) {
+        Some(known) => Ok(Some(known)),
+        None => Ok(ctx.cluster.get::<Service>(&key).await?.map(Arc::new)),
+    }
+}
+
+fn linked(ctx: &Context, server: &MediaServer) -> Vec<Linked> {
+    let view = |pod: &Pod| ctx.links.view(&ObjectKey::of(pod), pod.metadata.uid.as_deref()?);
+    let pods = ctx.caches.pods_of(server).into_iter();
+    pods.map(|pod| Linked { view: view(&pod), pod }).collect()
+}
+
+/// Pods of an earlier server of this name that are not gone yet.
+fn reserved(ctx: &Context, server: &MediaServer) -> Vec<usize> {
+    let key = ObjectKey::of(server);
+    let uid = server.metadata.uid.as_deref().unwrap_or_default();
+    let others = ctx
+        .caches
+        .pods
+        .select(&key.namespace, |pod| !names::is_owned_by(pod, uid));
+    others
+        .iter()
+        .filter_map(|pod| names::ordinal(&key.name, &pod.name_any()))
+        .collect()
+}

@@ -1,0 +1,290 @@
+//! What the server says of itself. [`status`] is pure; only [`report`] writes.
+
+use super::apply::{Applied, Refusal};
+use super::choose::{Choice, Why};
+use super::fetch::{Fetched, Linked};
+use super::plan::ENDED_SECONDS;
+use super::{addresses, is_ready};
+use crate::context::Context;
+use crate::events::transitions;
+use crate::names;
+use crate::runner::{Error, Kind as _, Next};
+use crate::status::{Written, write_if_changed};
+use headgate_api::condition::{ConditionType, Finding, merge};
+use headgate_api::{MediaServerStatus, PodStatus};
+use headgate_control::PodReport;
+use headgate_resolve::coarse;
+use kube::ResourceExt;
+use std::time::Duration;
+
+const TOLD: &[(ConditionType, bool)] = &[(ConditionType::Ready, true), (ConditionType::Degraded, false)];
+/// Somebody else's object goes without a word to us.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+const MESSAGE_MAX: usize = 300;
+const PODS_MAX: usize = 256;
+
+/// Writes the status, if it says something new.
+pub async fn report(ctx: &Context, applied: Applied) -> Result<Next, Error> {
+    let server = &applied.valid.fetched.server;
+    let new = status(&applied);
+    let old = server.status.as_ref();
+    let written = write_if_changed(ctx, super::Servers::NAME, server.as_ref(), old, &new).await?;
+    if matches!(written, Written::New(_)) {
+        let before = old.map(|s| s.conditions.as_slice()).unwrap_or_default();
+        let notes = transitions(before, &new.conditions, TOLD);
+        ctx.events.publish(server.as_ref(), &notes).await;
+    }
+    let next = written.next(&ctx.caches.servers);
+    Ok(next.or_sooner(look_again(&applied)))
+}
+
+fn look_again(applied: &Applied) -> Option<Duration> {
+    let waits = applied
+        .work
+        .as_ref()
+        .map(|w| w.choice.wait.as_slice())
+        .unwrap_or_default();
+    if !applied.valid.taken.is_empty() || !applied.refused.is_empty() {
+        Some(LOOK_AGAIN)
+    } else if waits.iter().any(|(_, why)| *why == Why::Ended) {
+        Some(Duration::from_secs(u64::try_from(ENDED_SECONDS).unwrap_or(10)))
+    } else {
+        None
+    }
+}
+
+/// The status that follows from what was applied.
+pub fn status(applied: &Applied) -> MediaServerStatus {
+    let fetched = &applied.valid.fetched;
+    let server = &fetched.server;
+    let reports = || fetched.pods.iter().filter_map(heard);
+    let viewers = reports().flat_map(|r| &r.streams).flat_map(|s| s.viewers.values());
+    let ready = fetched.pods.iter().filter(|l| is_ready(&l.pod)).count();
+    let unheard = fetched.pods.iter().any(|l| is_ready(&l.pod) && is_unheard(l));
+    let before = server.status.as_ref().filter(|_| unheard);
+    let findings = [ready_finding(applied, ready), progressing(applied), degraded(applied)];
+    let old = server
+        .status
+        .as_ref()
+        .map(|s| s.conditions.as_slice())
+        .unwrap_or_default();
+    let generation = server.metadata.generation.unwrap_or(0);
+    let selector = names::selector(&server.name_any());
+    let selector: Vec<String> = selector.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    MediaServerStatus {
+        observed_generation: Some(generation),
+        conditions: merge(old, &findings, generation, fetched.now),
+        replicas: count(fetched.pods.len()),
+        ready_replicas: count(ready),
+        selector: selector.join(","),
+        streams: before.map_or_else(|| count(reports().map(|r| r.streams.len()).sum()), |s| s.streams),
+        viewers: before.map_or_else(|| coarse(viewers.map(|v| u64::from(*v)).sum()), |s| s.viewers.clone()),
+        addresses: addresses(server, fetched.children.client.as_deref()),
+        pods: fetched
+            .pods
+            .iter()
+            .take(PODS_MAX)
+            .map(|l| pod_status(l, server.status.as_ref()))
+            .collect(),
+    }
+}
+
+/// Neither heard of yet nor known to be out of reach: a process that has just started does not take back what was said before it.
+fn is_unheard(linked: &Linked) -> bool {
+    let nothing = |v: &crate::link::View| v.report.is_none() && v.problem.is_none();
+    linked.view.as_ref().is_none_or(nothing)
+}
+
+/// The last report of a pod that is heard of.
+fn heard(linked: &Linked) -> Option<&PodReport> {
+    linked.view.as_ref().filter(|v| v.connected)?.report.as_deref()
+}
+
+fn ready_finding(applied: &Applied, ready: usize) -> Finding {
+    let (kind, fetched) = (ConditionType::Ready, &applied.valid.fetched);
+    if let Some(invalid) = &applied.valid.invalid {
+        return Finding::no(kind, invalid.reason(), invalid.to_string());
+    }
+    if let Some(taken) = applied.valid.taken.first() {
+        return taken.finding();
+    }
+    if let Some(refusal) = applied.refused.iter().find(|r| stops(r)) {
+        return Finding::no(kind, refusal.reason, refusal.message.clone());
+    }
+    let wanted = usize::try_from(fetched.server.spec.replicas).unwrap_or(0);
+    if wanted == 0 {
+        return Finding::yes(kind, "Stopped", "no pod is wanted: spec.replicas is 0");
+    }
+    if ready >= wanted {
+        return Finding::yes(kind, "Serving", format!("{ready} of {wanted} pods are ready"));
+    }
+    not_ready(fetched, ready, wanted)
+}
+
+/// Without the configuration's Secret a pod starts with an older one; everything else that is refused leaves something out.
+fn stops(refusal: &Refusal) -> bool {
+    refusal.reason != "ConfigTooLarge"
+}
+
+fn not_ready(fetched: &Fetched, ready: usize, wanted: usize) -> Finding {
+    let troubles = fetched.pods.iter().filter(|l| !is_ready(&l.pod)).filter_map(trouble);
+    let first = troubles.max_by_key(|t| t.stuck);
+    let (reason, what) = match first {
+        Some(t) if t.stuck => ("PodsNotReady", format!(": {}", t.message)),
+        Some(t) => ("Starting", format!(": {}", t.message)),
+        None => ("Starting", String::new()),
+    };
+    let message = format!("{ready} of {wanted} pods are ready{what}");
+    Finding::no(ConditionType::Ready, reason, message)
+}
+
+fn progressing(applied: &Applied) -> Finding {
+    let kind = ConditionType::Progressing;
+    let settled = Choice::default();
+    let choice = applied.work.as_ref().map_or(&settled, |w| &w.choice);
+    let leaving = applied
+        .valid
+        .fetched
+        .pods
+        .iter()
+        .filter(|l| l.pod.metadata.deletion_timestamp.is_some());
+    let waits = |wanted: Why| choice.wait.iter().filter(|(_, why)| *why == wanted).count();
+    let starting = applied.valid.fetched.pods.iter().any(|l| !is_ready(&l.pod));
+    if waits(Why::Outdated) > 0 {
+        let message = format!(
+            "{} pods have an older template and are replaced when their publishers have ended",
+            waits(Why::Outdated)
+        );
+        return Finding::yes(kind, "WaitingForPublishers", message);
+    }
+    if waits(Why::Surplus) > 0 {
+        let message = format!("{} pods go when their publishers have ended", waits(Why::Surplus));
+        return Finding::yes(kind, "WaitingForPublishers", message);
+    }
+    if !choice.is_settled() || leaving.count() > 0 || starting {
+        return Finding::yes(kind, "ChangingPods", "pods are being created, replaced or removed");
+    }
+    Finding::no(kind, "Complete", "the pods are as the spec asks")
+}
+
+fn degraded(applied: &Applied) -> Finding {
+    let kind = ConditionType::Degraded;
+    if let Some(refusal) = applied.refused.iter().find(|r| !stops(r)) {
+        return Finding::yes(kind, refusal.reason, refusal.message.clone());
+    }
+    for linked in applied.valid.fetched.pods.iter().filter(|l| is_ready(&l.pod)) {
+        let name = linked.pod.name_any();
+        if let Some((reason, message)) = linked.view.as_ref().and_then(|v| fault(v)) {
+            return Finding::yes(kind, reason, format!("pod {name}: {message}"));
+        }
+    }
+    Finding::no(kind, "AsExpected", "nothing is wrong")
+}
+
+/// What is wrong with a pod that the kubelet calls ready.
+fn fault(view: &crate::link::View) -> Option<(&'static str, String)> {
+    if let Some(problem) = &view.problem {
+        let known = [
+            "PodUnreachable",
+            "PodNotTrusted",
+            "PodNotUnderstood",
+            "PodSilent",
+            "ConfigRefused",
+        ];
+        let reason = known
+            .into_iter()
+            .find(|r| *r == problem.reason)
+            .unwrap_or("ConfigRefused");
+        return Some((reason, cut(&problem.message)));
+    }
+    let report = view.report.as_ref()?;
+    let (listener, problem) = report.listeners.iter().find_map(|l| Some((l, l.problem.as_ref()?)))?;
+    let message = format!(
+        "listener {:?} on port {}: {}",
+        listener.name, listener.port, problem.message
+    );
+    Some(("ListenerFailed", cut(&message)))
+}
+
+fn pod_status(linked: &Linked, before: Option<&MediaServerStatus>) -> PodStatus {
+    let name = linked.pod.name_any();
+    let known = linked
+        .view
+        .as_ref()
+        .filter(|_| !is_unheard(linked))
+        .map(|v| v.revision.clone());
+    let before = before.and_then(|s| s.pods.iter().find(|p| p.name == name && p.ready));
+    let revision = known.or_else(|| before.map(|p| p.revision.clone()));
+    let fault = linked.view.as_ref().and_then(fault).map(|(_, message)| message);
+    let message = match trouble(linked) {
+        Some(trouble) if !is_ready(&linked.pod) => Some(trouble.message),
+        _ => fault,
+    };
+    PodStatus {
+        name,
+        ready: is_ready(&linked.pod),
+        revision: revision.unwrap_or_default(),
+        message: message.unwrap_or_default(),
+    }
+}
+
+/// Why a pod is not ready.
+struct Trouble {
+    /// Will not pass by itself.
+    stuck: bool,
+    message: String,
+}
+
+fn trouble(linked: &Linked) -> Option<Trouble> {
+    let pod = &linked.pod;
+    let at = |stuck, message: &str| {
+        Some(Trouble {
+            stuck,
+            message: format!("pod {} {}", pod.name_any(), cut(message)),
+        })
+    };
+    if pod.metadata.deletion_timestamp.is_some() {
+        return at(false, "is being deleted");
+    }
+    let status = pod.status.as_ref();
+    if let Some(message) = status.and_then(unschedulable) {
+        return at(true, &format!("finds no node: {message}"));
+    }
+    if let Some((reason, message)) = status.and_then(waiting) {
+        let passing = matches!(reason.as_str(), "ContainerCreating" | "PodInitializing");
+        return at(!passing, &format!("waits: {reason} {message}"));
+    }
+    match status.and_then(|s| s.phase.as_deref()) {
+        Some("Failed") => at(
+            true,
+            &format!(
+                "failed: {}",
+                status.and_then(|s| s.message.as_deref()).unwrap_or("see its log")
+            ),
+        ),
+        Some("Succeeded") => at(true, "ended"),
+        _ => at(false, "starts"),
+    }
+}
+
+fn unschedulable(status: &k8s_openapi::api::core::v1::PodStatus) -> Option<String> {
+    let conditions = status.conditions.as_deref().unwrap_or_default();
+    let found = conditions
+        .iter()
+        .find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
+    Some(found.message.clone().unwrap_or_default())
+}
+
+fn waiting(status: &k8s_openapi::api::core::v1::PodStatus) -> Option<(String, String)> {
+    let containers = status.container_statuses.as_deref().unwrap_or_default();
+    let state = containers.iter().find_map(|c| c.state.as_ref()?.waiting.as_ref())?;
+    Some((state.reason.clone()?, state.message.clone().unwrap_or_default()))
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(MESSAGE_MAX).collect()
+}
+
+fn count(number: usize) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,253 @@
+//! Every name that the operator gives or looks for, in one place: labels, annotations, finalizers, children, Streams.
+
+use headgate_api::MediaServer;
+use headgate_control::{SESSIONS_PATH, ServerIdentity};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::{Resource, ResourceExt};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Field manager of everything the operator applies.
+pub const FIELD_MANAGER: &str = "headgate.dev/operator";
+/// Says which server a child belongs to.
+pub const SERVER_LABEL: &str = "headgate.dev/server";
+/// Hash of the template that a pod was made from.
+pub const REVISION_LABEL: &str = "headgate.dev/revision";
+/// On every Secret that the operator watches, with what it is for: [`SecretUse`].
+pub const SECRET_LABEL: &str = "headgate.dev/secret";
+/// Hash of what was applied last, so that an unchanged child costs no write.
+pub const APPLIED_ANNOTATION: &str = "headgate.dev/applied";
+/// On a Stream whose publisher is cut when it is deleted.
+pub const KICK_FINALIZER: &str = "headgate.dev/kick";
+/// The one vhost that is not part of a Stream's name.
+pub const DEFAULT_VHOST: &str = "__defaultVhost__";
+/// Says that the operator made an object.
+pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "headgate-operator");
+const STREAM_NAME_MAX: usize = 63;
+
+/// What a watched Secret is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, strum::EnumString)]
+#[strum(serialize_all = "kebab-case")]
+pub enum SecretUse {
+    /// The CA of a server.
+    Authority,
+    /// What a server's pods mount.
+    Pod,
+    /// The key of a StreamKey.
+    StreamKey,
+}
+
+/// Namespace and name of an object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectKey {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+impl ObjectKey {
+    /// From its parts.
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+    }
+
+    /// The key of an object.
+    pub fn of(object: &impl Resource) -> Self {
+        let meta = object.meta();
+        Self::new(
+            meta.namespace.clone().unwrap_or_default(),
+            meta.name.clone().unwrap_or_default(),
+        )
+    }
+
+    /// Another name in the same namespace.
+    pub fn sibling(&self, name: impl Into<String>) -> Self {
+        Self::new(self.namespace.clone(), name)
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// The Secret with the server's CA.
+pub fn authority_secret(server: &str) -> String {
+    format!("{server}-ca")
+}
+
+/// The Secret that the pods mount.
+pub fn pod_secret(server: &str) -> String {
+    format!("{server}-pod")
+}
+
+/// The headless Service of the pods.
+pub fn headless_service(server: &str) -> String {
+    format!("{server}-pods")
+}
+
+/// The pod with an ordinal.
+pub fn pod(server: &str, ordinal: usize) -> String {
+    format!("{server}-{ordinal}")
+}
+
+/// The ordinal in a pod's name.
+pub fn ordinal(server: &str, pod: &str) -> Option<usize> {
+    pod.strip_prefix(server)?.strip_prefix('-')?.parse().ok()
+}
+
+/// Labels that select a server's pods. Never change: a Service's selector and an autoscaler hold on to them.
+pub fn selector(server: &str) -> BTreeMap<String, String> {
+    let pairs = [("app.kubernetes.io/component", "media-pod"), (SERVER_LABEL, server)];
+    pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).into()
+}
+
+/// Labels of every child of a server.
+pub fn labels(server: &str) -> BTreeMap<String, String> {
+    let pairs = [
+        ("app.kubernetes.io/name", "headgate"),
+        ("app.kubernetes.io/instance", server),
+        ("app.kubernetes.io/part-of", "headgate"),
+        MANAGED_BY,
+        (SERVER_LABEL, server),
+    ];
+    pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).into()
+}
+
+/// Metadata of a child of a server.
+pub fn child(server: &MediaServer, name: String) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name),
+        namespace: server.namespace(),
+        labels: Some(labels(&server.name_any())),
+        owner_references: Some(vec![owner(server)]),
+        ..ObjectMeta::default()
+    }
+}
+
+/// Makes the garbage collector take a child away with its owner. Does not block the owner's deletion, which would need a
+/// permission of its own.
+pub fn owner<K: Resource<DynamicType = ()>>(object: &K) -> OwnerReference {
+    OwnerReference {
+        api_version: K::api_version(&()).into_owned(),
+        kind: K::kind(&()).into_owned(),
+        name: object.name_any(),
+        uid: object.uid().unwrap_or_default(),
+        controller: Some(true),
+        block_owner_deletion: None,
+    }
+}
+
+/// Whether `child` is owned by the object with that UID.
+pub fn is_owned_by(child: &impl Resource, uid: &str) -> bool {
+    let owners = child.meta().owner_references.as_deref().unwrap_or_default();
+    owners.iter().any(|o| o.uid == uid)
+}
+
+/// The label's value, if there.
+pub fn label<'a>(object: &'a impl Resource, name: &str) -> Option<&'a str> {
+    object.meta().labels.as_ref()?.get(name).map(String::as_str)
+}
+
+/// Path on the control port that names a session.
+pub fn session_path(session: &str) -> String {
+    format!("{SESSIONS_PATH}/{session}")
+}
+
+/// Which stream of which server, as a name for its Stream object: `live-live-alice`. A short hash follows where the name alone
+/// could mean two streams: another vhost, letters that an object's name cannot hold, or a dash in the server or the app.
+pub fn stream(server: &ServerIdentity, vhost: &str, app: &str, stream: &str) -> String {
+    let plain = format!("{}-{app}-{stream}", server.name);
+    let clean = sanitised(&plain);
+    let ambiguous = vhost != DEFAULT_VHOST || server.name.contains('-') || app.contains('-');
+    if clean == plain && !ambiguous && clean.len() <= STREAM_NAME_MAX {
+        return clean;
+    }
+    let whole = [server.name.as_str(), vhost, app, stream].join("\u{0}");
+    let hash: String = hex::encode(Sha256::digest(whole)).chars().take(8).collect();
+    let room = STREAM_NAME_MAX.saturating_sub(9);
+    let head: String = clean.chars().take(room).collect();
+    format!("{}-{hash}", head.trim_end_matches('-'))
+}
+
+/// Lower-case letters, digits and single dashes; starts and ends with none of the latter.
+fn sanitised(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars().flat_map(char::to_lowercase) {
+        if c.is_ascii_lowercase() || c.is_ascii_digit() {
+            out.push(c);
+        } else if c == '-' || !out.ends_with('-') {
+            out.push('-');
+        }
+    }
+    out.trim_matches('-').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    fn named(server: &str, vhost: &str, app: &str, name: &str) -> String {
+        let identity = ServerIdentity {
+            name: server.into(),
+            ..ServerIdentity::default()
+        };
+        stream(&identity, vhost, app, name)
+    }
+
+    #[test]
+    fn a_stream_is_named_after_its_server_app_and_name() {
+        assert_eq!(named("live", DEFAULT_VHOST, "live", "alice"), "live-live-alice");
+        assert_eq!(named("live", DEFAULT_VHOST, "live", "my-cam"), "live-live-my-cam");
+    }
+
+    #[test]
+    fn a_hash_follows_where_the_name_alone_could_mean_two_streams() {
+        let plain = named("live", DEFAULT_VHOST, "live", "alice");
+        let others = [
+            named("live", "example.org", "live", "alice"),
+            named("live", DEFAULT_VHOST, "live", "Alice"),
+            named("live", DEFAULT_VHOST, "live", "alice_"),
+            named("live-live", DEFAULT_VHOST, "alice", "x"),
+            named("live", DEFAULT_VHOST, "live-alice", "x"),
+        ];
+        for name in &others {
+            assert_ne!(*name, plain);
+            assert_eq!(name.rsplit('-').next().map(str::len), Some(8), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_ordinal_is_read_back_from_its_pod() {
+        assert_eq!(ordinal("live", &pod("live", 7)), Some(7));
+        assert_eq!(ordinal("live", "live-pods"), None);
+        assert_eq!(ordinal("live", "other-1"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_stream_has_a_name_that_kubernetes_takes(vhost in ".{0,40}", app in ".{0,60}", name in ".{0,300}") {
+            let made = named("live", &vhost, &app, &name);
+            prop_assert!(made.len() <= 63 && made.starts_with("live"));
+            prop_assert!(made.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'));
+            prop_assert!(!made.ends_with('-'));
+        }
+
+        #[test]
+        fn two_streams_never_share_a_name(streams in proptest::collection::hash_set(("[ab-]{1,3}", "[ab-]{1,3}", "[ab-]{1,4}"), 1..60)) {
+            let mut seen = HashMap::new();
+            for (server, app, name) in streams {
+                let made = named(&server, DEFAULT_VHOST, &app, &name);
+                prop_assert_eq!(seen.insert(made, (server, app, name)), None);
+            }
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! What the operator may do in a cluster: one table, from which come the compiler's leave to make a call and the rules of the
+//! chart. A call that the table does not list does not compile; a grant that no code uses fails a test.
+
+use headgate_api::{HookEndpoint, MediaServer, Stream, StreamKey};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{Pod, Secret, Service};
+use k8s_openapi::api::events::v1::Event;
+use std::fmt::Write as _;
+
+/// A way to call the API server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// List once, then follow.
+    Watch,
+    /// Read one by name.
+    Get,
+    /// Make one.
+    Create,
+    /// Server-side apply; makes it when absent.
+    Apply,
+    /// Merge into one that is there.
+    Patch,
+    /// Replace one that is there.
+    Update,
+    /// Take one away.
+    Delete,
+    /// Server-side apply to the status subresource.
+    ApplyStatus,
+}
+
+impl Call {
+    fn verbs(self) -> &'static [&'static str] {
+        match self {
+            Self::Watch => &["list", "watch"],
+            Self::Get => &["get"],
+            Self::Create => &["create"],
+            Self::Apply => &["create", "patch"],
+            Self::Patch | Self::ApplyStatus => &["patch"],
+            Self::Update => &["update"],
+            Self::Delete => &["delete"],
+        }
+    }
+}
+
+/// One line of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Grant {
+    /// As the types are called here.
+    pub kind: &'static str,
+    /// API group; empty for the core.
+    pub group: &'static str,
+    /// Plural name.
+    pub resource: &'static str,
+    /// Needed only in the operator's own namespace.
+    pub own: bool,
+    /// How it is called.
+    pub call: Call,
+    /// What for.
+    pub why: &'static str,
+}
+
+/// The leave to call the API server about a kind in one way.
+pub mod may {
+    /// List and watch.
+    pub trait Watch {}
+    /// Read by name.
+    pub trait Get {}
+    /// Make.
+    pub trait Create {}
+    /// Server-side apply.
+    pub trait Apply {}
+    /// Merge.
+    pub trait Patch {}
+    /// Replace.
+    pub trait Update {}
+    /// Take away.
+    pub trait Delete {}
+    /// Apply a status.
+    pub trait ApplyStatus {}
+}
+
+macro_rules! grants {
+    ($($own:ident $kind:ident $group:literal $resource:literal { $($call:ident: $why:literal,)+ })+) => {
+        $($(impl may::$call for $kind {})+)+
+        /// Everything the operator may do.
+        pub const GRANTS: &[Grant] = &[$($(
+            Grant { kind: stringify!($kind), group: $group, resource: $resource, own: grants!(@$own), call: Call::$call, why: $why },
+        )+)+];
+    };
+    (@own) => { true };
+    (@watched) => { false };
+}
+
+grants! {
+    watched MediaServer "headgate.dev" "mediaservers" {
+        Watch: "what users want",
+        ApplyStatus: "to say how far it is",
+    }
+    watched StreamKey "headgate.dev" "streamkeys" {
+        Watch: "what users want",
+        ApplyStatus: "to say whether it is in force",
+    }
+    watched HookEndpoint "headgate.dev" "hookendpoints" {
+        Watch: "what users want",
+        ApplyStatus: "to say whether it is in force and answers",
+    }
+    watched Stream "headgate.dev" "streams" {
+        Watch: "to see those that were deleted, so as to cut their publishers",
+        Create: "one for each live stream",
+        Patch: "to take the finalizer off",
+        Delete: "of streams that ended",
+        ApplyStatus: "to show the live stream",
+    }
+    watched Pod "" "pods" {
+        Watch: "the media pods, by label",
+        Get: "to see whose a pod is whose name is taken",
+        Create: "media pods",
+        Delete: "media pods that failed, are outdated or too many",
+    }
+    watched Service "" "services" {
+        Watch: "those of the media pods, by label",
+        Get: "to see whose a Service is whose name is taken",
+        Apply: "the headless and the client Service of a server",
+    }
+    watched Secret "" "secrets" {
+        Watch: "those with our label: certificates, and keys of StreamKeys",
+        Get: "the Secret that a StreamKey names, and to see whose one is whose name is taken",
+        Create: "a random key where a StreamKey names a Secret that is absent",
+        Apply: "the CA of a server, and what its pods mount",
+        Patch: "to label the Secret that a StreamKey names, so that a change of the key is seen at once",
+    }
+    watched Event "events.k8s.io" "events" {
+        Create: "what happened to an object",
+        Patch: "to count an Event that happens again",
+    }
+    own Lease "coordination.k8s.io" "leases" {
+        Get: "who leads",
+        Create: "the first time",
+        Update: "to lead, to go on leading, and to stop",
+    }
+}
+
+/// Where rules are needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Place {
+    /// In each namespace that the operator minds: a ClusterRole, or a Role there.
+    Watched,
+    /// In the operator's own namespace.
+    Own,
+}
+
+/// The rules of a Role, as YAML.
+pub fn yaml(place: Place) -> String {
+    let own = place == Place::Own;
+    let (what, word) = match place {
+        Place::Watched => ("in the namespaces that it minds", "watched"),
+        Place::Own => ("in its own namespace", "own"),
+    };
+    let mut text =
+        format!("# What the operator may do {what}.\n# Generated by `headgate-operator rbac {word}`; do not edit.\n");
+    let mut targets: Vec<(&str, String)> = Vec::new();
+    for grant in GRANTS.iter().filter(|g| g.own == own) {
+        let target = target(grant);
+        if !targets.contains(&target) {
+            targets.push(target);
+        }
+    }
+    for target in &targets {
+        rule(&mut text, target);
+    }
+    text
+}
+
+fn target(grant: &Grant) -> (&'static str, String) {
+    let subresource = if grant.call == Call::ApplyStatus { "/status" } else { "" };
+    (grant.group, format!("{}{subresource}", grant.resource))
+}
+
+fn rule(text: &mut String, wanted: &(&str, String)) {
+    let mut verbs: Vec<&str> = Vec::new();
+    let mut whys = String::new();
+    for grant in GRANTS.iter().filter(|g| target(g) == *wanted) {
+        let added = grant.call.verbs();
+        let _ = writeln!(whys, "  # {}: {}: {}.", grant.kind, added.join(", "), grant.why);
+        let new: Vec<&str> = added.iter().copied().filter(|v| !verbs.contains(v)).collect();
+        verbs.extend(new);
+    }
+    let _ = writeln!(
+        text,
+        "- apiGroups: [\"{}\"]\n  resources: [{}]\n{whys}  verbs: [{}]",
+        wanted.0,
+        wanted.1,
+        verbs.join(", ")
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// Every source file of the operator but this one, tests cut off.
+    fn sources(folder: &Path) -> String {
+        let mut all = String::new();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                all.push_str(&sources(&path));
+            } else if path.extension().is_some_and(|e| e == "rs") && !path.ends_with("rbac.rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                all.push_str(text.split("#[cfg(test)]").next().unwrap_or_default());
+            }
+        }
+        all
+    }
+
+    fn how_it_is_written(grant: &Grant) -> String {
+        let method = match grant.call {
+            Call::Watch => "watch",
+            Call::Get => "get",
+            Call::Create => "create",
+            Call::Apply => "apply",
+            Call::Patch => "patch",
+            Call::Update => "update",
+            Call::Delete => "delete",
+            Call::ApplyStatus => "apply_status",
+        };
+        format!("{method}::<{}>", grant.kind)
+    }
+
+    #[test]
+    fn every_grant_is_used() {
+        let code = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+        for grant in GRANTS {
+            assert!(
+                code.contains(&how_it_is_written(grant)),
+                "no code says {}",
+                how_it_is_written(grant)
+            );
+        }
+    }
+
+    #[test]
+    fn the_committed_rules_are_the_generated_ones() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for (place, name) in [(Place::Watched, "watched"), (Place::Own, "own")] {
+            let committed = std::fs::read_to_string(root.join(format!("rbac/{name}.yaml"))).unwrap();
+            let how = format!("run: headgate-operator rbac {name} > operator/rbac/{name}.yaml");
+            assert_eq!(committed, yaml(place), "{how}");
+            let parsed: serde_yaml::Value = serde_yaml::from_str(&committed).unwrap();
+            assert!(parsed.is_sequence());
+        }
+    }
+
+    #[test]
+    fn the_chart_grants_just_these_rules() {
+        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/headgate/files/rbac");
+        for (place, name) in [(Place::Watched, "watched"), (Place::Own, "own")] {
+            if let Ok(granted) = std::fs::read_to_string(chart.join(format!("{name}.yaml"))) {
+                assert_eq!(granted, yaml(place), "copy operator/rbac/{name}.yaml into the chart");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_granted_by_wildcard() {
+        assert!(!(yaml(Place::Watched) + &yaml(Place::Own)).contains('*'));
+    }
+}

@@ -1,0 +1,240 @@
+//! Who wakes whom: from a change of one object to the objects whose reconcile looks at it.
+
+use crate::cache::Change;
+use crate::context::{Caches, Queues};
+use crate::link::Changes;
+use crate::names::{ObjectKey, SERVER_LABEL, label};
+use headgate_api::{HookEndpoint, MediaServer, ObjectRef, Stream, StreamKey};
+use k8s_openapi::api::core::v1::{Pod, Secret, Service};
+use kube::Resource;
+
+/// Turns changes into entries of the queues.
+#[derive(Clone, Debug)]
+pub struct Routes {
+    /// To find who refers to what changed.
+    pub caches: Caches,
+    /// Where to put them.
+    pub queues: Queues,
+}
+
+impl Routes {
+    /// A MediaServer concerns itself; its keys and hooks only when more than its status changed.
+    pub fn server(&self, change: &Change<MediaServer>) {
+        let Some(key) = key(change) else { return };
+        if change.differs(intent) {
+            self.queues.servers.add(key.clone());
+            self.attached(&key);
+        } else if change.differs(|s| s.status.as_ref().map(|s| s.addresses.clone())) {
+            self.attached(&key);
+        }
+    }
+
+    /// A StreamKey concerns itself and the servers it names or named.
+    pub fn stream_key(&self, change: &Change<StreamKey>) {
+        if change.differs(intent) {
+            self.attachment(change, &self.queues.keys, |k| &k.spec.server_refs);
+        }
+    }
+
+    /// A HookEndpoint likewise.
+    pub fn hook(&self, change: &Change<HookEndpoint>) {
+        if change.differs(intent) {
+            self.attachment(change, &self.queues.hooks, |h| &h.spec.server_refs);
+        }
+    }
+
+    /// A Stream concerns itself.
+    pub fn stream(&self, change: &Change<Stream>) {
+        if change.differs(intent)
+            && let Some(key) = key(change)
+        {
+            self.queues.streams.add(key);
+        }
+    }
+
+    /// A pod concerns its server; the keys and hooks when it becomes ready or is no longer.
+    pub fn pod(&self, change: &Change<Pod>) {
+        let Some(server) = self.server_of(change) else {
+            return;
+        };
+        if change.differs(|p| crate::media_server::is_ready(p)) {
+            self.attached(&server);
+        }
+        self.queues.servers.add(server);
+    }
+
+    /// A Service concerns its server.
+    pub fn service(&self, change: &Change<Service>) {
+        if let Some(server) = self.server_of(change) {
+            self.queues.servers.add(server);
+        }
+    }
+
+    /// A Secret concerns its server, or the keys that name it and their servers.
+    pub fn secret(&self, change: &Change<Secret>) {
+        if let Some(server) = self.server_of(change) {
+            self.queues.servers.add(server);
+        }
+        let Some(secret) = key(change) else { return };
+        let named = |k: &StreamKey| k.spec.secret_ref.name == secret.name;
+        for stream_key in self.caches.keys.select(&secret.namespace, named) {
+            self.queues.keys.add(ObjectKey::of(stream_key.as_ref()));
+            for server in &stream_key.spec.server_refs {
+                self.queues.servers.add(secret.sibling(&server.name));
+            }
+        }
+    }
+
+    /// What a pod of `server` reported.
+    pub fn report(&self, server: &ObjectKey, changes: Changes) {
+        if changes.server {
+            self.queues.servers.add(server.clone());
+        }
+        if changes.everything {
+            self.attached(server);
+        }
+        let sibling = |name: String| server.sibling(name);
+        changes
+            .keys
+            .into_iter()
+            .map(sibling)
+            .for_each(|k| self.queues.keys.add(k));
+        changes
+            .hooks
+            .into_iter()
+            .map(sibling)
+            .for_each(|k| self.queues.hooks.add(k));
+        changes
+            .streams
+            .into_iter()
+            .map(sibling)
+            .for_each(|k| self.queues.streams.add(k));
+    }
+
+    /// Everything: this process leads from now on.
+    pub fn all(&self) {
+        let Caches {
+            servers,
+            keys,
+            hooks,
+            streams,
+            ..
+        } = &self.caches;
+        servers.keys().into_iter().for_each(|k| self.queues.servers.add(k));
+        keys.keys().into_iter().for_each(|k| self.queues.keys.add(k));
+        hooks.keys().into_iter().for_each(|k| self.queues.hooks.add(k));
+        streams.keys().into_iter().for_each(|k| self.queues.streams.add(k));
+    }
+
+    fn attached(&self, server: &ObjectKey) {
+        let namespace = &server.namespace;
+        let names = |refs: &[ObjectRef]| refs.iter().any(|r| r.name == server.name);
+        for key in self.caches.keys.select(namespace, |k| names(&k.spec.server_refs)) {
+            self.queues.keys.add(ObjectKey::of(key.as_ref()));
+        }
+        for hook in self.caches.hooks.select(namespace, |h| names(&h.spec.server_refs)) {
+            self.queues.hooks.add(ObjectKey::of(hook.as_ref()));
+        }
+    }
+
+    fn attachment<K: Resource>(
+        &self,
+        change: &Change<K>,
+        own: &crate::queue::Queue,
+        refs: impl Fn(&K) -> &Vec<ObjectRef>,
+    ) {
+        let Some(key) = key(change) else { return };
+        for server in change.both().flat_map(|o| refs(o)) {
+            self.queues.servers.add(key.sibling(&server.name));
+        }
+        own.add(key);
+    }
+
+    fn server_of<K: Resource>(&self, change: &Change<K>) -> Option<ObjectKey> {
+        let key = key(change)?;
+        let server = change.both().find_map(|o| label(o.as_ref(), SERVER_LABEL))?;
+        Some(key.sibling(server))
+    }
+}
+
+fn key<K: Resource>(change: &Change<K>) -> Option<ObjectKey> {
+    change.both().next().map(|o| ObjectKey::of(o.as_ref()))
+}
+
+/// What of an object its users decide; a change of its status leaves it as it is.
+fn intent<K: Resource>(object: &K) -> (Option<String>, Option<i64>, bool, Option<Vec<String>>) {
+    let meta = object.meta();
+    (
+        meta.uid.clone(),
+        meta.generation,
+        meta.deletion_timestamp.is_some(),
+        meta.finalizers.clone(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::time::Duration;
+    use tokio::time::timeout;
+
+    fn stream_key(server: &str, generation: i64) -> Arc<StreamKey> {
+        let yaml = format!(
+            "{{apiVersion: headgate.dev/v1alpha1, kind: StreamKey, metadata: {{name: alice, namespace: n, generation: {generation}}}, spec: {{serverRefs: [{{name: {server}}}], stream: {{app: live}}, secretRef: {{name: s}}}}}}"
+        );
+        Arc::new(serde_yaml::from_str(&yaml).unwrap())
+    }
+
+    fn routes() -> Routes {
+        Routes {
+            caches: Caches::default(),
+            queues: Queues::default(),
+        }
+    }
+
+    async fn drained(queue: &crate::queue::Queue) -> Vec<String> {
+        let mut names = Vec::new();
+        while let Ok(key) = timeout(Duration::from_millis(1), queue.next()).await {
+            names.push(key.name);
+        }
+        names.sort();
+        names
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_that_moves_wakes_the_server_it_left_and_the_one_it_joins() {
+        let routes = routes();
+        routes.stream_key(&Change {
+            old: Some(stream_key("a", 1)),
+            new: Some(stream_key("b", 2)),
+        });
+        assert_eq!(drained(&routes.queues.servers).await, ["a", "b"]);
+        assert_eq!(drained(&routes.queues.keys).await, ["alice"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_status_alone_wakes_nobody() {
+        let routes = routes();
+        let mut new = stream_key("a", 1).as_ref().clone();
+        new.status = Some(headgate_api::StreamKeyStatus::default());
+        routes.stream_key(&Change {
+            old: Some(stream_key("a", 1)),
+            new: Some(Arc::new(new)),
+        });
+        assert!(drained(&routes.queues.keys).await.is_empty());
+        assert!(drained(&routes.queues.servers).await.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_report_wakes_just_what_it_touches() {
+        let routes = routes();
+        let changes = Changes {
+            streams: ["live-live-a".to_owned()].into(),
+            ..Changes::default()
+        };
+        routes.report(&ObjectKey::new("n", "live"), changes);
+        assert_eq!(drained(&routes.queues.streams).await, ["live-live-a"]);
+        assert!(drained(&routes.queues.servers).await.is_empty());
+    }
+}

@@ -1,0 +1,154 @@
+//! The one way to write a status: only when it says something new, and at most once in two seconds an object.
+
+use crate::cluster::Namespaced;
+use crate::context::Context;
+use crate::names::ObjectKey;
+use crate::rbac::may;
+use crate::runner::{Error, Next};
+use kube::Resource;
+use parking_lot::Mutex;
+use serde::Serialize;
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Between two writes of one status.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// How many objects are remembered before those that wait no longer are forgotten.
+const REMEMBERED: usize = 1024;
+
+/// When each status was written last.
+#[derive(Debug, Default)]
+pub struct Writes(Mutex<HashMap<(&'static str, ObjectKey), Instant>>);
+
+impl Writes {
+    /// How long a write has to wait, or `None` with the write noted down.
+    fn wait(&self, kind: &'static str, key: &ObjectKey, now: Instant) -> Option<Duration> {
+        let mut last = self.0.lock();
+        let of = (kind, key.clone());
+        let age = last.get(&of).map(|at| now.saturating_duration_since(*at));
+        if let Some(wait) = age.and_then(|age| INTERVAL.checked_sub(age)).filter(|w| !w.is_zero()) {
+            return Some(wait);
+        }
+        if last.len() >= REMEMBERED {
+            last.retain(|_, at| now.saturating_duration_since(*at) < INTERVAL);
+        }
+        last.insert(of, now);
+        None
+    }
+}
+
+/// Holds back what is about to pass by itself: a configuration is in force within milliseconds, and a status that says that it is
+/// not would have to be taken back at once.
+#[derive(Debug, Default)]
+pub struct Holds(Mutex<HashMap<(&'static str, ObjectKey), Instant>>);
+
+/// How long a passing state is not spoken of.
+const HOLD: Duration = Duration::from_secs(1);
+
+impl Holds {
+    /// How long to wait before saying it; `None` when it may be said.
+    pub fn wait(&self, kind: &'static str, key: &ObjectKey, passing: bool, now: Instant) -> Option<Duration> {
+        let mut held = self.0.lock();
+        let of = (kind, key.clone());
+        if !passing {
+            held.remove(&of);
+            return None;
+        }
+        let since = *held.entry(of).or_insert(now);
+        HOLD.checked_sub(now.saturating_duration_since(since))
+            .filter(|w| !w.is_zero())
+    }
+}
+
+/// Writes `new` over `old`, the status that `object` shows. Times are part of the comparison only where they moved for a reason:
+/// a condition keeps its time while its word stays. Comes back later where the last write was a moment ago.
+pub async fn write_if_changed<K, S>(
+    ctx: &Context,
+    kind: &'static str,
+    object: &K,
+    old: Option<&S>,
+    new: &S,
+) -> Result<Written<K>, Error>
+where
+    K: Namespaced + may::ApplyStatus,
+    S: Serialize + PartialEq,
+{
+    if old == Some(new) {
+        return Ok(Written::Same);
+    }
+    let key = ObjectKey::of(object);
+    if let Some(wait) = ctx.writes.wait(kind, &key, Instant::now()) {
+        return Ok(Written::Later(wait));
+    }
+    let uid = object.meta().uid.clone().unwrap_or_default();
+    match ctx.cluster.apply_status::<K>(&key, &uid, new).await {
+        Ok(object) => Ok(Written::New(Box::new(object))),
+        // It is gone, or another came after it: its own event says so.
+        Err(error) if error.is_not_found() || error.is_conflict() => Ok(Written::Same),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What came of a status.
+#[derive(Debug)]
+pub enum Written<K> {
+    /// It said so already.
+    Same,
+    /// It says so now.
+    New(Box<K>),
+    /// The last write was a moment ago.
+    Later(Duration),
+}
+
+impl<K: Resource> Written<K> {
+    /// When to look again. A new version goes into the cache, so that the next reconcile sees it even before the watch does.
+    pub fn next(self, cache: &crate::cache::Cache<K>) -> Next {
+        match self {
+            Self::Same => Next::Resync,
+            Self::Later(wait) => Next::After(wait),
+            Self::New(object) => {
+                cache.refresh(*object);
+                Next::Resync
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_waits_out_two_seconds_since_its_last_write() {
+        let (writes, now) = (Writes::default(), Instant::now());
+        let key = ObjectKey::new("n", "a");
+        let at = |ms| now.checked_add(Duration::from_millis(ms)).unwrap();
+        assert_eq!(writes.wait("Stream", &key, at(0)), None);
+        assert_eq!(writes.wait("Stream", &key, at(500)), Some(Duration::from_millis(1500)));
+        assert_eq!(writes.wait("StreamKey", &key, at(500)), None);
+        assert_eq!(writes.wait("Stream", &key, at(2000)), None);
+    }
+
+    #[test]
+    fn what_passes_within_a_second_is_not_spoken_of() {
+        let (holds, now) = (Holds::default(), Instant::now());
+        let key = ObjectKey::new("n", "a");
+        let at = |ms| now.checked_add(Duration::from_millis(ms)).unwrap();
+        assert_eq!(holds.wait("K", &key, true, at(0)), Some(HOLD));
+        assert_eq!(holds.wait("K", &key, true, at(400)), Some(Duration::from_millis(600)));
+        assert_eq!(holds.wait("K", &key, true, at(1000)), None);
+        assert_eq!(holds.wait("K", &key, false, at(1100)), None);
+        assert_eq!(holds.wait("K", &key, true, at(1200)), Some(HOLD));
+    }
+
+    #[test]
+    fn what_waits_no_longer_is_forgotten() {
+        let (writes, now) = (Writes::default(), Instant::now());
+        for n in 0..5000_u64 {
+            let at = now.checked_add(Duration::from_millis(n * 10)).unwrap();
+            writes.wait("Stream", &ObjectKey::new("n", n.to_string()), at);
+        }
+        assert!(writes.0.lock().len() <= REMEMBERED);
+    }
+}

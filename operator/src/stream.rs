@@ -1,0 +1,203 @@
+//! Stream: an object for each live stream, which cuts the publisher when it is deleted.
+
+mod decide;
+mod report;
+
+use crate::context::{Context, now};
+use crate::link::Sighting;
+use crate::names::{KICK_FINALIZER, MANAGED_BY, ObjectKey, SERVER_LABEL};
+use crate::runner::{Error, Kind, Next};
+use decide::{Known, Live, Todo, decide};
+use headgate_api::{MediaServer, Stream};
+use headgate_resolve::stream_spec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::jiff::Timestamp;
+use kube::{Resource, ResourceExt};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A publisher that was told to end is seen to be gone within this time, or is told again.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Reconciles Streams.
+pub struct Streams;
+
+/// What a reconcile of one stream looks at.
+pub struct Fetched {
+    at: ObjectKey,
+    object: Option<Arc<Stream>>,
+    live: Option<Sighting>,
+    /// The server is there, and is the one that the stream belongs to.
+    server: bool,
+    /// A pod that may have the stream has not been heard of yet.
+    unheard: bool,
+    now: Timestamp,
+}
+
+/// With what to do.
+pub struct Planned {
+    fetched: Fetched,
+    todo: Todo,
+}
+
+/// With the object as it is now.
+pub struct Applied {
+    object: Option<Arc<Stream>>,
+    live: Option<Sighting>,
+    again: bool,
+    now: Timestamp,
+}
+
+impl Kind for Streams {
+    const NAME: &'static str = "Stream";
+    type Fetched = Fetched;
+    type Valid = Fetched;
+    type Planned = Planned;
+    type Applied = Applied;
+
+    async fn fetch(ctx: &Context, at: &ObjectKey) -> Result<Option<Fetched>, Error> {
+        let object = ctx.caches.streams.get(at);
+        let live = ctx.links.sighting(at);
+        if object.is_none() && live.is_none() {
+            return Ok(None);
+        }
+        let server = server_of(ctx, object.as_deref(), live.as_ref());
+        Ok(Some(Fetched {
+            unheard: server.as_deref().is_some_and(|s| is_unheard(ctx, s)),
+            server: server.is_some(),
+            at: at.clone(),
+            object,
+            live,
+            now: now(),
+        }))
+    }
+
+    fn validate(fetched: Fetched) -> Fetched {
+        fetched
+    }
+
+    fn plan(fetched: Fetched) -> Planned {
+        let known = fetched.object.as_deref().map(known);
+        let live = fetched.live.as_ref().map(|s| Live {
+            session: s.report.session.to_string(),
+        });
+        let todo = decide(known.as_ref(), live.as_ref(), fetched.server, fetched.unheard);
+        Planned { fetched, todo }
+    }
+
+    async fn apply(ctx: &Context, planned: Planned) -> Result<Applied, Error> {
+        let Planned { fetched, todo } = planned;
+        let mut applied = Applied {
+            object: None,
+            live: fetched.live.clone(),
+            again: matches!(todo, Todo::Kick),
+            now: fetched.now,
+        };
+        match (todo, &fetched.object, &fetched.live) {
+            (Todo::Show, object, _) => applied.object.clone_from(object),
+            (Todo::Make, _, Some(live)) => match ctx.cluster.create::<Stream>(&made(&fetched.at, live)).await {
+                Ok(object) => applied.object = Some(Arc::new(object)),
+                Err(error) if error.is_conflict() => applied.again = true,
+                Err(error) => return Err(error.into()),
+            },
+            (Todo::Kick, _, Some(live)) => kick(ctx, &fetched.at, live).await?,
+            (Todo::Release, Some(object), _) => release(ctx, object).await?,
+            (Todo::End, Some(object), _) => end(ctx, object).await?,
+            _ => {}
+        }
+        Ok(applied)
+    }
+
+    async fn report(ctx: &Context, applied: Applied) -> Result<Next, Error> {
+        let again = applied.again.then_some(LOOK_AGAIN);
+        let next = report::report(ctx, applied).await?;
+        Ok(next.or_sooner(again))
+    }
+}
+
+/// Not one that came after it under its name.
+fn server_of(ctx: &Context, object: Option<&Stream>, live: Option<&Sighting>) -> Option<Arc<MediaServer>> {
+    let (key, uid) = match (live, object) {
+        (Some(live), _) => (live.server.clone(), live.server_uid.clone()),
+        (None, object) => {
+            let object = object?;
+            let uid = object.owner_references().first().map(|o| o.uid.clone());
+            let key = ObjectKey::of(object).sibling(&object.spec.server_ref.name);
+            (key, uid.unwrap_or_default())
+        }
+    };
+    let server = ctx.caches.servers.get(&key)?;
+    let lives = server.metadata.deletion_timestamp.is_none() && server.uid().as_deref() == Some(&*uid);
+    lives.then_some(server)
+}
+
+/// Only a pod that has an address can have a stream.
+fn is_unheard(ctx: &Context, server: &MediaServer) -> bool {
+    let pods = ctx.caches.pods_of(server);
+    pods.iter().any(|pod| {
+        let status = pod.status.as_ref();
+        let ended = status.is_some_and(|s| matches!(s.phase.as_deref(), Some("Failed" | "Succeeded")));
+        let has_address = status.is_some_and(|s| s.pod_ip.is_some());
+        let view = ctx
+            .links
+            .view(&ObjectKey::of(pod.as_ref()), &pod.uid().unwrap_or_default());
+        !ended && has_address && view.is_none_or(|v| v.report.is_none())
+    })
+}
+
+fn known(object: &Stream) -> Known {
+    let publisher = object.status.as_ref().and_then(|s| s.publisher.as_ref());
+    Known {
+        deleting: object.metadata.deletion_timestamp.is_some(),
+        held: object.finalizers().iter().any(|f| f == KICK_FINALIZER),
+        session: publisher.map(|p| p.session.clone()),
+    }
+}
+
+fn made(at: &ObjectKey, live: &Sighting) -> Stream {
+    let mut stream = Stream::new(&at.name, stream_spec(&live.server.name, &live.report));
+    let labels = [(SERVER_LABEL, live.server.name.as_str()), MANAGED_BY];
+    stream.metadata = ObjectMeta {
+        name: Some(at.name.clone()),
+        namespace: Some(at.namespace.clone()),
+        labels: Some(labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into()),
+        finalizers: Some(vec![KICK_FINALIZER.into()]),
+        owner_references: Some(vec![OwnerReference {
+            api_version: MediaServer::api_version(&()).into_owned(),
+            kind: MediaServer::kind(&()).into_owned(),
+            name: live.server.name.clone(),
+            uid: live.server_uid.clone(),
+            controller: Some(true),
+            block_owner_deletion: None,
+        }]),
+        ..ObjectMeta::default()
+    };
+    stream
+}
+
+async fn kick(ctx: &Context, at: &ObjectKey, live: &Sighting) -> Result<(), Error> {
+    let session = live.report.session.to_string();
+    let known = ctx.links.kick(&live.pod, &session).await?;
+    tracing::info!(stream = %at, pod = %live.pod, session, known, "publisher told to end: its Stream was deleted");
+    Ok(())
+}
+
+/// Takes our finalizer off, and leaves those of others.
+async fn release(ctx: &Context, object: &Stream) -> Result<(), Error> {
+    let left: Vec<&String> = object.finalizers().iter().filter(|f| *f != KICK_FINALIZER).collect();
+    let patch = json!({ "metadata": { "uid": object.uid(), "resourceVersion": object.resource_version(), "finalizers": left } });
+    match ctx.cluster.patch::<Stream>(&ObjectKey::of(object), patch).await {
+        Err(error) if !error.is_not_found() => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+async fn end(ctx: &Context, object: &Stream) -> Result<(), Error> {
+    if known(object).held {
+        release(ctx, object).await?;
+    }
+    let uid = object.uid().unwrap_or_default();
+    ctx.cluster.delete::<Stream>(&ObjectKey::of(object), &uid).await?;
+    Ok(())
+}

@@ -1,0 +1,225 @@
+//! Certificates: a CA a server, a serving certificate for its pods, and the operator's own client certificate.
+//!
+//! Decisions ([`Material::verdict`]) are pure; keys are made only where the plan says so.
+
+mod client;
+mod issue;
+
+pub use client::Clients;
+pub use issue::{Authority, Pair};
+
+use headgate_control::TLS_FILES;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use x509_parser::pem::parse_x509_pem;
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+/// Entries of a Secret that hold a certificate and its key.
+pub const CERTIFICATE: &str = TLS_FILES[0];
+/// The key's entry.
+pub const KEY: &str = TLS_FILES[1];
+/// The CA's entry.
+pub const CA: &str = TLS_FILES[2];
+
+const DAY: Duration = Duration::from_hours(24);
+/// Life of a CA.
+pub const AUTHORITY_LIFE: Duration = Duration::from_hours(24 * 3650);
+/// Life of a certificate; it is renewed after two thirds of it.
+pub const LEAF_LIFE: Duration = Duration::from_hours(24 * 90);
+
+/// What went wrong with certificates.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A key or certificate could not be made.
+    #[error("certificate not issued: {0}")]
+    Issue(#[from] rcgen::Error),
+    /// What is in a Secret is no certificate or key.
+    #[error("certificate or key not usable: {0}")]
+    Unusable(String),
+    /// The TLS library does not take it.
+    #[error("TLS not configured: {0}")]
+    Configure(#[from] rustls::Error),
+}
+
+impl TlsError {
+    /// PascalCase.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Issue(_) => "CertificateNotIssued",
+            Self::Unusable(_) => "CertificateUnusable",
+            Self::Configure(_) => "TlsNotConfigured",
+        }
+    }
+}
+
+/// Whether a certificate can stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is good.
+    Keep,
+    /// Another is needed, and why.
+    Issue(&'static str),
+}
+
+/// A certificate and key as they stand in a Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Material {
+    certificate: String,
+    key: String,
+    authority: Option<String>,
+}
+
+impl Material {
+    /// From a Secret; `None` when it lacks either entry.
+    pub fn of(secret: &Secret) -> Option<Self> {
+        let data = secret.data.as_ref()?;
+        Some(Self {
+            certificate: text(data, CERTIFICATE)?,
+            key: text(data, KEY)?,
+            authority: text(data, CA),
+        })
+    }
+
+    /// For a CA: there, readable and not past two thirds of its life.
+    pub fn authority_verdict(material: Option<&Self>, now: Timestamp) -> Verdict {
+        let Some(material) = material else {
+            return Verdict::Issue("Missing");
+        };
+        match Facts::read(&material.certificate) {
+            None => Verdict::Issue("Unreadable"),
+            Some(facts) if !facts.is_fresh(now) => Verdict::Issue("Old"),
+            Some(_) => Verdict::Keep,
+        }
+    }
+
+    /// For a pod: issued by the CA in force, for the right name, and not past two thirds of its life.
+    pub fn leaf_verdict(material: Option<&Self>, authority: Option<&Self>, name: &str, now: Timestamp) -> Verdict {
+        let Some(material) = material else {
+            return Verdict::Issue("Missing");
+        };
+        let Some(facts) = Facts::read(&material.certificate) else {
+            return Verdict::Issue("Unreadable");
+        };
+        if authority.map(|a| &a.certificate) != material.authority.as_ref() {
+            return Verdict::Issue("OtherAuthority");
+        }
+        if !facts.names.iter().any(|n| n == name) {
+            return Verdict::Issue("OtherName");
+        }
+        if !facts.is_fresh(now) {
+            return Verdict::Issue("Old");
+        }
+        Verdict::Keep
+    }
+
+    /// The pair in it.
+    pub fn pair(&self) -> Pair {
+        Pair {
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+        }
+    }
+}
+
+fn text(data: &BTreeMap<String, ByteString>, entry: &str) -> Option<String> {
+    String::from_utf8(data.get(entry)?.0.clone()).ok()
+}
+
+/// What a certificate says of itself.
+struct Facts {
+    from: i64,
+    until: i64,
+    names: Vec<String>,
+}
+
+impl Facts {
+    fn read(pem: &str) -> Option<Self> {
+        let (_, pem) = parse_x509_pem(pem.as_bytes()).ok()?;
+        let (_, certificate) = X509Certificate::from_der(&pem.contents).ok()?;
+        let alternative = certificate.subject_alternative_name().ok().flatten();
+        let names = alternative.into_iter().flat_map(|e| &e.value.general_names);
+        Some(Self {
+            from: certificate.validity().not_before.timestamp(),
+            until: certificate.validity().not_after.timestamp(),
+            names: names.filter_map(dns_name).collect(),
+        })
+    }
+
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        let third = self.until.saturating_sub(self.from).max(0).checked_div(3).unwrap_or(0);
+        (self.from..self.until.saturating_sub(third)).contains(&now.as_second())
+    }
+}
+
+fn dns_name(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(days: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + days * 86_400).unwrap()
+    }
+
+    fn material(pair: &Pair, authority: Option<&str>) -> Material {
+        Material {
+            certificate: pair.certificate.clone(),
+            key: pair.key.clone(),
+            authority: authority.map(Into::into),
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_renewed_after_two_thirds_of_its_life() {
+        let authority = Authority::issue("live", at(0)).unwrap();
+        let ca = material(authority.pair(), None);
+        let leaf = authority.server("live.a.media.headgate", at(0)).unwrap();
+        let leaf = material(&leaf, Some(&ca.certificate));
+        let verdict = |days| Material::leaf_verdict(Some(&leaf), Some(&ca), "live.a.media.headgate", at(days));
+        assert_eq!(verdict(0), Verdict::Keep);
+        assert_eq!(verdict(59), Verdict::Keep);
+        assert_eq!(verdict(61), Verdict::Issue("Old"));
+        assert_eq!(Material::authority_verdict(Some(&ca), at(365 * 6)), Verdict::Keep);
+        assert_eq!(
+            Material::authority_verdict(Some(&ca), at(365 * 7)),
+            Verdict::Issue("Old")
+        );
+    }
+
+    #[test]
+    fn each_reason_to_issue_one_is_told_apart() {
+        let (one, two) = (
+            Authority::issue("live", at(0)).unwrap(),
+            Authority::issue("live", at(0)).unwrap(),
+        );
+        let (one, two) = (
+            (material(one.pair(), None), one.server("x", at(0)).unwrap()),
+            material(two.pair(), None),
+        );
+        let leaf = material(&one.1, Some(&one.0.certificate));
+        let why =
+            |leaf: Option<&Material>, ca: Option<&Material>, name: &str| Material::leaf_verdict(leaf, ca, name, at(1));
+        assert_eq!(why(None, Some(&one.0), "x"), Verdict::Issue("Missing"));
+        assert_eq!(why(Some(&leaf), Some(&two), "x"), Verdict::Issue("OtherAuthority"));
+        assert_eq!(why(Some(&leaf), None, "x"), Verdict::Issue("OtherAuthority"));
+        assert_eq!(why(Some(&leaf), Some(&one.0), "y"), Verdict::Issue("OtherName"));
+        let broken = Material {
+            certificate: "no".into(),
+            ..leaf.clone()
+        };
+        assert_eq!(why(Some(&broken), Some(&one.0), "x"), Verdict::Issue("Unreadable"));
+        assert_eq!(Material::authority_verdict(None, at(0)), Verdict::Issue("Missing"));
+        assert_eq!(
+            Material::authority_verdict(Some(&broken), at(0)),
+            Verdict::Issue("Unreadable")
+        );
+    }
+}

@@ -1,0 +1,91 @@
+//! The operator's side of the mutual TLS with pods: one client configuration a server, made from its CA, kept in memory, renewed.
+
+use super::{Authority, LEAF_LIFE, Pair, TlsError};
+use k8s_openapi::jiff::Timestamp;
+use parking_lot::Mutex;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Client configurations by the server's UID.
+#[derive(Debug, Default)]
+pub struct Clients {
+    made: Mutex<HashMap<String, Made>>,
+}
+
+#[derive(Clone, Debug)]
+struct Made {
+    authority: Pair,
+    at: Timestamp,
+    config: Arc<ClientConfig>,
+}
+
+impl Clients {
+    /// The one for a server; a new one when its CA is another or two thirds of the certificate's life are over.
+    pub fn get(&self, uid: &str, authority: &Authority, now: Timestamp) -> Result<Arc<ClientConfig>, TlsError> {
+        let known = self.made.lock().get(uid).cloned();
+        if let Some(known) = known
+            && known.authority == *authority.pair()
+            && is_fresh(known.at, now)
+        {
+            return Ok(known.config);
+        }
+        let config = Arc::new(config(authority, now)?);
+        let made = Made {
+            authority: authority.pair().clone(),
+            at: now,
+            config: config.clone(),
+        };
+        self.made.lock().insert(uid.into(), made);
+        Ok(config)
+    }
+
+    /// Keeps only those of servers for which `alive` holds.
+    pub fn retain(&self, alive: impl Fn(&str) -> bool) {
+        self.made.lock().retain(|uid, _| alive(uid));
+    }
+}
+
+fn is_fresh(made: Timestamp, now: Timestamp) -> bool {
+    let third = LEAF_LIFE.as_secs().checked_div(3).unwrap_or(0);
+    let age = now.as_second().saturating_sub(made.as_second());
+    u64::try_from(age).is_ok_and(|age| age < LEAF_LIFE.as_secs().saturating_sub(third))
+}
+
+fn config(authority: &Authority, now: Timestamp) -> Result<ClientConfig, TlsError> {
+    let pair = authority.client(now)?;
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate(&authority.pair().certificate)?)?;
+    let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).map_err(|e| TlsError::Unusable(e.to_string()))?;
+    let config = ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(vec![certificate(&pair.certificate)?], key)?;
+    Ok(config)
+}
+
+fn certificate(pem: &str) -> Result<CertificateDer<'static>, TlsError> {
+    CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|e| TlsError::Unusable(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_certificate_is_made_once_until_it_is_old_or_the_authority_is_another() {
+        let at = |days: i64| Timestamp::from_second(1_800_000_000 + days * 86_400).unwrap();
+        let (one, two) = (
+            Authority::issue("a", at(0)).unwrap(),
+            Authority::issue("a", at(0)).unwrap(),
+        );
+        let clients = Clients::default();
+        let first = clients.get("u", &one, at(0)).unwrap();
+        assert!(Arc::ptr_eq(&first, &clients.get("u", &one, at(59)).unwrap()));
+        assert!(!Arc::ptr_eq(&first, &clients.get("u", &one, at(61)).unwrap()));
+        assert!(!Arc::ptr_eq(&first, &clients.get("u", &two, at(1)).unwrap()));
+        clients.retain(|uid| uid != "u");
+        assert!(clients.made.lock().is_empty());
+    }
+}
