@@ -168,3 +168,71 @@ async fn a_pod_of_a_cluster_without_certificates_does_not_start() {
     assert_eq!(code, Some(1));
     assert!(log.contains("tls.crt"), "{log}");
 }
+
+/// A certificate that is its own CA, and a config with one listener.
+fn mount(folder: &Path, config: &str) {
+    let signed = rcgen::generate_simple_self_signed(vec!["live.ns.media.headgate".into()]).unwrap();
+    std::fs::write(folder.join("tls.crt"), signed.cert.pem()).unwrap();
+    std::fs::write(folder.join("ca.crt"), signed.cert.pem()).unwrap();
+    std::fs::write(folder.join("tls.key"), signed.signing_key.serialize_pem()).unwrap();
+    std::fs::write(folder.join("config.json"), config).unwrap();
+}
+
+fn in_cluster(folder: &Path, metrics: u16) -> Child {
+    let addresses = [metrics, free_port()].map(|port| format!("127.0.0.1:{port}"));
+    let mut command = media_pod();
+    command
+        .arg("run")
+        .arg("--config-dir")
+        .arg(folder)
+        .arg("--state")
+        .arg(folder.join("state"));
+    command
+        .args(["--metrics", &addresses[0], "--control", &addresses[1]])
+        .spawn()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_pod_of_a_cluster_serves_from_its_mounted_config_alone() {
+    let (folder, metrics, rtmp) = (tempfile::tempdir().unwrap(), free_port(), free_port());
+    let config = serde_json::json!({
+        "revision": "r1", "server": {"namespace": "ns", "name": "live", "uid": "u"},
+        "listeners": [{"name": "rtmp", "protocol": "RTMP", "port": rtmp}],
+        "publish": {"authentication": "None", "onConflict": "Reject"},
+        "play": {"authentication": "None", "gopCache": true, "maxLatencyMilliseconds": 0},
+    });
+    mount(folder.path(), &config.to_string());
+    let child = in_cluster(folder.path(), metrics);
+    ready(metrics).await;
+    assert!(tokio::net::TcpStream::connect(("127.0.0.1", rtmp)).await.is_ok());
+    let resources = reqwest::get(format!("http://127.0.0.1:{metrics}/resources"))
+        .await
+        .unwrap();
+    assert_eq!(resources.status(), 404, "a cluster has its own way to show objects");
+    tell(&child, "TERM").await;
+    let (code, _, log) = end(child).await;
+    assert_eq!(code, Some(0), "{log}");
+}
+
+#[tokio::test]
+async fn a_pod_whose_config_cannot_be_used_waits_for_a_better_one() {
+    let (folder, metrics) = (tempfile::tempdir().unwrap(), free_port());
+    mount(folder.path(), "{half");
+    let child = in_cluster(folder.path(), metrics);
+    let start = Instant::now();
+    let answer = loop {
+        match reqwest::get(format!("http://127.0.0.1:{metrics}/readyz")).await {
+            Ok(answer) => break answer,
+            Err(_) if start.elapsed() < Duration::from_secs(10) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Err(error) => unreachable!("{error}"),
+        }
+    };
+    assert_eq!(
+        (answer.status().as_u16(), answer.text().await.unwrap().as_str()),
+        (503, "no config is in force\n")
+    );
+    tell(&child, "TERM").await;
+    let (code, _, log) = end(child).await;
+    assert_eq!(code, Some(0), "{log}");
+}

@@ -4,6 +4,7 @@
 use super::object::{BadObject, Id, Object, read};
 use serde::Deserialize;
 use serde_yaml::Value;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// Reason of a refusal because an object of that kind and name is there already.
@@ -15,7 +16,17 @@ pub type Files = BTreeMap<String, Result<String, String>>;
 /// What was read so far.
 #[derive(Clone, Debug, Default)]
 pub struct Folder {
-    files: BTreeMap<String, Vec<Object>>,
+    files: BTreeMap<String, File>,
+    objects: Vec<Object>,
+    problems: Vec<Refused>,
+}
+
+/// One file as it was read last.
+#[derive(Clone, Debug, Default)]
+struct File {
+    /// Of its content: a file that did not change is not read again.
+    digest: [u8; 32],
+    objects: Vec<Object>,
     problems: Vec<Refused>,
 }
 
@@ -38,20 +49,17 @@ impl Folder {
     /// Takes over what is good in `files`. A file that does not parse keeps its last good objects, and an object that is refused keeps
     /// its last good version, as it would on an API server.
     pub fn update(&mut self, files: &Files) {
-        let mut problems = Vec::new();
-        let old = std::mem::take(&mut self.files);
+        let mut old = std::mem::take(&mut self.files);
         for (name, content) in files {
-            let before = old.get(name).map_or(&[][..], Vec::as_slice);
-            let objects = one_file(name, content, before, &mut problems);
-            self.files.insert(name.clone(), objects);
+            let before = old.remove(name).unwrap_or_default();
+            self.files.insert(name.clone(), before.next(name, content));
         }
-        self.problems = problems;
-        self.refuse_twins();
+        self.gather();
     }
 
     /// All objects, by file and place in it.
     pub fn objects(&self) -> impl Iterator<Item = &Object> {
-        self.files.values().flatten()
+        self.objects.iter()
     }
 
     /// What was not taken over, by file.
@@ -60,27 +68,54 @@ impl Folder {
     }
 
     /// Of two objects of one kind and name the first stays.
-    fn refuse_twins(&mut self) {
-        let mut seen: BTreeMap<Id, String> = BTreeMap::new();
-        for (file, objects) in &mut self.files {
-            let problems = &mut self.problems;
-            objects.retain(|object| {
+    fn gather(&mut self) {
+        self.objects.clear();
+        self.problems.clear();
+        let mut seen: BTreeMap<Id, &str> = BTreeMap::new();
+        for (name, file) in &self.files {
+            self.problems.extend_from_slice(&file.problems);
+            for object in &file.objects {
                 let id = object.id();
-                let Some(first) = seen.get(&id) else {
-                    seen.insert(id, file.clone());
-                    return true;
-                };
-                let message = format!("{id} stands in {first:?} already: keep one of them");
-                problems.push(Refused {
-                    file: file.clone(),
-                    id: Some(id),
-                    reason: TWO_OF_ONE_NAME,
-                    message,
-                    kept: true,
-                });
-                false
-            });
+                if let Some(first) = seen.get(&id) {
+                    self.problems.push(twin(name, id, first));
+                } else {
+                    seen.insert(id, name);
+                    self.objects.push(object.clone());
+                }
+            }
         }
+    }
+}
+
+impl File {
+    /// The file with its content of now.
+    fn next(self, name: &str, content: &Result<String, String>) -> Self {
+        let text = content.as_ref().unwrap_or_else(|error| error);
+        let digest = Sha256::new()
+            .chain_update([u8::from(content.is_ok())])
+            .chain_update(text)
+            .finalize()
+            .into();
+        if digest == self.digest {
+            return self;
+        }
+        let mut problems = Vec::new();
+        let objects = one_file(name, content, &self.objects, &mut problems);
+        Self {
+            digest,
+            objects,
+            problems,
+        }
+    }
+}
+
+fn twin(file: &str, id: Id, first: &str) -> Refused {
+    Refused {
+        file: file.into(),
+        message: format!("{id} stands in {first:?} already: keep one of them"),
+        id: Some(id),
+        reason: TWO_OF_ONE_NAME,
+        kept: true,
     }
 }
 

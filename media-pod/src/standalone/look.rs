@@ -8,14 +8,14 @@ use headgate_resolve as resolve;
 use headgate_resolve::{EntryKind, InForce};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// One look at everything.
 pub(super) struct Look<'a> {
     pub(super) loaded: &'a Loaded,
     pub(super) report: &'a PodReport,
-    pub(super) current: BTreeSet<(EntryKind, String)>,
+    current: BTreeSet<(EntryKind, String)>,
     pub(super) now: Timestamp,
+    servers: BTreeMap<&'a str, &'a MediaServer>,
 }
 
 /// The digests of the objects in the config that is in force.
@@ -24,7 +24,7 @@ pub struct RunningConfig(pub BTreeMap<(EntryKind, String), String>);
 
 impl RunningConfig {
     /// The objects that are in force as they stand in the folder.
-    pub(super) fn current(&self, loaded: &Loaded) -> BTreeSet<(EntryKind, String)> {
+    fn current(&self, loaded: &Loaded) -> BTreeSet<(EntryKind, String)> {
         let wanted = loaded
             .chosen
             .as_ref()
@@ -35,7 +35,18 @@ impl RunningConfig {
     }
 }
 
-impl Look<'_> {
+impl<'a> Look<'a> {
+    pub(super) fn new(loaded: &'a Loaded, report: &'a PodReport, running: &RunningConfig, now: Timestamp) -> Self {
+        let servers = super::servers(&loaded.objects).filter_map(|s| Some((s.metadata.name.as_deref()?, s.as_ref())));
+        Self {
+            loaded,
+            report,
+            current: running.current(loaded),
+            now,
+            servers: servers.collect(),
+        }
+    }
+
     pub(super) fn runs(&self, server: &str) -> bool {
         match &self.loaded.chosen {
             Ok((name, _)) | Err(NoServer::Invalid(name, ..)) => name == server,
@@ -44,15 +55,12 @@ impl Look<'_> {
     }
 
     pub(super) fn exists(&self, server: &str) -> bool {
-        super::servers(&self.loaded.objects).any(|s| s.metadata.name.as_deref() == Some(server))
+        self.servers.contains_key(server)
     }
 
     pub(super) fn server_of(&self, refs: &[ObjectRef]) -> Option<&MediaServer> {
-        let running = |s: &&Arc<MediaServer>| {
-            let name = s.metadata.name.as_deref().unwrap_or_default();
-            self.runs(name) && refs.iter().any(|r| r.name == name)
-        };
-        super::servers(&self.loaded.objects).find(running).map(AsRef::as_ref)
+        let running = refs.iter().find(|r| self.runs(&r.name))?;
+        self.servers.get(running.name.as_str()).copied()
     }
 
     pub(super) fn ready(&self) -> Finding {

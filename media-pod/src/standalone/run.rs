@@ -1,6 +1,6 @@
 //! The process that runs from a folder: loads it, watches it, and shows it.
 
-use super::look::RunningConfig;
+use super::look::{Look, RunningConfig};
 use super::secrets::MadeKeys;
 use super::source::{self, Fingerprint};
 use super::status::{Change, StatusBook};
@@ -110,7 +110,7 @@ impl Runner {
     /// For the admin port.
     pub fn resources(&self) -> admin::Resources {
         let view = Arc::clone(&self.view);
-        Arc::new(move || view.show().0)
+        Arc::new(move || view.show(true).unwrap_or_default())
     }
 
     /// Watches the folder and logs what the objects say, until `stop`.
@@ -123,7 +123,11 @@ impl Runner {
             }
         };
         let both = async { tokio::join!(watch, log) };
-        stop.run_until_cancelled(both).await;
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            _ = both => {}
+        }
     }
 
     /// Resolves when the folder has changed and is as it was a look ago: nobody is writing.
@@ -166,33 +170,40 @@ impl Runner {
 }
 
 impl View {
-    fn show(&self) -> (String, Vec<Change>) {
+    /// Logs what has changed, and gives the text of `/resources` where it is asked for.
+    fn show(&self, text: bool) -> Option<String> {
         let running = self.pod.config().map(|c| entry_digests(&c)).unwrap_or_default();
         let report = self.pod.report();
         let mut state = self.state.lock();
         let (loaded, book) = &mut *state;
-        book.show(loaded, &report, &RunningConfig(running), Timestamp::now())
+        let look = Look::new(loaded, &report, &RunningConfig(running), Timestamp::now());
+        let (text, changes) = book.show(&look, text);
+        changes.iter().for_each(log);
+        text
     }
 }
 
-/// Logs every condition that says something new, as far as it is worth a line: good ones only when they were something else before.
+/// Good news that nobody waits for are not worth a line.
+fn log(change: &Change) {
+    let Change {
+        object,
+        condition,
+        message,
+        ..
+    } = change;
+    match (change.quiet, change.bad) {
+        (true, _) => tracing::debug!("{object}: {condition}: {message}"),
+        (false, true) => tracing::warn!("{object}: {condition}: {message}"),
+        (false, false) => tracing::info!("{object}: {condition}: {message}"),
+    }
+}
+
+/// Logs every condition that says something new.
 async fn log_changes(view: Arc<View>) {
     let mut news = view.pod.news();
     loop {
         news.mark();
-        for change in view.show().1 {
-            let Change {
-                object,
-                condition,
-                message,
-                ..
-            } = &change;
-            match (change.bad, change.first) {
-                (true, _) => tracing::warn!("{object}: {condition}: {message}"),
-                (false, false) => tracing::info!("{object}: {condition}: {message}"),
-                (false, true) => tracing::debug!("{object}: {condition}: {message}"),
-            }
-        }
+        view.show(false);
         tokio::time::sleep(STATUS).await;
         tokio::select! {
             () = news.wait() => {}

@@ -1,6 +1,6 @@
 //! [`StatusBook`]: what every object of a folder should say of itself, in the same words as in a cluster, and `/resources` made of it.
 
-use super::look::{Look, RunningConfig};
+use super::look::Look;
 use super::object::{Kind, Object};
 use super::{Loaded, Refused};
 use headgate_api::condition::{ConditionType, Finding, merge};
@@ -8,10 +8,9 @@ use headgate_api::{
     HookEndpoint, HookEndpointStatus, LastFailure, MediaServer, MediaServerStatus, PodStatus, Stream, StreamKey,
     StreamKeyStatus,
 };
-use headgate_control::{PodReport, StreamReport};
+use headgate_control::StreamReport;
 use headgate_resolve as resolve;
 use headgate_resolve::{Back, EntryKind, coarse};
-use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,8 +40,8 @@ pub struct Change {
     pub message: String,
     /// It stands at `False`.
     pub bad: bool,
-    /// The object said nothing of this before.
-    pub first: bool,
+    /// The object said nothing of this before, or says it because of what the server says for itself.
+    pub quiet: bool,
 }
 
 /// `kind` and `apiVersion` come with the object itself; a refused one that was never good has nothing else.
@@ -56,24 +55,13 @@ struct Ghost {
 }
 
 impl StatusBook {
-    /// All objects with their status as YAML documents, without Secrets, and what has changed since the last call.
-    pub fn show(
-        &mut self,
-        loaded: &Loaded,
-        report: &PodReport,
-        running: &RunningConfig,
-        now: Timestamp,
-    ) -> (String, Vec<Change>) {
-        let look = Look {
-            loaded,
-            report,
-            current: running.current(loaded),
-            now,
-        };
+    /// What has changed since the last call, and where `text` is asked for all objects with their status as YAML documents, without
+    /// Secrets.
+    pub(super) fn show(&mut self, look: &Look<'_>, text: bool) -> (Option<String>, Vec<Change>) {
         let mut page = Page {
             book: self,
-            look: &look,
-            text: notes(loaded),
+            look,
+            text: text.then(|| notes(look.loaded)),
             changes: Vec::new(),
             seen: BTreeSet::new(),
         };
@@ -108,7 +96,8 @@ fn notes(loaded: &Loaded) -> String {
 struct Page<'a> {
     book: &'a mut StatusBook,
     look: &'a Look<'a>,
-    text: String,
+    /// `None` where only changes are wanted.
+    text: Option<String>,
     changes: Vec<Change>,
     seen: BTreeSet<(String, String)>,
 }
@@ -282,9 +271,10 @@ impl Page<'_> {
     }
 
     fn push(&mut self, object: &impl Serialize) {
+        let Some(text) = &mut self.text else { return };
         match serde_yaml::to_string(object) {
             Ok(yaml) => {
-                let _ = write!(self.text, "---\n{yaml}");
+                let _ = write!(text, "---\n{yaml}");
             }
             Err(error) => tracing::error!(%error, "an object cannot be shown"),
         }
@@ -296,11 +286,12 @@ fn same(a: &Condition, b: &Condition) -> bool {
 }
 
 fn change(kind: &str, name: &str, condition: &Condition, first: bool) -> Change {
+    let follows = matches!(condition.reason.as_str(), "NoReadyPods" | "Pushing" | "Programmed");
     Change {
         object: format!("{kind} {name:?}"),
         condition: format!("{}={} ({})", condition.type_, condition.status, condition.reason),
         message: condition.message.clone(),
         bad: condition.status == "False",
-        first,
+        quiet: follows || (first && condition.status != "False"),
     }
 }

@@ -7,14 +7,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 #[tokio::test]
-async fn a_new_key_is_good_within_a_second_while_a_publisher_is_live() {
+async fn a_new_key_is_good_within_two_seconds_while_a_publisher_is_live() {
     let place = Place::start(&[("key", key("alice", "s3cr3t-of-alice"))]).await;
     let mut publisher = RtmpClient::publish(place.rtmp, "a?secret=s3cr3t-of-alice")
         .await
         .unwrap();
     assert!(RtmpClient::publish(place.rtmp, "b?secret=s3cr3t-of-bob").await.is_err());
     let took = place.put_in_force("bob", &key("bob", "s3cr3t-of-bob")).await;
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
     assert!(RtmpClient::publish(place.rtmp, "b?secret=s3cr3t-of-bob").await.is_ok());
     assert!(publisher.is_live().await);
 }
