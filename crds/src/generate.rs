@@ -1,8 +1,11 @@
-//! The CustomResourceDefinitions as YAML, ready to be written to `crds/yaml/` and into the charts.
+//! The CustomResourceDefinitions as YAML, ready to be written to `crds/yaml/` and into the charts. Nothing is written here:
+//! whoever calls it does that, or compares.
 
 use crate::{HookEndpoint, MediaServer, Stream, StreamKey};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
+
+const HEADER: &str = "# Generated from crds/src by `cargo e2e generate`; do not edit.\n";
 
 /// Every kind's definition.
 pub fn definitions() -> Vec<CustomResourceDefinition> {
@@ -10,22 +13,46 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
 }
 
 /// One generated file.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GeneratedFile {
-    /// Name without a folder, as `mediaservers.yaml`.
-    pub name: String,
+    /// Path from the root of the repository, as `crds/yaml/mediaservers.yaml`.
+    pub path: String,
     /// The whole text.
     pub text: String,
 }
 
-/// The files of `crds/yaml/`, one a kind.
+/// Everything that is made from the types: `crds/yaml/`, and the same definitions as templates of both charts.
 pub fn files() -> Result<Vec<GeneratedFile>, serde_yaml::Error> {
-    let one = |crd: CustomResourceDefinition| {
-        let yaml = serde_yaml::to_string(&crd)?;
-        Ok(GeneratedFile {
-            name: format!("{}.yaml", crd.spec.names.plural),
-            text: format!("# Generated from crds/src by `cargo e2e generate`; do not edit.\n{yaml}"),
-        })
+    let per_kind = definitions().into_iter().map(|crd| for_one(&crd));
+    Ok(per_kind.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
+fn for_one(crd: &CustomResourceDefinition) -> Result<[GeneratedFile; 3], serde_yaml::Error> {
+    let name = format!("{}.yaml", crd.spec.names.plural);
+    let kept = serde_yaml::to_string(&keep_on_uninstall(crd.clone()))?;
+    let kept = format!("{HEADER}{}", template(&kept));
+    let file = |folder: &str, text: String| GeneratedFile {
+        path: format!("{folder}/{name}"),
+        text,
     };
-    definitions().into_iter().map(one).collect()
+    Ok([
+        file("crds/yaml", format!("{HEADER}{}", serde_yaml::to_string(crd)?)),
+        file(
+            "charts/headgate/templates/crds",
+            format!("{{{{- if .Values.crds.install }}}}\n{kept}{{{{- end }}}}\n"),
+        ),
+        file("charts/headgate-crds/templates", kept),
+    ])
+}
+
+/// Helm leaves such an object where it is when the release goes, and with it every object of the kind.
+fn keep_on_uninstall(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    let annotations = crd.metadata.annotations.get_or_insert_default();
+    annotations.insert("helm.sh/resource-policy".into(), "keep".into());
+    crd
+}
+
+/// Text that Helm's template language gives back as it is.
+fn template(yaml: &str) -> String {
+    yaml.replace("{{", "{{ \"{{\" }}")
 }

@@ -108,7 +108,7 @@ pub struct HookMatch {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 32),
-        inner(length(min = 1, max = 128), regex(pattern = r"^[^\s?&\[\]{}]+$"))
+        inner(length(min = 1, max = 128), regex(pattern = r"^[^\s&\[\]{}]+$"))
     )]
     pub apps: Vec<String>,
     /// Globs over the stream name.
@@ -149,6 +149,7 @@ pub enum FailurePolicy {
 pub struct HookEndpointStatus {
     /// The generation of the spec that all of this is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
     /// What holds for this object, each with a reason and what to do.
     #[serde(default)]

@@ -11,6 +11,8 @@ mod hook_endpoint;
 mod media_server;
 mod stream;
 mod stream_key;
+#[cfg(test)]
+mod tests;
 
 pub use bounds::{ObjectRef, SecretKeyRef};
 pub use hook_endpoint::*;

@@ -1,6 +1,6 @@
 //! MediaServer: a set of media pods that act as one server.
 
-use crate::bounds::conditions;
+use crate::bounds::{annotations, conditions, labels, resources, tolerations};
 use k8s_openapi::api::core::v1::{ResourceRequirements, Toleration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
@@ -110,7 +110,7 @@ pub struct Expose {
     pub r#type: ServiceType,
     /// Annotations of the Service, such as a load balancer's settings.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
+    #[schemars(schema_with = "annotations")]
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -203,11 +203,11 @@ pub struct PodTemplate {
 pub struct PodTemplateMetadata {
     /// Labels of the pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
+    #[schemars(schema_with = "labels")]
     pub labels: BTreeMap<String, String>,
     /// Annotations of the pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
+    #[schemars(schema_with = "annotations")]
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -217,14 +217,15 @@ pub struct PodTemplateMetadata {
 pub struct PodTemplateSpec {
     /// CPU and memory of the media container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "resources")]
     pub resources: Option<ResourceRequirements>,
     /// Nodes that may run the pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
+    #[schemars(schema_with = "labels")]
     pub node_selector: BTreeMap<String, String>,
     /// Taints that the pods tolerate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
+    #[schemars(schema_with = "tolerations")]
     pub tolerations: Vec<Toleration>,
 }
 
@@ -234,6 +235,7 @@ pub struct PodTemplateSpec {
 pub struct MediaServerStatus {
     /// The generation of the spec that all of this is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
     /// What holds for this object, each with a reason and what to do.
     #[serde(default)]
@@ -241,9 +243,11 @@ pub struct MediaServerStatus {
     pub conditions: Vec<Condition>,
     /// Pods that are there.
     #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub replicas: i32,
     /// Pods that take new sessions.
     #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub ready_replicas: i32,
     /// Selects the pods; for autoscalers.
     #[serde(default)]
@@ -251,6 +255,7 @@ pub struct MediaServerStatus {
     pub selector: String,
     /// Streams that have a publisher.
     #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub streams: i32,
     /// Viewers, coarse: exact below 10, then one digit and zeros with a `+`.
     #[serde(default)]

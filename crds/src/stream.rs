@@ -1,6 +1,6 @@
 //! Stream: a live stream, made by the operator.
 
-use crate::bounds::{ObjectRef, conditions};
+use crate::bounds::{ObjectRef, coarse_counts, conditions};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -18,6 +18,9 @@ use std::collections::BTreeMap;
     derive = "PartialEq",
     category = "headgate",
     status = "StreamStatus",
+    selectable = ".spec.serverRef.name",
+    selectable = ".spec.app",
+    selectable = ".spec.name",
     printcolumn(name = "Server", type_ = "string", json_path = ".spec.serverRef.name"),
     printcolumn(name = "App", type_ = "string", json_path = ".spec.app"),
     printcolumn(name = "Stream", type_ = "string", json_path = ".spec.name"),
@@ -56,6 +59,7 @@ pub struct StreamSpec {
 pub struct StreamStatus {
     /// The generation of the spec that all of this is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
     /// What holds for this object, each with a reason and what to do.
     #[serde(default)]
@@ -78,6 +82,7 @@ pub struct StreamStatus {
     pub size: String,
     /// Frames a second, rounded; absent without video or before it is measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100_000))]
     pub frames_per_second: Option<i32>,
     /// Measured bit rate of all tracks, to one digit, as `1M` or `300k`.
     #[serde(default)]
@@ -119,6 +124,6 @@ pub struct StreamViewers {
     pub total: String,
     /// By protocol, coarse in the same way.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
+    #[schemars(schema_with = "coarse_counts")]
     pub by_protocol: BTreeMap<String, String>,
 }

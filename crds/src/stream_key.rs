@@ -84,7 +84,7 @@ pub struct StreamPattern {
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[^\s/\[\]{}]+$"))]
     pub vhost: String,
     /// Glob over the app; an app may have slashes.
-    #[schemars(length(min = 1, max = 128), regex(pattern = r"^[^\s?&\[\]{}]+$"))]
+    #[schemars(length(min = 1, max = 128), regex(pattern = r"^[^\s&\[\]{}]+$"))]
     pub app: String,
     /// Glob over the stream name.
     #[serde(default = "any")]
@@ -116,6 +116,7 @@ pub enum Placement {
 pub struct StreamKeyStatus {
     /// The generation of the spec that all of this is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
     /// What holds for this object, each with a reason and what to do.
     #[serde(default)]
@@ -131,6 +132,7 @@ pub struct StreamKeyStatus {
     pub play_urls: Vec<String>,
     /// Publishers that came in with this key and are live.
     #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub publishers: i32,
 }
 

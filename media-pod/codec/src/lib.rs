@@ -1,1 +1,25 @@
-//! Placeholder.
+//! What frames are made of, without any I/O: codecs, timestamps, tracks, parameter sets and NAL units.
+//!
+//! Parameter sets come from whoever publishes, so every reader here checks bounds, has limits on what it loops over, and answers with an
+//! [`Error`] where others would panic. A track whose size cannot be read is still a good track: its figures are just unknown.
+
+pub mod aac;
+mod bits;
+mod codec;
+mod error;
+mod frame;
+pub mod h264;
+pub mod h265;
+mod nal;
+mod time;
+mod track;
+
+pub use codec::{Codec, TrackKind};
+pub use error::Error;
+pub use frame::Frame;
+pub use nal::{NalUnits, nal_units};
+pub use time::Timestamp;
+pub use track::{AudioInfo, Track, TrackId, VideoInfo};
+
+#[cfg(test)]
+mod mutation;

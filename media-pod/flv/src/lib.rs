@@ -1,1 +1,50 @@
-//! Placeholder.
+//! FLV tags, whose bodies are RTMP's audio and video messages: both ways, without I/O.
+//!
+//! [`parse_video`] and [`parse_audio`] read one body; a [`Demuxer`] turns a publisher's tags into tracks and frames; [`body_prefix`],
+//! [`config_body`] and [`tag`] write. Sources: Adobe's FLV specification 10.1 annex E, enhanced RTMP v1 and v2 (Veovera).
+
+mod audio;
+mod demux;
+mod error;
+mod file;
+mod fourcc;
+mod video;
+mod write;
+
+pub use audio::parse_audio;
+pub use demux::{Demuxed, Demuxer};
+pub use error::Error;
+pub use file::{Tag, TagKind, TagReader};
+pub use video::parse_video;
+pub use write::{Prefix, body_prefix, config_body, file_header, put_tag, tag, tag_bytes};
+
+use bytes::Bytes;
+use headgate_codec::{Codec, Track};
+
+/// Bytes of one tag body: the size field has 24 bits.
+pub const BODY_MAX: usize = (1 << 24) - 1;
+
+/// What one tag body holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body {
+    /// A sequence header: the track and its decoder configuration.
+    Config(Track),
+    /// One frame.
+    Frame {
+        /// How it is coded.
+        codec: Codec,
+        /// Decoding can start here; always true for sound.
+        key: bool,
+        /// Presentation less decoding time.
+        composition_millis: i32,
+        /// Length-prefixed NAL units or the raw frame.
+        payload: Bytes,
+    },
+    /// The publisher says that a track has ended.
+    EndOfSequence,
+    /// Well formed and of no use here; says what it was, for the log.
+    Ignored(&'static str),
+}
+
+#[cfg(test)]
+mod tests;

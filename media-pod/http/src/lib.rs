@@ -1,1 +1,15 @@
-//! Placeholder.
+//! Media over HTTP/1.1: HTTP-FLV under SRS's and ZLMediaKit's URLs, with CORS.
+//!
+//! Every request goes through hyper and axum. Once a viewer is admitted and its stream has begun, its connection leaves them: the head is
+//! written, then the hub's bytes as they are, until the stream ends or either side closes. Bounds: head size and time, time of one write.
+
+mod connection;
+mod flv;
+mod handler;
+mod path;
+mod refuse;
+mod server;
+mod viewer;
+
+pub use flv::FlvFormat;
+pub use server::{Options, VhostResolver, serve};

@@ -1,1 +1,44 @@
-//! Placeholder.
+//! The hub: streams and their viewers, and the [`Gate`] through which every session passes. It knows no protocol and no hook.
+//!
+//! A protocol crate opens a [`Client`] per connection and asks it to [`Client::publish`] or [`Client::play`]. The local check comes first, then
+//! the name is reserved, then the gate is asked. Invariants: one publisher a name; exactly one `ended` for each session that the gate let in, on
+//! every path; output bytes are made once per (stream, format) and shared; every cache and ring has a bound; no lock is held across an await.
+
+mod client;
+mod format;
+mod gate;
+mod gop;
+mod hub;
+mod live;
+mod meter;
+mod metrics;
+mod name;
+mod player;
+mod protocol;
+mod publisher;
+mod refusal;
+mod registry;
+mod ring;
+mod session;
+mod settings;
+mod snapshot;
+mod stream;
+mod vhost;
+
+pub use client::Client;
+pub use format::{Format, FormatId, Start};
+pub use gate::{Gate, OpenGate, Permit, Request};
+pub use hub::Hub;
+pub use metrics::Metrics;
+pub use name::StreamName;
+pub use player::Player;
+pub use protocol::Protocol;
+pub use publisher::Publisher;
+pub use refusal::{EndReason, Reason, Refusal};
+pub use session::{Connection, Session, SessionKind, Traffic, client_id};
+pub use settings::Settings;
+pub use snapshot::{PublisherSnapshot, StreamSnapshot};
+pub use vhost::{DEFAULT_VHOST, resolve_vhost};
+
+#[cfg(test)]
+mod tests;

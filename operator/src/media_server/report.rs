@@ -62,7 +62,9 @@ pub fn status(applied: &Applied) -> MediaServerStatus {
     let ready = fetched.pods.iter().filter(|l| is_ready(&l.pod)).count();
     let unheard = fetched.pods.iter().any(|l| is_ready(&l.pod) && is_unheard(l));
     let before = server.status.as_ref().filter(|_| unheard);
-    let findings = [ready_finding(applied, ready), progressing(applied), degraded(applied)];
+    // Ready always stands there; what is only bad or passing stands there while it holds, so that all that is shown is True when all is well.
+    let passing = [progressing(applied), degraded(applied)].into_iter().filter(|f| f.status == Some(true));
+    let findings: Vec<Finding> = [ready_finding(applied, ready)].into_iter().chain(passing).collect();
     let old = server
         .status
         .as_ref()

@@ -1,0 +1,176 @@
+//! The command line: `cargo e2e …`.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::cluster::{Layout, status, teardown, up};
+use crate::demo;
+use crate::error::{Context as _, Error, Result};
+use crate::harness::{self, Cluster, Scenario};
+use crate::receiver::Receiver;
+use crate::scenarios;
+use crate::tools::go::Tools;
+use crate::tools::lock::Lock;
+use crate::tools::paths::Paths;
+use crate::ui::{complain, say, step};
+use crate::verify;
+
+/// A local Kubernetes, and the scenarios that run on it.
+#[derive(Debug, Parser)]
+#[command(name = "cargo e2e", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The local two-node cluster.
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// Builds the images of operator and media pod and imports them into the local cluster.
+    Images,
+    /// Runs scenarios by name; without a name, all of them.
+    Run {
+        /// Names as `list` shows them.
+        names: Vec<String>,
+    },
+    /// Lists the scenarios and what each proves.
+    List,
+    /// Everything that must hold before a change lands: the checks that need no cluster, then every scenario on the local cluster.
+    Verify {
+        /// Leave out what needs a cluster.
+        #[arg(long)]
+        no_cluster: bool,
+    },
+    /// Writes the generated files: definitions, the chart's README, alerts and snapshots.
+    Generate {
+        /// Write nothing; fail when one differs.
+        #[arg(long)]
+        check: bool,
+    },
+    /// A media server to play with: standalone, or by helm on the local cluster.
+    Demo {
+        /// On the local cluster.
+        #[arg(long)]
+        cluster: bool,
+    },
+    /// Runs a back end for hooks that allows everything and prints what it is asked.
+    Receiver {
+        /// Where to listen.
+        #[arg(long, default_value = "127.0.0.1:8085")]
+        listen: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ClusterCommand {
+    /// Brings it up, or keeps the one that is up and healthy.
+    Up,
+    /// Takes it down and leaves nothing behind.
+    Down,
+    /// Shows its processes and whether it is healthy.
+    Status,
+}
+
+/// Runs the command line that this process was given.
+pub async fn main() -> ExitCode {
+    match run(Cli::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(cause) => {
+            complain(format_args!("error: {cause}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Cluster(ClusterCommand::Status) => status::show(&layout(&Paths::find()?)?).await,
+        Command::Cluster(command) => change_cluster(&Paths::find()?, &command).await,
+        Command::Images => import_images(&Paths::find()?).await,
+        Command::Run { names } => run_scenarios(&Paths::find()?, &chosen(&names)?).await,
+        Command::List => {
+            for scenario in scenarios::all() {
+                say(format_args!("{:24} {}", scenario.name, scenario.about));
+            }
+            Ok(())
+        }
+        Command::Verify { no_cluster } => verify::run(&Paths::find()?, no_cluster).await,
+        Command::Generate { check } => verify::generated(&Paths::find()?, check).await,
+        Command::Demo { cluster: false } => demo::standalone(&Paths::find()?).await,
+        Command::Demo { cluster: true } => demo::on_cluster(&Paths::find()?).await,
+        Command::Receiver { listen } => {
+            let receiver = Receiver::printing(&listen).await?;
+            say(format_args!("listening on http://{}", receiver.address()));
+            receiver.ended().await
+        }
+    }
+}
+
+fn layout(paths: &Paths) -> Result<Layout> {
+    Ok(Layout::new(paths, Tools::locate(paths)?))
+}
+
+async fn change_cluster(paths: &Paths, command: &ClusterCommand) -> Result<()> {
+    let _lock = Lock::take(paths).await?;
+    if matches!(command, ClusterCommand::Up) {
+        let layout = up::up(paths).await?;
+        say(format_args!(
+            "kubectl: {} --kubeconfig {}",
+            layout.tools.program("kubectl").display(),
+            layout.kubeconfig("admin")
+        ));
+        return Ok(());
+    }
+    let layout = layout(paths)?;
+    if !teardown::is_anything_left(&layout) {
+        say("no cluster is up");
+        return Ok(());
+    }
+    step("cluster removed", teardown::down(&layout)).await
+}
+
+fn chosen(names: &[String]) -> Result<Vec<Scenario>> {
+    if names.is_empty() {
+        return Ok(scenarios::all());
+    }
+    let find = |name: &String| scenarios::all().into_iter().find(|scenario| scenario.name == name);
+    names
+        .iter()
+        .map(|name| find(name).context(format_args!("there is no scenario {name}; `cargo e2e list` shows them")))
+        .collect()
+}
+
+async fn import_images(paths: &Paths) -> Result<()> {
+    let _lock = Lock::take(paths).await?;
+    Cluster::ensure(paths, true).await.map(drop)
+}
+
+/// Runs scenarios on the cluster, which is brought up if it is not.
+pub(crate) async fn run_scenarios(paths: &Paths, scenarios: &[Scenario]) -> Result<()> {
+    let _lock = Lock::take(paths).await?;
+    let cluster = Cluster::ensure(paths, scenarios.iter().any(|scenario| scenario.needs_images)).await?;
+    match harness::run(&cluster, scenarios).await? {
+        0 => Ok(()),
+        failed => Err(Error::new(format!("{failed} scenarios failed"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_unknown_scenario_is_refused_by_name() {
+        let error = chosen(&["nothing_like_it".to_owned()]).unwrap_err();
+        assert!(error.to_string().contains("nothing_like_it"));
+    }
+}

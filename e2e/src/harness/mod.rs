@@ -1,0 +1,18 @@
+//! What scenarios are written with: a cluster, kubectl and helm, a namespace of their own, a back end, and patience.
+
+mod backend;
+mod context;
+mod eventually;
+mod evidence;
+mod helm;
+mod kubectl;
+mod portforward;
+mod runner;
+
+pub use context::{Cluster, Context};
+pub use eventually::eventually;
+pub use helm::Helm;
+pub use kubectl::Kubectl;
+pub use portforward::PortForward;
+pub(crate) use runner::clean;
+pub use runner::{Scenario, run};

@@ -1,0 +1,56 @@
+//! The scenarios, a file each. Each is given a namespace of its own and can be read on its own.
+//!
+//! A scenario is an `async fn run(&Context) -> Result<()>` with an `ABOUT` line; it is entered in [`all`].
+
+mod cluster_works;
+mod invalid_manifests;
+mod live_edits;
+mod live_streams;
+mod metrics;
+mod operator_upgrade;
+mod publish_and_play;
+mod quickstart;
+mod refusals;
+pub mod site;
+
+use crate::harness::Scenario;
+
+/// A scenario under the name of its module.
+macro_rules! scenario {
+    ($module:ident, needs_images: $images:literal) => {
+        Scenario {
+            name: stringify!($module),
+            about: $module::ABOUT,
+            needs_images: $images,
+            run: |context| Box::pin($module::run(context)),
+        }
+    };
+}
+
+/// Every scenario, in the order in which they run.
+pub fn all() -> Vec<Scenario> {
+    vec![
+        scenario!(cluster_works, needs_images: false),
+        scenario!(quickstart, needs_images: true),
+        scenario!(publish_and_play, needs_images: true),
+        scenario!(live_streams, needs_images: true),
+        scenario!(refusals, needs_images: true),
+        scenario!(live_edits, needs_images: true),
+        scenario!(operator_upgrade, needs_images: true),
+        scenario!(metrics, needs_images: true),
+        scenario!(invalid_manifests, needs_images: true),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<_> = all().into_iter().map(|scenario| scenario.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all().len());
+    }
+}

@@ -1,0 +1,67 @@
+//! Names of metrics: those that are promised, and those that an alert or a dashboard uses.
+
+use std::collections::BTreeSet;
+
+/// Metrics that users' dashboards and alerts may rely on. A histogram stands under its name without `_bucket`.
+pub const PROMISED: [&str; 21] = [
+    "headgate_api_writes_total",
+    "headgate_config_push_seconds",
+    "headgate_egress_bytes_total",
+    "headgate_hook_admission_duration_seconds",
+    "headgate_hook_deadletter_total",
+    "headgate_hook_fail_open_total",
+    "headgate_hook_inflight",
+    "headgate_hook_outbox_pending",
+    "headgate_hook_request_duration_seconds",
+    "headgate_hook_requests_total",
+    "headgate_hook_ssrf_blocked_total",
+    "headgate_ingest_bytes_total",
+    "headgate_leader",
+    "headgate_pods",
+    "headgate_publishers",
+    "headgate_reconcile_errors_total",
+    "headgate_reconciles_total",
+    "headgate_sessions_refused_total",
+    "headgate_streams",
+    "headgate_viewer_skips_total",
+    "headgate_viewers",
+];
+
+/// Every metric of ours that a text names, such as the rules or a dashboard.
+pub fn metrics_named(text: &str) -> BTreeSet<String> {
+    let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+    let ours = text.split(word).filter(|name| name.starts_with("headgate_"));
+    ours.map(|name| base(name).to_owned()).collect()
+}
+
+fn base(name: &str) -> &str {
+    let suffix = ["_bucket", "_sum", "_count"]
+        .into_iter()
+        .find_map(|suffix| name.strip_suffix(suffix));
+    suffix.unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_expressions() {
+        let text = "sum(rate(headgate_viewers{a=\"headgate\"}[5m])) / headgate_push_seconds_bucket # headgate-operator";
+        assert_eq!(
+            metrics_named(text).into_iter().collect::<Vec<_>>(),
+            ["headgate_push_seconds", "headgate_viewers"]
+        );
+    }
+
+    #[test]
+    fn alerts_and_dashboard_use_only_what_is_promised() {
+        let texts = [
+            include_str!("../../../config/prometheus/rules.yaml"),
+            include_str!("../../../config/grafana/headgate.json"),
+        ];
+        for name in texts.into_iter().flat_map(metrics_named) {
+            assert!(PROMISED.contains(&name.as_str()), "{name} is not promised");
+        }
+    }
+}

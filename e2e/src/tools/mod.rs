@@ -1,0 +1,6 @@
+//! The programs that the cluster and the scenarios need: Debian packages, and what is built from Go modules.
+
+pub mod apt;
+pub mod go;
+pub mod lock;
+pub mod paths;

@@ -1,0 +1,121 @@
+//! `cargo verify`: everything that must hold before a change lands, cheapest first.
+
+use crate::cli::run_scenarios;
+use crate::command::Cmd;
+use crate::error::{Error, Result};
+use crate::generate::{chart, differences, files, write};
+use crate::scenarios;
+use crate::tools::apt;
+use crate::tools::go::Tools;
+use crate::tools::paths::{Paths, workspace};
+use crate::ui::{complain, say, seconds, step};
+use std::time::{Duration, Instant};
+
+/// A check that is a cargo command of its own.
+const CARGO: &[(&str, &[&str])] = &[
+    ("format", &["fmt", "--all", "--check"]),
+    (
+        "lints",
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--quiet",
+            "--",
+            "--deny",
+            "warnings",
+        ],
+    ),
+    ("unit and integration tests", &["test", "--workspace", "--quiet"]),
+    ("documentation", &["doc", "--workspace", "--no-deps", "--quiet"]),
+];
+const RULES: &[(&str, &str)] = &[
+    ("check", "config/prometheus/rules.yaml"),
+    ("test", "config/prometheus/rules_test.yaml"),
+];
+
+/// Lines of a failed check's outputs.
+const LINES_SHOWN: usize = 150;
+
+/// All of it. Stops at the first thing that does not hold.
+pub async fn run(paths: &Paths, no_cluster: bool) -> Result<()> {
+    let begun = Instant::now();
+    apt::install().await?;
+    for (what, args) in CARGO {
+        step(format_args!("{what}: cargo {}", args.join(" ")), cargo(args)).await?;
+    }
+    step(
+        "generated files are as committed, the chart is clean",
+        generated(paths, true),
+    )
+    .await?;
+    for (verb, file) in RULES {
+        step(format_args!("promtool {verb} rules {file}"), promtool(verb, file)).await?;
+    }
+    say(format_args!(
+        "checks without a cluster hold after {}",
+        seconds(begun.elapsed())
+    ));
+    if !no_cluster {
+        run_scenarios(paths, &scenarios::all()).await?;
+    }
+    say(format_args!("all holds, after {}", seconds(begun.elapsed())));
+    Ok(())
+}
+
+/// Writes the generated files, or with `check` fails when one of them is not as it would be written.
+pub async fn generated(paths: &Paths, check: bool) -> Result<()> {
+    let helm = Tools::ensure(paths).await?.program("helm");
+    let root = workspace();
+    let failed = |error: crate::generate::Error| Error::new(error.to_string());
+    let mut made = files(root).map_err(failed)?;
+    if !check {
+        write(root, &made).map_err(failed)?;
+    }
+    chart::lint(root, &helm).map_err(failed)?;
+    made.extend(chart::snapshots(root, &helm).map_err(failed)?);
+    if !check {
+        return write(root, &made).map_err(failed);
+    }
+    match differences(root, &made).as_slice() {
+        [] => Ok(()),
+        files => Err(Error::new(format!(
+            "not as generated: {}; run `cargo e2e generate` and commit",
+            files.join(", ")
+        ))),
+    }
+}
+
+/// A failure shows the end of both of its outputs: cargo says which test failed on one, and the test says why on the other.
+async fn cargo(args: &[&str]) -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let command = Cmd::new(cargo)
+        .args(args)
+        .dir(workspace())
+        .env("RUSTDOCFLAGS", "--deny warnings");
+    let output = command.timeout(Duration::from_mins(40)).output().await?;
+    if output.status.success() {
+        return Ok(());
+    }
+    for bytes in [&output.stdout, &output.stderr] {
+        let text = String::from_utf8_lossy(bytes);
+        let from = text.lines().count().saturating_sub(LINES_SHOWN);
+        for line in text.lines().skip(from) {
+            complain(line);
+        }
+    }
+    Err(Error::new(format!(
+        "`cargo {}` failed ({})",
+        args.join(" "),
+        output.status
+    )))
+}
+
+async fn promtool(verb: &str, file: &str) -> Result<()> {
+    Cmd::new("promtool")
+        .args([verb, "rules", file])
+        .dir(workspace())
+        .run()
+        .await
+        .map(drop)
+}

@@ -1,0 +1,148 @@
+//! [`Outbox`]: an endpoint's queue, shared between those who append, the worker who sends and those who wait for it.
+
+use parking_lot::Mutex;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::lane::{Death, Job, Limits, Settle};
+use super::queue::Queue;
+use crate::event::{Event, Stream};
+
+/// How long an admission waits for what ended before it to be told.
+const FLUSH_MAX: Duration = Duration::from_millis(500);
+
+/// Called with each notice that is given up.
+pub(crate) type OnDead = Box<dyn Fn(&Event, Death) + Send + Sync>;
+
+/// See the module.
+pub(crate) struct Outbox {
+    queue: Mutex<Queue>,
+    /// There may be something to take.
+    work: Notify,
+    /// An attempt ended.
+    settled: Notify,
+    dead: AtomicU64,
+    on_dead: OnDead,
+}
+
+impl Outbox {
+    pub(crate) fn new(limits: Limits, on_dead: OnDead) -> Self {
+        Self {
+            queue: Mutex::new(Queue::new(limits)),
+            work: Notify::new(),
+            settled: Notify::new(),
+            dead: AtomicU64::new(0),
+            on_dead,
+        }
+    }
+
+    /// Appends an event for each of the first `urls` URLs.
+    pub(crate) fn push(&self, event: &Arc<Event>, urls: usize) {
+        let now = Instant::now();
+        self.with(|queue| (0..urls).for_each(|url| queue.push(url, event.clone(), now)));
+        self.work.notify_one();
+    }
+
+    pub(crate) fn take(&self) -> Option<Job> {
+        self.with(|queue| queue.take(Instant::now()))
+    }
+
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.queue.lock().next_due()
+    }
+
+    pub(crate) fn failures(&self, job: &Job) -> u32 {
+        self.queue.lock().failures(job)
+    }
+
+    pub(crate) fn settle(&self, job: &Job, settle: Settle) {
+        self.with(|queue| queue.settle(job, settle, Instant::now()));
+        self.work.notify_one();
+        self.settled.notify_waiters();
+    }
+
+    pub(crate) fn resume(&self, url: usize) {
+        self.with(|queue| queue.resume(url));
+        self.work.notify_one();
+    }
+
+    pub(crate) fn urls_changed(&self, count: usize) {
+        self.with(|queue| queue.urls_changed(count));
+        self.work.notify_one();
+    }
+
+    /// Tries everything that waits for a later time once now.
+    pub(crate) fn wake_all(&self) {
+        self.with(Queue::wake_all);
+        self.work.notify_one();
+    }
+
+    /// Gives everything up, and all that comes after.
+    pub(crate) fn close(&self) {
+        self.with(Queue::close);
+    }
+
+    /// Resolves when there is something to look at.
+    pub(crate) async fn work(&self) {
+        self.work.notified().await;
+    }
+
+    /// Notices pending.
+    pub(crate) fn pending(&self) -> usize {
+        self.queue.lock().len()
+    }
+
+    /// Age of the oldest pending notice.
+    pub(crate) fn oldest(&self) -> Duration {
+        self.queue
+            .lock()
+            .oldest()
+            .map(|pushed| pushed.elapsed())
+            .unwrap_or_default()
+    }
+
+    /// Notices given up since the start.
+    pub(crate) fn dead(&self) -> u64 {
+        self.dead.load(Ordering::Relaxed)
+    }
+
+    /// Waits until what is pending about a stream now, and that `of` says yes to, is sent or has failed again: 500 ms at most.
+    pub(crate) async fn flush_stream(&self, stream: &Stream, urls: usize, of: fn(&Event) -> bool) {
+        let mark = self.with(|queue| {
+            queue.wake(stream, urls);
+            queue.mark()
+        });
+        if self.queue.lock().moving(stream, mark, urls, of) {
+            self.work.notify_one();
+            let _ = tokio::time::timeout(FLUSH_MAX, self.settle_up_to(stream, mark, urls, of)).await;
+        }
+    }
+
+    async fn settle_up_to(&self, stream: &Stream, mark: u64, urls: usize, of: fn(&Event) -> bool) {
+        loop {
+            let mut settled = pin!(self.settled.notified());
+            settled.as_mut().enable();
+            if !self.queue.lock().moving(stream, mark, urls, of) {
+                return;
+            }
+            settled.await;
+        }
+    }
+
+    fn with<R>(&self, change: impl FnOnce(&mut Queue) -> R) -> R {
+        let (result, dead) = {
+            let mut queue = self.queue.lock();
+            let result = change(&mut queue);
+            (result, queue.take_dead())
+        };
+        for (event, death) in dead {
+            self.dead.fetch_add(1, Ordering::Relaxed);
+            (self.on_dead)(&event, death);
+        }
+        result
+    }
+}

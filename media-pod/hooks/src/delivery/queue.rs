@@ -1,0 +1,398 @@
+//! [`Queue`]: what one endpoint still has to be told, in lanes. A state machine without clock, I/O or lock.
+//!
+//! A lane is (URL, stream): strict FIFO, one attempt at a time, retries included. Lanes take turns, so that none starves another;
+//! one that waits for its next try holds up nobody else. Count and bytes are bounded: what is oldest gives way and is dead.
+//! Every notice leaves through [`Queue::settle`] or [`Queue::take_dead`], never otherwise: the two places a log on disk would watch.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+use super::lane::{Death, Job, Lane, LaneKey, Limits, Notice, Settle, State};
+use crate::event::{Event, Stream};
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Queue {
+    limits: Limits,
+    lanes: HashMap<LaneKey, Lane>,
+    ready: VecDeque<LaneKey>,
+    sleeping: BTreeSet<(Instant, LaneKey)>,
+    /// Lanes by the age of what was pushed; entries of notices that are gone are skipped.
+    arrivals: VecDeque<(u64, LaneKey)>,
+    suspended: HashSet<usize>,
+    dead: Vec<(Arc<Event>, Death)>,
+    next: u64,
+    generation: u64,
+    count: usize,
+    bytes: usize,
+    closed: bool,
+}
+
+impl Queue {
+    /// An empty queue.
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
+    /// Notices that are pending, those in flight with them.
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// When the oldest pending notice came.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        self.lanes
+            .values()
+            .filter_map(|lane| lane.notices.front())
+            .map(|notice| notice.pushed)
+            .min()
+    }
+
+    /// Appends to a lane. What falls out at the other end is in [`Queue::take_dead`].
+    pub(crate) fn push(&mut self, url: usize, event: Arc<Event>, now: Instant) {
+        if self.closed {
+            self.dead.push((event, Death::EndpointGone));
+            return;
+        }
+        let key = LaneKey {
+            url,
+            stream: event.stream.clone(),
+        };
+        let number = self.next;
+        self.next = number.saturating_add(1);
+        self.count = self.count.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(event.size());
+        self.arrivals.push_back((number, key.clone()));
+        let notice = Notice {
+            event,
+            number,
+            pushed: now,
+            attempts: 0,
+            failures: 0,
+        };
+        let lane = self.lanes.entry(key.clone()).or_insert_with(|| {
+            self.ready.push_back(key);
+            Lane {
+                notices: VecDeque::new(),
+                state: State::Ready,
+                early: None,
+            }
+        });
+        lane.notices.push_back(notice);
+        self.bound();
+    }
+
+    /// The next attempt to make now, if any.
+    pub(crate) fn take(&mut self, now: Instant) -> Option<Job> {
+        self.wake_due(now);
+        while let Some(key) = self.ready.pop_front() {
+            // A lane that ran empty and came again may stand in `ready` twice.
+            let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.state == State::Ready) else {
+                continue;
+            };
+            lane.state = State::InFlight;
+            self.expire(&key, now);
+            let Some(head) = self.lanes.get_mut(&key).and_then(|lane| lane.notices.front_mut()) else {
+                continue;
+            };
+            if self.suspended.contains(&key.url) {
+                let until = head.expiry();
+                self.sleep(key, until, true);
+                continue;
+            }
+            head.attempts = head.attempts.saturating_add(1);
+            let (event, attempt, number) = (head.event.clone(), head.attempts, head.number);
+            return Some(Job {
+                key,
+                event,
+                attempt,
+                number,
+                generation: self.generation,
+            });
+        }
+        None
+    }
+
+    /// When [`Queue::take`] may have something that it has not now.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.sleeping.first().map(|(until, _)| *until)
+    }
+
+    /// Failures of this notice so far, that count for its next wait.
+    pub(crate) fn failures(&self, job: &Job) -> u32 {
+        let head = self.lanes.get(&job.key).and_then(|lane| lane.notices.front());
+        head.filter(|head| head.number == job.number)
+            .map_or(0, |head| head.failures)
+    }
+
+    /// Ends an attempt. Of a notice that is gone by now it does nothing.
+    pub(crate) fn settle(&mut self, job: &Job, settle: Settle, now: Instant) {
+        let Some(lane) = self.lanes.get_mut(&job.key) else {
+            return;
+        };
+        let Some(head) = lane.notices.front_mut().filter(|head| head.number == job.number) else {
+            return;
+        };
+        let early = lane.early.take();
+        match settle {
+            Settle::Done => self.finish(&job.key, None),
+            Settle::Dead => self.finish(&job.key, Some(Death::Rejected)),
+            Settle::Suspend => {
+                if job.generation == self.generation {
+                    self.suspended.insert(job.key.url);
+                }
+                self.requeue(job.key.clone());
+            }
+            Settle::Retry { wait, held } => {
+                let due = now.checked_add(wait).unwrap_or(now);
+                let until = match early {
+                    Some(due) if !held => due,
+                    _ => {
+                        head.failures = head.failures.saturating_add(1);
+                        due
+                    }
+                };
+                let until = until.min(head.expiry());
+                self.sleep(job.key.clone(), until, held);
+            }
+        }
+    }
+
+    /// Lets the lanes of a stream try at once, unless their receiver asked for time or is suspended.
+    pub(crate) fn wake(&mut self, stream: &Stream, urls: usize) {
+        for url in 0..urls {
+            self.wake_lane(
+                LaneKey {
+                    url,
+                    stream: stream.clone(),
+                },
+                Wake::Early,
+            );
+        }
+    }
+
+    /// The same for all lanes, and even if their receiver asked for time.
+    pub(crate) fn wake_all(&mut self) {
+        self.wake_sleeping(Wake::Last, |_| true);
+    }
+
+    /// Takes a URL out of suspension.
+    pub(crate) fn resume(&mut self, url: usize) {
+        if self.suspended.remove(&url) {
+            self.wake_sleeping(Wake::Anew, |key| key.url == url);
+        }
+    }
+
+    /// The URLs changed and there are now `count`: all are tried anew, and what was for one that is gone is dead.
+    pub(crate) fn urls_changed(&mut self, count: usize) {
+        self.generation = self.generation.saturating_add(1);
+        let gone: Vec<LaneKey> = self.lanes.keys().filter(|key| key.url >= count).cloned().collect();
+        for key in gone {
+            self.remove_lane(&key);
+        }
+        self.suspended.clear();
+        for head in self.lanes.values_mut().filter_map(|lane| lane.notices.front_mut()) {
+            head.failures = 0;
+        }
+        self.wake_sleeping(Wake::Anew, |_| true);
+    }
+
+    /// Gives everything up, and all that comes after.
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+        let keys: Vec<LaneKey> = self.lanes.keys().cloned().collect();
+        for key in keys {
+            self.remove_lane(&key);
+        }
+    }
+
+    /// What was given up since the last call.
+    pub(crate) fn take_dead(&mut self) -> Vec<(Arc<Event>, Death)> {
+        std::mem::take(&mut self.dead)
+    }
+
+    /// Everything pushed from now on comes after this mark.
+    pub(crate) fn mark(&self) -> u64 {
+        self.next
+    }
+
+    /// Whether anything about a stream that was pushed before `mark`, and that `of` says yes to, is about to be sent.
+    /// What waits for a later try is not.
+    pub(crate) fn moving(&self, stream: &Stream, mark: u64, urls: usize, of: fn(&Event) -> bool) -> bool {
+        (0..urls)
+            .filter_map(|url| {
+                self.lanes.get(&LaneKey {
+                    url,
+                    stream: stream.clone(),
+                })
+            })
+            .any(|lane| {
+                !matches!(lane.state, State::Sleeping { .. })
+                    && lane
+                        .notices
+                        .iter()
+                        .take_while(|n| n.number < mark)
+                        .any(|n| of(&n.event))
+            })
+    }
+
+    fn wake_due(&mut self, now: Instant) {
+        while let Some((until, key)) = self.sleeping.pop_first() {
+            if until > now {
+                self.sleeping.insert((until, key));
+                return;
+            }
+            self.requeue(key);
+        }
+    }
+
+    fn wake_sleeping(&mut self, wake: Wake, which: impl Fn(&LaneKey) -> bool) {
+        let keys: Vec<LaneKey> = self.sleeping.iter().map(|(_, key)| key.clone()).filter(which).collect();
+        for key in keys {
+            self.wake_lane(key, wake);
+        }
+    }
+
+    fn wake_lane(&mut self, key: LaneKey, wake: Wake) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        let State::Sleeping { until, held } = lane.state else {
+            return;
+        };
+        if self.suspended.contains(&key.url) || (held && wake == Wake::Early) {
+            return;
+        }
+        self.sleeping.remove(&(until, key.clone()));
+        lane.early = (wake != Wake::Anew).then_some(until);
+        if let Some(head) = lane.notices.front_mut().filter(|_| wake == Wake::Anew) {
+            head.failures = 0;
+        }
+        self.requeue(key);
+    }
+
+    fn requeue(&mut self, key: LaneKey) {
+        if let Some(lane) = self.lanes.get_mut(&key) {
+            lane.state = State::Ready;
+            self.ready.push_back(key);
+        }
+    }
+
+    fn sleep(&mut self, key: LaneKey, until: Instant, held: bool) {
+        if let Some(lane) = self.lanes.get_mut(&key) {
+            lane.state = State::Sleeping { until, held };
+            self.sleeping.insert((until, key));
+        }
+    }
+
+    /// Takes the head off a lane that is in no index, and puts the lane back if there is more.
+    fn finish(&mut self, key: &LaneKey, death: Option<Death>) {
+        self.remove_at(key, 0, death);
+        self.requeue(key.clone());
+    }
+
+    /// Drops what is too old from the front of a lane that was just taken out of `ready`.
+    fn expire(&mut self, key: &LaneKey, now: Instant) {
+        let old = |lane: &Lane| lane.notices.front().is_some_and(|head| now >= head.expiry());
+        while self.lanes.get(key).is_some_and(old) {
+            self.remove_at(key, 0, Some(Death::Expired));
+        }
+    }
+
+    /// Removes one notice, and its lane with the last.
+    fn remove_at(&mut self, key: &LaneKey, at: usize, death: Option<Death>) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let Some(notice) = lane.notices.remove(at) else { return };
+        if at == 0 {
+            lane.early = None;
+        }
+        if lane.notices.is_empty() {
+            self.remove_from_index(key);
+            self.lanes.remove(key);
+        }
+        self.count = self.count.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(notice.event.size());
+        self.dead.extend(death.map(|death| (notice.event, death)));
+    }
+
+    fn remove_lane(&mut self, key: &LaneKey) {
+        while self.lanes.contains_key(key) {
+            self.remove_at(key, 0, Some(Death::EndpointGone));
+        }
+    }
+
+    fn remove_from_index(&mut self, key: &LaneKey) {
+        // From `ready` it is not searched for: `take` passes over what is not there any more.
+        if let Some(State::Sleeping { until, .. }) = self.lanes.get(key).map(|lane| lane.state) {
+            self.sleeping.remove(&(until, key.clone()));
+        }
+    }
+
+    /// Keeps the limits: what is oldest and not in flight gives way.
+    fn bound(&mut self) {
+        while self.count > self.limits.count || self.bytes > self.limits.bytes {
+            let Some((key, at)) = self.pop_oldest_idle() else { break };
+            self.remove_at(&key, at, Some(Death::Overflow));
+        }
+        self.compact();
+    }
+
+    /// Lane and place in it of the oldest notice that no attempt is under way for.
+    fn pop_oldest_idle(&mut self) -> Option<(LaneKey, usize)> {
+        let mut in_flight = Vec::new();
+        let mut found = None;
+        while let Some((number, key)) = self.arrivals.pop_front() {
+            let Some(lane) = self.lanes.get(&key) else { continue };
+            let Some(head) = lane.notices.front().filter(|head| head.number <= number) else {
+                continue;
+            };
+            if lane.state == State::InFlight && head.number == number {
+                in_flight.push((number, key));
+                continue;
+            }
+            found = Some((key, usize::from(lane.state == State::InFlight)));
+            break;
+        }
+        for entry in in_flight.into_iter().rev() {
+            self.arrivals.push_front(entry);
+        }
+        found
+    }
+
+    /// Drops index entries of what is gone, seldom enough to cost little per push.
+    fn compact(&mut self) {
+        let lanes = &self.lanes;
+        if self.arrivals.len() > self.count.saturating_mul(2).saturating_add(64) {
+            let first = |key: &LaneKey| {
+                lanes
+                    .get(key)
+                    .and_then(|lane| lane.notices.front())
+                    .map(|notice| notice.number)
+            };
+            self.arrivals
+                .retain(|(number, key)| first(key).is_some_and(|first| first <= *number));
+        }
+        if self.ready.len() > lanes.len().saturating_mul(2).saturating_add(64) {
+            let mut seen = HashSet::new();
+            let is_ready = |key: &LaneKey| lanes.get(key).is_some_and(|lane| lane.state == State::Ready);
+            self.ready.retain(|key| is_ready(key) && seen.insert(key.clone()));
+        }
+    }
+}
+
+/// How a lane is woken before its time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wake {
+    /// One try that changes no schedule; not when the receiver asked for time.
+    Early,
+    /// The same, whatever the receiver asked for.
+    Last,
+    /// The schedule starts over.
+    Anew,
+}
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

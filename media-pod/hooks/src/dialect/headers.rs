@@ -1,0 +1,88 @@
+//! The headers that every dialect's requests carry beside its own: the names of Standard Webhooks and what a receiver needs to
+//! tell a repeat from news and an old closing from a new session.
+
+use http::header::{CONNECTION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use jiff::Timestamp;
+use std::fmt::Write as _;
+
+use super::Speak;
+use crate::event::{Event, Stream};
+
+/// Bytes of a header value; a longer stream name is cut.
+const VALUE_MAX: usize = 1024;
+
+/// All headers of one attempt. `attempt` counts from 1.
+pub fn headers(
+    dialect: &dyn Speak,
+    event: &Event,
+    content_type: &'static str,
+    attempt: u32,
+    now: Timestamp,
+) -> HeaderMap {
+    let mut map = HeaderMap::with_capacity(10);
+    map.insert(CONNECTION, HeaderValue::from_static("Keep-Alive"));
+    map.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    map.insert(USER_AGENT, HeaderValue::from_static(dialect.user_agent()));
+    for (name, value) in additive(dialect.event_name(event.kind), event, attempt, now) {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            map.insert(HeaderName::from_static(name), value);
+        }
+    }
+    map
+}
+
+fn additive(event_name: &str, event: &Event, attempt: u32, now: Timestamp) -> [(&'static str, String); 7] {
+    [
+        ("webhook-id", event.id.to_string()),
+        ("webhook-timestamp", now.as_second().to_string()),
+        ("x-media-event", event_name.to_owned()),
+        ("x-media-stream", stream_value(&event.stream)),
+        ("x-media-session", event.session.to_string()),
+        ("x-media-seq", event.sequence.to_string()),
+        ("x-media-attempt", attempt.to_string()),
+    ]
+}
+
+/// `vhost/app/stream`; what no header may hold is percent-encoded.
+fn stream_value(stream: &Stream) -> String {
+    let mut value = String::new();
+    for (index, part) in [&stream.vhost, &stream.app, &stream.name].into_iter().enumerate() {
+        if index > 0 {
+            value.push('/');
+        }
+        for byte in part.bytes() {
+            if value.len() >= VALUE_MAX {
+                return value;
+            }
+            if byte.is_ascii_graphic() && byte != b'%' {
+                value.push(char::from(byte));
+            } else {
+                let _ = write!(value, "%{byte:02X}");
+            }
+        }
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream(name: &str) -> Stream {
+        Stream {
+            vhost: "__defaultVhost__".into(),
+            app: "live".into(),
+            name: name.into(),
+        }
+    }
+
+    #[test]
+    fn a_stream_name_of_any_letters_fits_into_a_header() {
+        let value = |name: &str| stream_value(&stream(name));
+        assert_eq!(value("alice"), "__defaultVhost__/live/alice");
+        assert_eq!(value("a b%\r\nX: y"), "__defaultVhost__/live/a%20b%25%0D%0AX:%20y");
+        assert_eq!(value("é"), "__defaultVhost__/live/%C3%A9");
+        assert!(value(&"x".repeat(5000)).len() <= VALUE_MAX);
+    }
+}

@@ -1,0 +1,150 @@
+//! [`Endpoint`]: one back end at run time. Its spec can change under it; its pools, outbox and health stay.
+
+use arc_swap::ArcSwap;
+use headgate_control::{HookEndpoint, HookReport, glob_matches};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+use tokio::sync::{Semaphore, watch};
+
+use crate::delivery::lane::Limits;
+use crate::delivery::outbox::{OnDead, Outbox};
+use crate::event::Event;
+use crate::health::Health;
+use crate::identity::Origin;
+use crate::metrics::Metrics;
+use crate::transport::{Transport, Transports};
+use crate::{dialect, dialect::Speak};
+
+/// Calls of one class to one endpoint at a time.
+pub(crate) const IN_FLIGHT_MAX: usize = 64;
+
+/// What all endpoints share.
+pub(crate) struct Context {
+    pub(crate) metrics: Metrics,
+    pub(crate) changed: watch::Sender<u64>,
+    pub(crate) origin: ArcSwap<Origin>,
+}
+
+impl Context {
+    /// Tells those who wait that a report says something else now.
+    pub(crate) fn bump(&self) {
+        self.changed.send_modify(|version| *version = version.wrapping_add(1));
+    }
+}
+
+/// Whether a call is answered before a session goes on, or tells what is over. Each class has its own pool and bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
+pub(crate) enum Class {
+    Admission,
+    Notification,
+}
+
+/// See the module.
+pub(crate) struct Endpoint {
+    pub(crate) name: String,
+    pub(crate) context: Arc<Context>,
+    pub(crate) outbox: Outbox,
+    /// Places for admissions under way.
+    pub(crate) slots: Semaphore,
+    /// Admissions that wait for a place.
+    pub(crate) waiting: AtomicUsize,
+    spec: ArcSwap<HookEndpoint>,
+    health: Mutex<Health>,
+    admission: Arc<dyn Transport>,
+    notification: Arc<dyn Transport>,
+}
+
+impl Endpoint {
+    pub(crate) fn new(spec: &HookEndpoint, context: Arc<Context>, transports: &dyn Transports) -> Self {
+        Self {
+            name: spec.name.clone(),
+            outbox: Outbox::new(Limits::default(), on_dead(spec, context.clone())),
+            context,
+            slots: Semaphore::new(IN_FLIGHT_MAX),
+            waiting: AtomicUsize::new(0),
+            spec: ArcSwap::from_pointee(spec.clone()),
+            health: Mutex::default(),
+            admission: transports.pool(),
+            notification: transports.pool(),
+        }
+    }
+
+    /// Takes over a changed spec. What is pending goes to the new URLs at once.
+    pub(crate) fn update(&self, spec: &HookEndpoint) {
+        let old = self.spec.swap(Arc::new(spec.clone()));
+        if (old.dialect, &old.urls) != (spec.dialect, &spec.urls) {
+            *self.health.lock() = Health::default();
+            self.outbox.urls_changed(spec.urls.len());
+            self.context.bump();
+        }
+    }
+
+    pub(crate) fn spec(&self) -> Arc<HookEndpoint> {
+        self.spec.load_full()
+    }
+
+    pub(crate) fn dialect(&self) -> &'static dyn Speak {
+        dialect::of(self.spec.load().dialect)
+    }
+
+    /// Bound on one admission, or on one attempt at a notification.
+    pub(crate) fn timeout(&self) -> Duration {
+        Duration::from_millis(self.spec.load().timeout_milliseconds.into())
+    }
+
+    /// Whether it wants this event, and its dialect has it.
+    pub(crate) fn takes(&self, event: &Event) -> bool {
+        let (spec, stream) = (self.spec.load(), &event.stream);
+        let any = |globs: &[String], text: &str| globs.is_empty() || globs.iter().any(|glob| glob_matches(glob, text));
+        spec.events.contains(&event.kind)
+            && dialect::of(spec.dialect).tells(event.kind, event.client.protocol)
+            && any(&spec.matches.vhosts, &stream.vhost)
+            && any(&spec.matches.apps, &stream.app)
+            && any(&spec.matches.streams, &stream.name)
+    }
+
+    /// Puts an event into its outbox, once for each URL.
+    pub(crate) fn notify(&self, event: &Arc<Event>) {
+        self.outbox.push(event, self.spec.load().urls.len());
+    }
+
+    pub(crate) fn transport(&self, class: Class) -> &dyn Transport {
+        match class {
+            Class::Admission => &*self.admission,
+            Class::Notification => &*self.notification,
+        }
+    }
+
+    pub(crate) fn health(&self) -> &Mutex<Health> {
+        &self.health
+    }
+
+    pub(crate) fn report(&self) -> HookReport {
+        let health = self.health.lock();
+        HookReport {
+            name: self.name.clone(),
+            reachable: health.reachable,
+            last_failure: health.last_failure.clone(),
+            pending: u32::try_from(self.outbox.pending()).unwrap_or(u32::MAX),
+            dead: self.outbox.dead(),
+        }
+    }
+}
+
+/// Counts what is given up, and says it once each.
+fn on_dead(spec: &HookEndpoint, context: Arc<Context>) -> OnDead {
+    let (endpoint, dialect) = (spec.name.clone(), dialect::of(spec.dialect));
+    Box::new(move |event, death| {
+        let (name, reason) = (dialect.event_name(event.kind), <&str>::from(death));
+        context
+            .metrics
+            .dead
+            .with_label_values(&[endpoint.as_str(), name, reason])
+            .inc();
+        tracing::warn!(endpoint, event = name, id = %event.id, reason, "notification given up");
+        context.bump();
+    })
+}

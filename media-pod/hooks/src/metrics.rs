@@ -1,0 +1,85 @@
+//! What the hooks measure: `headgate_hook_…`. Labels are bounded: endpoints of the config, events and outcomes of ours; never a stream.
+
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, exponential_buckets,
+};
+
+/// The metrics of all endpoints.
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    /// Attempts, by how they ended.
+    pub(crate) requests: IntCounterVec,
+    /// Time of one attempt.
+    pub(crate) request_seconds: HistogramVec,
+    /// Time of a whole admission, all endpoints together.
+    pub(crate) admission_seconds: HistogramVec,
+    /// Admissions that passed an endpoint without a valid answer, by its policy.
+    pub(crate) fail_open: IntCounterVec,
+    /// Notifications given up.
+    pub(crate) dead: IntCounterVec,
+    /// Attempts under way.
+    pub(crate) in_flight: IntGaugeVec,
+    /// Addresses that were not dialled.
+    pub(crate) ssrf_blocked: IntCounter,
+}
+
+impl Metrics {
+    pub(crate) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let metrics = Self {
+            requests: IntCounterVec::new(
+                Opts::new(
+                    "headgate_hook_requests_total",
+                    "Calls to hook endpoints, by how they ended.",
+                ),
+                &["endpoint", "event", "class", "dialect", "outcome"],
+            )?,
+            request_seconds: histogram(
+                "headgate_hook_request_duration_seconds",
+                "Time of one call, from the request to the whole answer.",
+                &["endpoint", "event"],
+            )?,
+            admission_seconds: histogram(
+                "headgate_hook_admission_duration_seconds",
+                "Time of a whole admission decision, by what decided it.",
+                &["event", "source"],
+            )?,
+            fail_open: IntCounterVec::new(
+                Opts::new(
+                    "headgate_hook_fail_open_total",
+                    "Admissions let pass without a valid answer.",
+                ),
+                &["endpoint", "event"],
+            )?,
+            dead: IntCounterVec::new(
+                Opts::new("headgate_hook_deadletter_total", "Notifications given up, by why."),
+                &["endpoint", "event", "reason"],
+            )?,
+            in_flight: IntGaugeVec::new(
+                Opts::new("headgate_hook_inflight", "Calls under way."),
+                &["endpoint", "class"],
+            )?,
+            ssrf_blocked: IntCounter::new(
+                "headgate_hook_ssrf_blocked_total",
+                "Addresses that a hook resolved to and that were not dialled.",
+            )?,
+        };
+        metrics.register(registry)?;
+        Ok(metrics)
+    }
+
+    fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+        registry.register(Box::new(self.requests.clone()))?;
+        registry.register(Box::new(self.request_seconds.clone()))?;
+        registry.register(Box::new(self.admission_seconds.clone()))?;
+        registry.register(Box::new(self.fail_open.clone()))?;
+        registry.register(Box::new(self.dead.clone()))?;
+        registry.register(Box::new(self.in_flight.clone()))?;
+        registry.register(Box::new(self.ssrf_blocked.clone()))
+    }
+}
+
+/// 0.1 ms to 52 s.
+fn histogram(name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, prometheus::Error> {
+    let buckets = exponential_buckets(0.000_1, 3.0, 13)?;
+    HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), labels)
+}

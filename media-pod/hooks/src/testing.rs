@@ -1,0 +1,31 @@
+//! What several unit tests need.
+
+use headgate_control::HookEvent;
+use headgate_hub::{Protocol, Traffic};
+use uuid::Uuid;
+
+use crate::event::{Client, Event, Stream};
+
+/// An event about `live/NAME` with the values of the captured bodies.
+pub(crate) fn event(kind: HookEvent, name: &str) -> Event {
+    Event {
+        id: Uuid::now_v7(),
+        kind,
+        sequence: 1,
+        session: Uuid::now_v7(),
+        stream: Stream {
+            vhost: "__defaultVhost__".into(),
+            app: "live".into(),
+            name: name.into(),
+        },
+        param: "?token=abc&x=1".into(),
+        client: Client {
+            id: "3ul1iu70".into(),
+            ip: [127, 0, 0, 1].into(),
+            protocol: Protocol::Rtmp,
+            tc_url: "rtmp://127.0.0.1:11935/live".into(),
+            page_url: String::new(),
+        },
+        traffic: Some(Traffic { sent: 1, received: 2 }),
+    }
+}

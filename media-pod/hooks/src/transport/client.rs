@@ -1,0 +1,182 @@
+//! The HTTP client: HTTP/1.1, pooled, no proxy, no redirect, every dial through the guard.
+
+use bytes::{Bytes, BytesMut};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use http::header::RETRY_AFTER;
+use jiff::Timestamp;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::guard::{AddressGuard, Forbidden};
+use super::{Call, Transport, TransportError, Transports};
+use crate::dialect::{ANSWER_MAX, Answer};
+
+/// Name look-up, TCP and TLS together.
+const CONNECT_MAX: Duration = Duration::from_secs(1);
+/// Below the 5 s after which common receivers close an idle connection, so that theirs does not cross our next request.
+const IDLE_MAX: Duration = Duration::from_secs(4);
+/// Idle connections a pool keeps to one host; as many as calls may be in flight.
+const IDLE_CONNECTIONS: usize = 64;
+
+/// Makes [`Transport`]s over HTTP.
+pub struct HttpTransports {
+    guard: AddressGuard,
+}
+
+impl HttpTransports {
+    /// Clients that dial only what the guard lets through.
+    pub fn new(guard: AddressGuard) -> Self {
+        Self { guard }
+    }
+
+    fn builder(&self) -> reqwest::ClientBuilder {
+        reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .http1_only()
+            .http1_title_case_headers()
+            .connect_timeout(CONNECT_MAX)
+            .pool_idle_timeout(IDLE_MAX)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .dns_resolver(self.guard.clone())
+    }
+}
+
+impl Transports for HttpTransports {
+    fn pool(&self) -> Arc<dyn Transport> {
+        // An image without CA certificates must not take plain HTTP down with it: there, HTTPS trusts nobody.
+        let client = self.builder().build().or_else(|error| {
+            tracing::warn!(
+                error = innermost(&error),
+                "no CA certificates: hooks over https will be refused"
+            );
+            self.builder().tls_certs_only([]).build()
+        });
+        Arc::new(HttpTransport {
+            client: client.map_err(|error| innermost(&error)),
+            guard: self.guard.clone(),
+        })
+    }
+}
+
+struct HttpTransport {
+    client: Result<reqwest::Client, String>,
+    guard: AddressGuard,
+}
+
+impl Transport for HttpTransport {
+    fn call(&self, call: Call) -> BoxFuture<'_, Result<Answer, TransportError>> {
+        async move {
+            self.guard
+                .check_literal(&call.url)
+                .map_err(|error| TransportError::Blocked(error.to_string()))?;
+            let client = self
+                .client
+                .as_ref()
+                .map_err(|error| TransportError::Connect(error.clone()))?;
+            let request = client.post(call.url).headers(call.headers).body(call.body);
+            read(request.send().await.map_err(|error| classify(&error))?).await
+        }
+        .boxed()
+    }
+}
+
+async fn read(mut response: reqwest::Response) -> Result<Answer, TransportError> {
+    let status = response.status().as_u16();
+    let retry_after = response
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok())
+        .and_then(retry_after);
+    let mut body = BytesMut::new();
+    let broken = |error: reqwest::Error| TransportError::Broken(innermost(&error));
+    while let Some(chunk) = response.chunk().await.map_err(broken)? {
+        if body.len().saturating_add(chunk.len()) > ANSWER_MAX {
+            return Ok(Answer {
+                status,
+                body: None,
+                retry_after,
+            });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer {
+        status,
+        body: Some(Bytes::from(body)),
+        retry_after,
+    })
+}
+
+/// `Retry-After` in either form (RFC 9110 §10.2.3), as a time from now.
+fn retry_after(value: &str) -> Option<Duration> {
+    if let Ok(seconds) = value.trim().parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = jiff::fmt::rfc2822::parse(value.trim()).ok()?.timestamp();
+    Some(Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default())
+}
+
+/// Sorts an error of the client into ours, without its text, which names the URL.
+fn classify(error: &reqwest::Error) -> TransportError {
+    if let Some(forbidden) = find::<Forbidden>(error) {
+        return TransportError::Blocked(forbidden.to_string());
+    }
+    if error.is_connect() {
+        let slow = error.is_timeout();
+        return TransportError::Connect(if slow {
+            "no connection within 1 s".into()
+        } else {
+            innermost(error)
+        });
+    }
+    let closed = find::<hyper::Error>(error).is_some_and(|e| e.is_incomplete_message() || e.is_canceled());
+    let reset = find::<std::io::Error>(error).is_some_and(|e| {
+        use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        matches!(
+            e.kind(),
+            BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof
+        )
+    });
+    if closed || reset {
+        TransportError::Closed
+    } else {
+        TransportError::Broken(innermost(error))
+    }
+}
+
+fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(error.source(), |error: &&'a (dyn Error + 'static)| (*error).source())
+}
+
+fn find<E: Error + 'static>(error: &reqwest::Error) -> Option<&E> {
+    sources(error).find_map(|source| source.downcast_ref::<E>())
+}
+
+fn innermost(error: &reqwest::Error) -> String {
+    sources(error)
+        .last()
+        .map_or_else(|| "unknown error".to_owned(), ToString::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_read_in_both_forms() {
+        assert_eq!(retry_after("125"), Some(Duration::from_secs(125)));
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
+        assert_eq!(retry_after("soon"), None);
+        let later = Timestamp::now()
+            .checked_add(jiff::SignedDuration::from_mins(10))
+            .expect("in range");
+        let text = jiff::fmt::rfc2822::DateTimePrinter::new()
+            .timestamp_to_rfc9110_string(&later)
+            .expect("printable");
+        assert!(retry_after(&text).is_some_and(|d| d.as_secs() > 590 && d.as_secs() <= 600));
+    }
+}

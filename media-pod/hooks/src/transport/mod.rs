@@ -1,0 +1,55 @@
+//! How a request gets to a back end: a small trait, the guard over what may be dialled, and the HTTP client behind both.
+
+mod client;
+mod guard;
+
+pub use client::HttpTransports;
+pub use guard::{AddressGuard, Resolve};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::HeaderMap;
+use std::sync::Arc;
+use url::Url;
+
+use crate::dialect::Answer;
+
+/// One POST.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Where to.
+    pub url: Url,
+    /// All headers but `Host` and `Content-Length`.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Why no answer came. Messages hold no URL.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransportError {
+    /// The address is one that hooks never go to.
+    #[error("{0}")]
+    Blocked(String),
+    /// No connection: refused, no such name, no route, bad certificate, or too slow.
+    #[error("cannot connect: {0}")]
+    Connect(String),
+    /// The connection broke before the first byte of an answer.
+    #[error("connection closed before an answer")]
+    Closed,
+    /// It broke later, or what came was no HTTP.
+    #[error("connection broke: {0}")]
+    Broken(String),
+}
+
+/// Carries calls. The caller bounds the time: dropping the future ends the call.
+pub trait Transport: Send + Sync + 'static {
+    /// Sends one request and reads its answer, of which at most [`crate::dialect::ANSWER_MAX`] bytes.
+    fn call(&self, call: Call) -> BoxFuture<'_, Result<Answer, TransportError>>;
+}
+
+/// Makes transports; each has a connection pool of its own.
+pub trait Transports: Send + Sync + 'static {
+    /// A new pool.
+    fn pool(&self) -> Arc<dyn Transport>;
+}

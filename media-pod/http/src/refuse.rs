@@ -1,0 +1,77 @@
+//! Answers that are not media.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use headgate_hub::{EndReason, Reason, Refusal};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+
+/// The HTTP status of a refusal.
+pub(crate) fn status(reason: Reason) -> StatusCode {
+    match reason {
+        Reason::KeyMissing => StatusCode::UNAUTHORIZED,
+        Reason::KeyWrong
+        | Reason::KeyNotYetValid
+        | Reason::KeyExpired
+        | Reason::KeySuspended
+        | Reason::PermissionMissing
+        | Reason::AddressNotAllowed
+        | Reason::HookDenied => StatusCode::FORBIDDEN,
+        Reason::UnknownVhost | Reason::UnknownApp | Reason::StreamNotFound => StatusCode::NOT_FOUND,
+        Reason::NameBusy => StatusCode::CONFLICT,
+        Reason::LimitReached => StatusCode::TOO_MANY_REQUESTS,
+        Reason::HookTimeout
+        | Reason::HookUnreachable
+        | Reason::HookBadStatus
+        | Reason::HookBadAnswer
+        | Reason::Draining => StatusCode::SERVICE_UNAVAILABLE,
+        Reason::BadRequest => StatusCode::BAD_REQUEST,
+        Reason::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// `{"reason": …, "message": …}`.
+pub(crate) fn problem(status: StatusCode, reason: &str, message: &str) -> Response {
+    let body = serde_json::json!({ "reason": reason, "message": message });
+    with_cors((status, Json(body)).into_response())
+}
+
+pub(crate) fn refused(refusal: &Refusal) -> Response {
+    problem(status(refusal.reason), refusal.reason.as_str(), &refusal.message)
+}
+
+/// A session that was admitted and ended before there was anything to send.
+pub(crate) fn ended(reason: EndReason) -> Response {
+    match reason {
+        EndReason::StreamNotFound | EndReason::StreamEnded => problem(
+            StatusCode::NOT_FOUND,
+            Reason::StreamNotFound.as_str(),
+            "nobody publishes this stream",
+        ),
+        other => problem(StatusCode::SERVICE_UNAVAILABLE, other.as_str(), "the session was ended"),
+    }
+}
+
+/// Answer to a preflight request.
+pub(crate) fn preflight() -> Response {
+    let headers = [
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "*"),
+        (header::ACCESS_CONTROL_MAX_AGE, "86400"),
+    ];
+    with_cors((StatusCode::NO_CONTENT, headers).into_response())
+}
+
+/// The headers of every media response, wherever it is written.
+pub(crate) const MEDIA_HEADERS: [(HeaderName, HeaderValue); 4] = [
+    (header::CONTENT_TYPE, HeaderValue::from_static("video/x-flv")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store")),
+    (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+    (header::CONNECTION, HeaderValue::from_static("close")),
+];
+
+pub(crate) fn with_cors(mut response: Response) -> Response {
+    response
+        .headers_mut()
+        .insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
+}

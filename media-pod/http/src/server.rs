@@ -1,0 +1,85 @@
+//! The listener and its connections.
+
+use crate::connection;
+use axum::Router;
+use headgate_hub::Hub;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Finds the virtual host from the request's `Host` and its query (`?k=v` or empty); see [`headgate_hub::resolve_vhost`].
+pub type VhostResolver = Arc<dyn Fn(&str, &str) -> String + Send + Sync>;
+
+/// How a listener behaves.
+#[derive(Clone)]
+pub struct Options {
+    /// Which virtual host a request means.
+    pub vhost: VhostResolver,
+    /// From the accepted connection, or the last answer on it, to a whole request head.
+    pub head_timeout: Duration,
+    /// Bytes of a request head; at least 8,192.
+    pub head_bytes_max: usize,
+    /// Fires when the listener is to close while its connections go on.
+    pub closed: CancellationToken,
+}
+
+impl Options {
+    /// The usual bounds: 10 s and 16 KiB for a head.
+    pub fn new(vhost: VhostResolver) -> Self {
+        Self {
+            vhost,
+            head_timeout: Duration::from_secs(10),
+            head_bytes_max: 16 << 10,
+            closed: CancellationToken::new(),
+        }
+    }
+}
+
+/// What all connections share.
+pub(crate) struct Shared {
+    pub(crate) hub: Hub,
+    pub(crate) options: Options,
+    pub(crate) shutdown: CancellationToken,
+}
+
+/// Serves until `shutdown`; then no connection is accepted, viewers end cleanly, and what is left is cut after a few seconds.
+/// When [`Options::closed`] fires no connection is accepted and those that are there go on.
+pub async fn serve(listener: TcpListener, hub: Hub, options: Options, shutdown: CancellationToken) {
+    let shared = Arc::new(Shared {
+        hub,
+        options,
+        shutdown: shutdown.clone(),
+    });
+    let router = Router::new()
+        .fallback(crate::handler::dispatch)
+        .with_state(Arc::clone(&shared));
+    let connections = TaskTracker::new();
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            () = shared.options.closed.cancelled() => break,
+            accepted = accept(&listener) => if let Some((stream, peer)) = accepted {
+                connections.spawn(connection::run(stream, peer, Arc::clone(&shared), router.clone()));
+            }
+        }
+    }
+    drop(listener);
+    connections.close();
+    connections.wait().await;
+}
+
+/// `None` after an error, such as no descriptor being left: a pause, so that others can end.
+async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
+    const PAUSE: Duration = Duration::from_millis(50);
+    match listener.accept().await {
+        Ok(accepted) => Some(accepted),
+        Err(error) => {
+            tracing::warn!(%error, "a connection could not be accepted");
+            tokio::time::sleep(PAUSE).await;
+            None
+        }
+    }
+}

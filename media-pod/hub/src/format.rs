@@ -1,0 +1,37 @@
+//! How frames become the bytes that viewers of one kind get.
+
+use bytes::Bytes;
+use headgate_codec::{Frame, Timestamp, Track};
+
+/// Names a format; viewers of one stream that ask for equal ids share their bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FormatId(pub &'static str);
+
+/// What a viewer must know before its first frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Start<'a> {
+    /// The tracks that are known.
+    pub tracks: &'a [Track],
+    /// The publisher's `onMetaData` as AMF0: the name and the value behind each other.
+    pub metadata: Option<&'a Bytes>,
+    /// Decoding time of the first frame that follows.
+    pub at: Timestamp,
+    /// The viewer had bytes before: it skipped, or the stream was published anew. What may stand only once (a file header) must not be repeated.
+    pub resumed: bool,
+}
+
+/// Makes output bytes, once per stream. Pure: equal frames give equal bytes. Empty bytes are not sent.
+pub trait Format: Send + Sync + 'static {
+    /// Its name.
+    fn id(&self) -> FormatId;
+    /// What a viewer gets before its first frame, and again after a gap.
+    fn start(&self, start: &Start<'_>) -> Bytes;
+    /// A track that is new or changed in mid-stream.
+    fn config(&self, track: &Track, at: Timestamp) -> Bytes;
+    /// Metadata that is new or changed in mid-stream.
+    fn metadata(&self, _metadata: &Bytes, _at: Timestamp) -> Bytes {
+        Bytes::new()
+    }
+    /// One frame.
+    fn frame(&self, track: &Track, frame: &Frame) -> Bytes;
+}

@@ -1,0 +1,90 @@
+//! The gate: who may come in, and who is told. Stream keys and hooks implement it.
+
+use crate::{Connection, EndReason, Refusal, Session, SessionKind, StreamName, Traffic};
+use futures::future::BoxFuture;
+use std::sync::Arc;
+
+/// What a client asks for, before any check.
+#[derive(Clone)]
+pub struct Request {
+    /// Publish or play.
+    pub kind: SessionKind,
+    /// As the protocol opened it: may hold a stream key.
+    pub connection: Arc<Connection>,
+    /// As it came: the stream may hold a stream key.
+    pub name: StreamName,
+    /// As it came, `?k=v` or empty: may hold a stream key.
+    pub param: String,
+}
+
+/// What the local checks found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Permit {
+    /// The name without a key.
+    pub name: StreamName,
+    /// The query without a key: `?k=v` or empty.
+    pub param: String,
+    /// The connection's `tc_url` without a key; `None` when it held none.
+    pub tc_url: Option<String>,
+    /// Name of the StreamKey object that opened the door.
+    pub key: Option<Arc<str>>,
+    /// A publisher that has the name already is cut, once this one is admitted.
+    pub takeover: bool,
+    /// Publishers at one time with this key.
+    pub key_publishers_max: Option<u32>,
+}
+
+impl Permit {
+    /// Everything as it was asked for, with no key and no limit.
+    pub fn as_asked(request: &Request) -> Self {
+        let (name, param) = (request.name.clone(), request.param.clone());
+        Self {
+            name,
+            param,
+            tc_url: None,
+            key: None,
+            takeover: false,
+            key_publishers_max: None,
+        }
+    }
+}
+
+/// Through it every session passes: `check` → (the name is reserved) → `connect`, once a connection → `admit` → … → `ended` → … → `closed`.
+///
+/// `connect` and `admit` run to their end even when the client has gone meanwhile, so they must bound their own time. `ended` follows each
+/// `admit` that said yes exactly once, before the name is free for others; `closed` follows an accepted `connect` exactly once, after that.
+/// `ended` and `closed` never block.
+pub trait Gate: Send + Sync + 'static {
+    /// The local checks.
+    fn check(&self, request: &Request) -> Result<Permit, Refusal>;
+    /// Asks whether the connection may be (`on_connect`). Called for every protocol; `connection` holds no key.
+    fn connect<'a>(&'a self, connection: &'a Arc<Connection>) -> BoxFuture<'a, Result<(), Refusal>>;
+    /// Asks whether the session may be (`on_publish`, `on_play`).
+    fn admit<'a>(&'a self, session: &'a Arc<Session>) -> BoxFuture<'a, Result<(), Refusal>>;
+    /// The session is over (`on_unpublish`, `on_stop`). `traffic` counts media bytes.
+    fn ended(&self, session: &Arc<Session>, reason: EndReason, traffic: Traffic);
+    /// The connection is over (`on_close`). `traffic` is what the protocol counted.
+    fn closed(&self, connection: &Arc<Connection>, traffic: Traffic);
+}
+
+/// Lets everyone in and tells nobody.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OpenGate;
+
+impl Gate for OpenGate {
+    fn check(&self, request: &Request) -> Result<Permit, Refusal> {
+        Ok(Permit::as_asked(request))
+    }
+
+    fn connect<'a>(&'a self, _: &'a Arc<Connection>) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn admit<'a>(&'a self, _: &'a Arc<Session>) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn ended(&self, _: &Arc<Session>, _: EndReason, _: Traffic) {}
+
+    fn closed(&self, _: &Arc<Connection>, _: Traffic) {}
+}

@@ -1,0 +1,188 @@
+//! The hub itself: admission, the end of sessions, and what others may know and do.
+
+use crate::live::Live;
+use crate::registry::{Established, Registry};
+use crate::{
+    Client, Connection, EndReason, Gate, Metrics, Protocol, Refusal, Session, SessionKind, Settings, StreamSnapshot,
+    Traffic, snapshot,
+};
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+/// All streams of one process. A clone is the same hub.
+#[derive(Clone)]
+pub struct Hub(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) gate: Arc<dyn Gate>,
+    pub(crate) metrics: Metrics,
+    pub(crate) settings: ArcSwap<Settings>,
+    pub(crate) registry: Mutex<Registry>,
+    /// Admissions under way. Each ends when the gate has answered, whether or not the client is still there.
+    pub(crate) admissions: TaskTracker,
+    /// Viewers that are there, for the merge window.
+    pub(crate) viewers: AtomicUsize,
+    changed: watch::Sender<u64>,
+}
+
+impl Hub {
+    /// A hub whose sessions pass `gate`.
+    pub fn new(gate: Arc<dyn Gate>, metrics: Metrics) -> Self {
+        Self(Arc::new(Inner {
+            gate,
+            metrics,
+            settings: ArcSwap::default(),
+            registry: Mutex::default(),
+            admissions: TaskTracker::new(),
+            viewers: AtomicUsize::new(0),
+            changed: watch::Sender::new(0),
+        }))
+    }
+
+    /// Puts settings in force. Sessions that are there stay, even beyond new limits.
+    pub fn configure(&self, settings: Settings) {
+        self.0.settings.store(Arc::new(settings));
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Settings {
+        **self.0.settings.load()
+    }
+
+    /// A connection was accepted. The gate hears of it with its first session, and of its end if it let it in.
+    pub fn open(&self, connection: Connection) -> Client {
+        Client::new(self.clone(), connection)
+    }
+
+    /// Streams that have a publisher, a viewer, or somebody who is asked about; sorted by name.
+    pub fn snapshot(&self) -> Vec<StreamSnapshot> {
+        let registry = self.0.registry.lock();
+        let (streams, lives) = (registry.streams(), registry.all());
+        drop(registry);
+        snapshot::of(&streams, &lives)
+    }
+
+    /// Its value changes when a session starts or ends or a track changes.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.0.changed.subscribe()
+    }
+
+    /// Ends an admitted session at once. False when there is none of this id.
+    pub fn kick(&self, session: Uuid, reason: EndReason) -> bool {
+        let live = self.0.registry.lock().get(session);
+        live.is_some_and(|live| self.0.end(&live, reason))
+    }
+
+    /// Ends every session and lets nobody in any more.
+    pub fn end_all(&self, reason: EndReason) {
+        let mut registry = self.0.registry.lock();
+        registry.close(reason);
+        let lives = registry.all();
+        drop(registry);
+        for live in lives {
+            self.0.end(&live, reason);
+        }
+    }
+
+    /// Resolves when no session is left and no admission is under way.
+    pub async fn idle(&self) {
+        let mut changed = self.changed();
+        self.0.admissions.close();
+        loop {
+            changed.borrow_and_update();
+            if self.0.registry.lock().is_empty() {
+                self.0.admissions.wait().await;
+                if self.0.registry.lock().is_empty() {
+                    return;
+                }
+            } else if changed.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Makes a session that the gate let in a live one, or tells the gate that it is over already.
+    pub(crate) fn establish(&self, live: &Arc<Live>) -> Result<(), EndReason> {
+        let mut registry = self.registry.lock();
+        let established = registry.establish(live);
+        if let (Established::In(_), SessionKind::Publish) = (&established, live.session.kind) {
+            live.stream.begin(live.session.id);
+        }
+        drop(registry);
+        self.news();
+        match established {
+            Established::In(displaced) => {
+                if let Some(displaced) = displaced {
+                    self.end(&displaced, EndReason::TakenOver);
+                }
+                Ok(())
+            }
+            Established::Out(reason) => {
+                self.tell_ended(&live.session, reason, Traffic::default());
+                Err(reason)
+            }
+        }
+    }
+
+    /// The one way in which an admitted session ends. The gate hears of it before the name is free. False when it had ended.
+    pub(crate) fn end(&self, live: &Arc<Live>, reason: EndReason) -> bool {
+        if !live.claim_end(reason) {
+            return false;
+        }
+        self.tell_ended(&live.session, reason, live.traffic());
+        let mut registry = self.registry.lock();
+        registry.remove(live);
+        if live.session.kind == SessionKind::Publish {
+            live.stream.end(live.session.id);
+        }
+        drop(registry);
+        live.announce_end();
+        self.news();
+        true
+    }
+
+    fn tell_ended(&self, session: &Arc<Session>, reason: EndReason, traffic: Traffic) {
+        let (kind, name, client) = (session.kind, &session.name, &session.connection.client_id);
+        tracing::info!(session = %session.id, %kind, stream = %name, %client, %reason, "session ended");
+        self.gate.ended(session, reason, traffic);
+    }
+
+    /// Frees what a session reserved whose admission came to nothing.
+    pub(crate) fn release(&self, id: Uuid) {
+        let released = self.registry.lock().release(id);
+        if released {
+            self.news();
+        }
+    }
+
+    pub(crate) fn refuse(&self, kind: SessionKind, connection: &Connection, refusal: &Refusal) {
+        self.metrics.refuse(refusal.reason);
+        let (client, peer) = (&connection.client_id, connection.peer);
+        tracing::info!(%kind, %client, %peer, reason = %refusal.reason, message = %refusal.message, "session refused");
+    }
+
+    /// Something changed: sets the gauges and wakes who watches.
+    pub(crate) fn news(&self) {
+        let registry = self.registry.lock();
+        let counts = registry.counts();
+        let gauge = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        self.metrics.streams.set(gauge(counts.publishers));
+        self.metrics.publishers.set(gauge(counts.publishers));
+        for (protocol, count) in Protocol::ALL.iter().zip(counts.viewers) {
+            self.metrics
+                .viewers
+                .with_label_values(&[protocol.as_str()])
+                .set(gauge(count));
+        }
+        self.viewers.store(counts.viewers.iter().sum(), Ordering::Relaxed);
+        drop(registry);
+        self.changed.send_modify(|n| *n = n.wrapping_add(1));
+    }
+}

@@ -1,0 +1,164 @@
+//! A viewer's session: a cursor into the ring of one (stream, format).
+
+use crate::client::Admitted;
+use crate::ring::{Cursor, Ring, Taken};
+use crate::{EndReason, Format, Session, Settings};
+use bytes::Bytes;
+use prometheus::IntCounter;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+/// An admitted viewer. Dropped, its session ends as [`EndReason::PeerClosed`].
+pub struct Player {
+    admitted: Admitted,
+    ring: Arc<Ring>,
+    cursor: Cursor,
+    /// Nothing is taken before: the merge window.
+    rest: Option<Instant>,
+    admitted_at: Instant,
+    egress: IntCounter,
+}
+
+impl Player {
+    pub(crate) fn new(admitted: Admitted, format: &Arc<dyn Format>) -> Self {
+        let (live, hub) = (&admitted.live, admitted.hub());
+        let settings = hub.settings.load();
+        let ring = live.stream.attach(format, &settings);
+        let cursor = ring.join(settings.gop_cache);
+        let egress = hub
+            .metrics
+            .egress_bytes
+            .with_label_values(&[live.session.connection.protocol.as_str()]);
+        drop(settings);
+        Self {
+            admitted,
+            ring,
+            cursor,
+            rest: None,
+            admitted_at: Instant::now(),
+            egress,
+        }
+    }
+
+    /// The session.
+    pub fn session(&self) -> &Arc<Session> {
+        &self.admitted.live.session
+    }
+
+    /// Waits until there is something, and after the first time at least the merge window since the last time. Then appends about `max` packets to
+    /// `out`; the first of all is the format's start. A viewer that has fallen behind goes on at the newest key frame.
+    ///
+    /// An error says that the session has ended, and why: kicked, the stream did not come or is gone for longer than the linger time, or too
+    /// many skips. Can be dropped and called again without loss.
+    pub async fn next(&mut self, out: &mut Vec<Bytes>, max: usize) -> Result<(), EndReason> {
+        loop {
+            self.merge().await;
+            if let Some(reason) = self.admitted.live.ended() {
+                return Err(reason);
+            }
+            let ring = Arc::clone(&self.ring);
+            let news = ring.news.notified();
+            tokio::pin!(news);
+            news.as_mut().enable();
+            if self.take(out, max)? {
+                return Ok(());
+            }
+            let deadline = self.deadline();
+            tokio::select! {
+                _ = self.admitted.live.end() => {}
+                waited = timeout_at(deadline, news) => if waited.is_err() { self.give_up(deadline)? },
+            }
+        }
+    }
+
+    /// To be polled beside each write: resolves when the write must be given up, because the session was ended or the viewer does not read.
+    pub async fn stalled(&self) -> EndReason {
+        let (live, hub) = (&self.admitted.live, self.admitted.hub());
+        let stall_max = hub.settings.load().stall_max;
+        match tokio::time::timeout(stall_max, live.end()).await {
+            Ok(reason) => reason,
+            Err(_) => self.admitted.end(EndReason::TooSlow),
+        }
+    }
+
+    /// Ends the session for a reason.
+    pub fn finish(self, reason: EndReason) {
+        self.admitted.end(reason);
+    }
+
+    async fn merge(&mut self) {
+        if let Some(rest) = self.rest {
+            tokio::select! {
+                () = sleep_until(rest) => {}
+                _ = self.admitted.live.end() => {}
+            }
+            self.rest = None;
+        }
+    }
+
+    /// True when packets were appended.
+    fn take(&mut self, out: &mut Vec<Bytes>, max: usize) -> Result<bool, EndReason> {
+        let (skipped, had) = (self.cursor.skipped, out.len());
+        let taken = self.ring.take(&mut self.cursor, out, max);
+        let (live, hub) = (&self.admitted.live, self.admitted.hub());
+        let settings = hub.settings.load();
+        if self.cursor.skipped > skipped {
+            hub.metrics.skips.inc();
+        }
+        if self.cursor.skips >= settings.skips_max {
+            drop(settings);
+            return Err(self.admitted.end(EndReason::TooSlow));
+        }
+        let bytes = out
+            .iter()
+            .skip(had)
+            .fold(0_u64, |sum, b| sum.saturating_add(b.len() as u64));
+        live.sent(bytes);
+        self.egress.inc_by(bytes);
+        if taken == Taken::All {
+            self.rest = rest(&settings, hub.viewers.load(Ordering::Relaxed));
+        }
+        Ok(taken != Taken::Nothing)
+    }
+
+    /// Until when to wait for news before asking whether the stream is still there.
+    fn deadline(&self) -> Instant {
+        const WHILE_LIVE: Duration = Duration::from_hours(1);
+        let linger = self.admitted.hub().settings.load().linger;
+        let gone = self.admitted.live.stream.gone_since();
+        let since = gone.map(|gone| gone.max(self.admitted_at));
+        let until = since.and_then(|since| since.checked_add(linger));
+        until
+            .or_else(|| Instant::now().checked_add(WHILE_LIVE))
+            .unwrap_or_else(Instant::now)
+    }
+
+    /// Nothing came in time: the end, unless a publisher has come meanwhile.
+    fn give_up(&self, deadline: Instant) -> Result<(), EndReason> {
+        if self.deadline() > deadline {
+            return Ok(());
+        }
+        Err(self.admitted.end(if self.cursor.is_fresh() {
+            EndReason::StreamNotFound
+        } else {
+            EndReason::StreamEnded
+        }))
+    }
+}
+
+impl Drop for Player {
+    fn drop(&mut self) {
+        self.admitted.live.stream.detach(&self.ring);
+    }
+}
+
+fn rest(settings: &Settings, viewers: usize) -> Option<Instant> {
+    let window = settings.window(viewers);
+    if window.is_zero() {
+        None
+    } else {
+        Instant::now().checked_add(window)
+    }
+}

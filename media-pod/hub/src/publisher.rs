@@ -1,0 +1,57 @@
+//! A publisher's session. Nothing here waits.
+
+use crate::client::Admitted;
+use crate::{EndReason, Session};
+use bytes::Bytes;
+use headgate_codec::{Frame, Track};
+use std::sync::Arc;
+
+/// An admitted publisher. Dropped, its session ends as [`EndReason::PeerClosed`]. Once its session has ended, what it sends goes nowhere.
+pub struct Publisher {
+    admitted: Admitted,
+}
+
+impl Publisher {
+    pub(crate) fn new(admitted: Admitted) -> Self {
+        Self { admitted }
+    }
+
+    /// The session.
+    pub fn session(&self) -> &Arc<Session> {
+        &self.admitted.live.session
+    }
+
+    /// Announces a track or its new configuration; a repeated one is no news. Must come before the track's frames.
+    pub fn track(&mut self, track: Track) {
+        let (live, hub) = (&self.admitted.live, self.admitted.hub());
+        if live.stream.track(live.session.id, track, hub.settings.load().lag_max) {
+            hub.news();
+        }
+    }
+
+    /// `onMetaData` as AMF0: the name and the value behind each other.
+    pub fn metadata(&mut self, metadata: Bytes) {
+        let (live, hub) = (&self.admitted.live, self.admitted.hub());
+        live.stream
+            .metadata(live.session.id, metadata, hub.settings.load().lag_max);
+    }
+
+    /// One frame, in decoding order within its track. A frame of a track that was not announced is dropped.
+    pub fn frame(&mut self, frame: Frame) {
+        let (live, hub) = (&self.admitted.live, self.admitted.hub());
+        let bytes = frame.payload.len() as u64;
+        live.received(bytes);
+        hub.metrics.ingest_bytes.inc_by(bytes);
+        live.stream.frame(live.session.id, frame, &hub.settings.load());
+    }
+
+    /// Resolves when somebody else has ended the session; the connection should be closed then.
+    pub async fn kicked(&self) -> EndReason {
+        self.admitted.live.end().await
+    }
+
+    /// Ends the session for a reason.
+    pub fn finish(self, reason: EndReason) {
+        self.admitted.end(reason);
+    }
+}

@@ -1,0 +1,264 @@
+//! Who has which name, who waits for an answer, and how many there are. Plain data behind the hub's one lock; decisions only, no calls out.
+
+use crate::live::Live;
+use crate::stream::Stream;
+use crate::{EndReason, Permit, Protocol, Reason, Refusal, Session, SessionKind, Settings, StreamName};
+use std::collections::HashMap;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// All streams and sessions of a hub.
+#[derive(Default)]
+pub(crate) struct Registry {
+    streams: HashMap<StreamName, Entry>,
+    /// Asked about; the name is theirs meanwhile.
+    pending: HashMap<Uuid, Arc<Session>>,
+    /// Admitted and not ended.
+    live: HashMap<Uuid, Arc<Live>>,
+    /// Places taken, by those who are asked about too.
+    publishers: usize,
+    viewers: usize,
+    /// Publishers by key, those who are asked about too.
+    keys: HashMap<Arc<str>, usize>,
+    counts: Counts,
+    closed: Option<EndReason>,
+}
+
+struct Entry {
+    stream: Arc<Stream>,
+    publisher: Option<Uuid>,
+    newcomer: Option<Uuid>,
+    /// Viewers, those who are asked about too.
+    viewers: usize,
+}
+
+/// What an admission came to in the end.
+pub(crate) enum Established {
+    /// In. The publisher before, if there was one, must be ended.
+    In(Option<Arc<Live>>),
+    /// The client left, or the hub closed, while the gate was asked.
+    Out(EndReason),
+}
+
+/// How many there are, admitted ones only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) publishers: usize,
+    /// In the order of [`Protocol::ALL`].
+    pub(crate) viewers: [usize; Protocol::ALL.len()],
+}
+
+impl Registry {
+    /// Keeps the name for a session that is about to be asked about.
+    pub(crate) fn reserve(
+        &mut self,
+        session: &Arc<Session>,
+        permit: &Permit,
+        settings: &Settings,
+    ) -> Result<Arc<Stream>, Refusal> {
+        if self.closed.is_some() {
+            return Err(Refusal::new(Reason::Draining, "the server is about to stop"));
+        }
+        let displaced = match session.kind {
+            SessionKind::Publish => self.check_name(&session.name, permit.takeover)?,
+            SessionKind::Play => None,
+        };
+        self.check_limits(session, permit, settings, displaced)?;
+        let entry = self
+            .streams
+            .entry(session.name.clone())
+            .or_insert_with(|| Entry::new(&session.name));
+        match session.kind {
+            SessionKind::Publish => entry.newcomer = Some(session.id),
+            SessionKind::Play => entry.viewers = entry.viewers.saturating_add(1),
+        }
+        let stream = Arc::clone(&entry.stream);
+        self.pending.insert(session.id, Arc::clone(session));
+        self.take_place(session, |n| n.saturating_add(1));
+        Ok(stream)
+    }
+
+    /// Whether a publisher may try for a name, and whom it would displace.
+    fn check_name(&self, name: &StreamName, takeover: bool) -> Result<Option<Uuid>, Refusal> {
+        let Some(entry) = self.streams.get(name) else {
+            return Ok(None);
+        };
+        let busy = entry.newcomer.is_some() || (entry.publisher.is_some() && !takeover);
+        if busy {
+            return Err(Refusal::new(
+                Reason::NameBusy,
+                format!("{name} has a publisher already"),
+            ));
+        }
+        Ok(entry.publisher)
+    }
+
+    fn check_limits(
+        &self,
+        session: &Session,
+        permit: &Permit,
+        settings: &Settings,
+        displaced: Option<Uuid>,
+    ) -> Result<(), Refusal> {
+        let displaced = displaced.and_then(|id| self.live.get(&id));
+        let (what, taken, max) = match session.kind {
+            SessionKind::Publish => ("publishers", self.publishers, settings.publishers_max),
+            SessionKind::Play => ("viewers", self.viewers, settings.viewers_max),
+        };
+        let taken = taken.saturating_sub(usize::from(displaced.is_some()));
+        if let Some(max) = max.filter(|max| taken >= *max) {
+            return Err(Refusal::new(
+                Reason::LimitReached,
+                format!("this server takes no more than {max} {what}"),
+            ));
+        }
+        let (SessionKind::Publish, Some(key)) = (session.kind, &session.key) else {
+            return Ok(());
+        };
+        let same_key = displaced.is_some_and(|live| live.session.key.as_ref() == Some(key));
+        let taken = self
+            .keys
+            .get(key)
+            .copied()
+            .unwrap_or(0)
+            .saturating_sub(usize::from(same_key));
+        match permit.key_publishers_max {
+            Some(max) if taken >= usize::try_from(max).unwrap_or(usize::MAX) => Err(Refusal::new(
+                Reason::LimitReached,
+                format!("this key takes no more than {max} publishers"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts a session in or out of the places that are taken.
+    fn take_place(&mut self, session: &Session, change: impl Fn(usize) -> usize) {
+        match session.kind {
+            SessionKind::Play => self.viewers = change(self.viewers),
+            SessionKind::Publish => {
+                self.publishers = change(self.publishers);
+                if let Some(key) = &session.key {
+                    let taken = self.keys.entry(Arc::clone(key)).or_default();
+                    *taken = change(*taken);
+                    self.keys.retain(|_, taken| *taken > 0);
+                }
+            }
+        }
+    }
+
+    fn count(&mut self, session: &Session, change: impl Fn(usize) -> usize) {
+        let protocol = session.connection.protocol;
+        let count = match session.kind {
+            SessionKind::Publish => Some(&mut self.counts.publishers),
+            SessionKind::Play => self
+                .counts
+                .viewers
+                .iter_mut()
+                .zip(Protocol::ALL)
+                .find(|(_, p)| *p == protocol)
+                .map(|(c, _)| c),
+        };
+        if let Some(count) = count {
+            *count = change(*count);
+        }
+    }
+
+    /// Frees what a session reserved that is not to be admitted. False when it is admitted already.
+    pub(crate) fn release(&mut self, id: Uuid) -> bool {
+        let session = self.pending.remove(&id);
+        if let Some(session) = &session {
+            self.leave(session);
+        }
+        session.is_some()
+    }
+
+    /// Makes a session that the gate let in a live one.
+    pub(crate) fn establish(&mut self, live: &Arc<Live>) -> Established {
+        let session = &live.session;
+        let Some(entry) = self
+            .streams
+            .get_mut(&session.name)
+            .filter(|_| self.pending.remove(&session.id).is_some())
+        else {
+            return Established::Out(EndReason::PeerClosed);
+        };
+        if let Some(reason) = self.closed {
+            self.leave(session);
+            return Established::Out(reason);
+        }
+        let mut displaced = None;
+        if session.kind == SessionKind::Publish {
+            entry.newcomer = None;
+            displaced = entry.publisher.replace(session.id);
+        }
+        self.live.insert(session.id, Arc::clone(live));
+        self.count(session, |n| n.saturating_add(1));
+        Established::In(displaced.and_then(|id| self.live.get(&id).cloned()))
+    }
+
+    /// Takes an ended session out.
+    pub(crate) fn remove(&mut self, live: &Live) {
+        if self.live.remove(&live.session.id).is_some() {
+            self.count(&live.session, |n| n.saturating_sub(1));
+            self.leave(&live.session);
+        }
+    }
+
+    fn leave(&mut self, session: &Session) {
+        self.take_place(session, |n| n.saturating_sub(1));
+        let Some(entry) = self.streams.get_mut(&session.name) else {
+            return;
+        };
+        match session.kind {
+            SessionKind::Publish => {
+                entry.publisher = entry.publisher.filter(|id| *id != session.id);
+                entry.newcomer = entry.newcomer.filter(|id| *id != session.id);
+            }
+            SessionKind::Play => entry.viewers = entry.viewers.saturating_sub(1),
+        }
+        if entry.is_idle() {
+            self.streams.remove(&session.name);
+        }
+    }
+
+    /// Lets nobody in any more.
+    pub(crate) fn close(&mut self, reason: EndReason) {
+        self.closed = Some(reason);
+    }
+
+    pub(crate) fn get(&self, id: Uuid) -> Option<Arc<Live>> {
+        self.live.get(&id).cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Live>> {
+        self.live.values().cloned().collect()
+    }
+
+    pub(crate) fn streams(&self) -> Vec<Arc<Stream>> {
+        self.streams.values().map(|e| Arc::clone(&e.stream)).collect()
+    }
+
+    /// No session, no reservation and no stream is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.live.is_empty() && self.pending.is_empty() && self.streams.is_empty() && self.keys.is_empty()
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.counts
+    }
+}
+
+impl Entry {
+    fn new(name: &StreamName) -> Self {
+        Self {
+            stream: Arc::new(Stream::new(name.clone())),
+            publisher: None,
+            newcomer: None,
+            viewers: 0,
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.publisher.is_none() && self.newcomer.is_none() && self.viewers == 0
+    }
+}

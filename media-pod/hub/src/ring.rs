@@ -1,0 +1,254 @@
+//! The bytes of one (stream, format), kept for its viewers: bounded in packets, bytes and age. A viewer is a cursor.
+
+use crate::{Format, Start};
+use bytes::Bytes;
+use headgate_codec::{Timestamp, Track};
+use parking_lot::RwLock;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// The tracks and metadata of a stream at one moment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TrackSet {
+    pub(crate) tracks: Vec<Track>,
+    pub(crate) metadata: Option<Bytes>,
+}
+
+/// A place where a viewer can start.
+#[derive(Clone, Debug)]
+pub(crate) struct Join {
+    pub(crate) set: Arc<TrackSet>,
+    pub(crate) at: Timestamp,
+}
+
+#[derive(Debug)]
+struct Packet {
+    bytes: Bytes,
+    /// Counts the publishers of the stream. The first packet of an epoch is a join point.
+    epoch: u64,
+    join: Option<Join>,
+    pushed: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    packets: VecDeque<Packet>,
+    /// Sequence number of the first packet that is kept.
+    base: u64,
+    bytes: usize,
+    /// Where viewers can start, oldest first.
+    joins: VecDeque<u64>,
+}
+
+/// See the module.
+pub(crate) struct Ring {
+    pub(crate) format: Arc<dyn Format>,
+    inner: RwLock<Inner>,
+    /// Something to look at: packets, or the stream's publisher came or went.
+    pub(crate) news: Notify,
+}
+
+/// Where a viewer stands in a ring.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cursor {
+    /// The next packet; while `seeking`, the first join point from there on.
+    next: u64,
+    seeking: bool,
+    epoch: u64,
+    /// Had bytes before.
+    started: bool,
+    /// Skips since it was last caught up.
+    pub(crate) skips: u32,
+    /// Skips in all.
+    pub(crate) skipped: u64,
+}
+
+/// What a look into the ring came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// There is nothing new.
+    Nothing,
+    /// Packets were taken and there are more.
+    Some,
+    /// Packets were taken and there are no more.
+    All,
+}
+
+impl Cursor {
+    /// Never had anything.
+    pub(crate) fn is_fresh(&self) -> bool {
+        !self.started
+    }
+}
+
+impl Ring {
+    pub(crate) const PACKETS_MAX: usize = 8_192;
+    pub(crate) const BYTES_MAX: usize = 32 << 20;
+
+    pub(crate) fn new(format: Arc<dyn Format>) -> Self {
+        Self {
+            format,
+            inner: RwLock::default(),
+            news: Notify::new(),
+        }
+    }
+
+    /// Adds a packet and drops what is beyond the bounds. Does not wake anybody.
+    pub(crate) fn push(&self, bytes: Bytes, epoch: u64, join: Option<Join>, keep: Duration) {
+        if bytes.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let mut inner = self.inner.write();
+        if join.is_some() {
+            let head = inner.head();
+            inner.joins.push_back(head);
+        }
+        inner.bytes = inner.bytes.saturating_add(bytes.len());
+        inner.packets.push_back(Packet {
+            bytes,
+            epoch,
+            join,
+            pushed: now,
+        });
+        while inner.must_drop(now, keep) {
+            inner.drop_front();
+        }
+    }
+
+    /// More is known of the tracks than when the newest join point was made.
+    pub(crate) fn widen_join(&self, set: &Arc<TrackSet>) {
+        let mut inner = self.inner.write();
+        let index = inner.joins.back().and_then(|seq| inner.index(*seq));
+        if let Some(join) = index
+            .and_then(|i| inner.packets.get_mut(i))
+            .and_then(|p| p.join.as_mut())
+        {
+            join.set = Arc::clone(set);
+        }
+    }
+
+    /// Nobody can start at what is there now.
+    pub(crate) fn forget_joins(&self) {
+        self.inner.write().joins.clear();
+    }
+
+    /// A new viewer, who starts at the newest join point or waits for the next.
+    pub(crate) fn join(&self, newest: bool) -> Cursor {
+        let inner = self.inner.read();
+        let next = if newest { inner.newest_join() } else { inner.head() };
+        Cursor {
+            next,
+            seeking: true,
+            ..Cursor::default()
+        }
+    }
+
+    /// Appends up to `max` packets behind the cursor to `out` and moves it.
+    pub(crate) fn take(&self, cursor: &mut Cursor, out: &mut Vec<Bytes>, max: usize) -> Taken {
+        let inner = self.inner.read();
+        if !cursor.seeking && cursor.next < inner.base {
+            let (skips, skipped) = (cursor.skips.saturating_add(1), cursor.skipped.saturating_add(1));
+            *cursor = Cursor {
+                next: inner.newest_join(),
+                seeking: true,
+                skips,
+                skipped,
+                ..*cursor
+            };
+        }
+        if !inner.seek(cursor) {
+            return Taken::Nothing;
+        }
+        let from = inner.index(cursor.next).unwrap_or(inner.packets.len());
+        let before = out.len();
+        for packet in inner.packets.range(from..).take(max.max(1)) {
+            self.begin_epoch(packet, cursor, out);
+            out.push(packet.bytes.clone());
+            cursor.next = cursor.next.saturating_add(1);
+        }
+        if out.len() == before {
+            return Taken::Nothing;
+        }
+        if cursor.next < inner.head() {
+            return Taken::Some;
+        }
+        cursor.skips = 0;
+        Taken::All
+    }
+
+    fn begin_epoch(&self, packet: &Packet, cursor: &mut Cursor, out: &mut Vec<Bytes>) {
+        if packet.epoch == cursor.epoch {
+            return;
+        }
+        cursor.epoch = packet.epoch;
+        if let Some(Join { set, at }) = &packet.join {
+            let (metadata, resumed) = (set.metadata.as_ref(), cursor.started);
+            out.push(self.format.start(&Start {
+                tracks: &set.tracks,
+                metadata,
+                at: *at,
+                resumed,
+            }));
+            cursor.started = true;
+        }
+    }
+}
+
+impl Inner {
+    fn head(&self) -> u64 {
+        self.base.saturating_add(self.packets.len() as u64)
+    }
+
+    fn index(&self, seq: u64) -> Option<usize> {
+        seq.checked_sub(self.base)
+            .and_then(|i| usize::try_from(i).ok())
+            .filter(|i| *i <= self.packets.len())
+    }
+
+    /// The newest place to start, or where the next one can come.
+    fn newest_join(&self) -> u64 {
+        self.joins.back().copied().unwrap_or_else(|| self.head())
+    }
+
+    /// True when the cursor stands at a packet to go on with.
+    fn seek(&self, cursor: &mut Cursor) -> bool {
+        if cursor.seeking
+            && let Some(seq) = self.joins.iter().find(|seq| **seq >= cursor.next)
+        {
+            // An epoch that no packet has makes the start be sent.
+            *cursor = Cursor {
+                next: *seq,
+                seeking: false,
+                epoch: u64::MAX,
+                ..*cursor
+            };
+        }
+        !cursor.seeking
+    }
+
+    fn must_drop(&self, now: Instant, keep: Duration) -> bool {
+        if self.packets.len() > Ring::PACKETS_MAX || self.bytes > Ring::BYTES_MAX {
+            return self.packets.len() > 1;
+        }
+        let behind_join = self.joins.back().is_none_or(|join| self.base < *join);
+        behind_join
+            && self
+                .packets
+                .front()
+                .is_some_and(|p| now.duration_since(p.pushed) > keep)
+    }
+
+    fn drop_front(&mut self) {
+        if let Some(packet) = self.packets.pop_front() {
+            self.bytes = self.bytes.saturating_sub(packet.bytes.len());
+            self.base = self.base.saturating_add(1);
+            while self.joins.front().is_some_and(|join| *join < self.base) {
+                self.joins.pop_front();
+            }
+        }
+    }
+}

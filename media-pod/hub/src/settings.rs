@@ -1,0 +1,68 @@
+//! What can be set while streams run.
+
+use std::time::Duration;
+
+/// Behaviour and bounds of a hub. New values are in force for what happens from then on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// A viewer starts at the newest key frame that is there, instead of waiting for the next.
+    pub gop_cache: bool,
+    /// How long output may be held back, so that several frames go out in one write. Few viewers wait less: see [`Settings::window`].
+    pub merge_window: Duration,
+    /// Publishers at one time.
+    pub publishers_max: Option<usize>,
+    /// Viewers at one time.
+    pub viewers_max: Option<usize>,
+    /// How long a viewer waits for a stream that is not there: at the start, and after its publisher has gone.
+    pub linger: Duration,
+    /// How far a viewer may fall behind before it skips to the newest key frame.
+    pub lag_max: Duration,
+    /// Skips in a row, without having caught up in between, after which a viewer is cut.
+    pub skips_max: u32,
+    /// How long one write to a viewer may take before it is cut.
+    pub stall_max: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            gop_cache: true,
+            merge_window: Duration::from_millis(100),
+            publishers_max: None,
+            viewers_max: None,
+            linger: Duration::from_secs(10),
+            lag_max: Duration::from_secs(5),
+            skips_max: 10,
+            stall_max: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Settings {
+    /// The window in force with so many viewers: grows with them up to the setting, because waiting pays only where there are many writes.
+    /// Under 5 ms it is nothing, so that a few viewers see each frame at once.
+    pub fn window(&self, viewers: usize) -> Duration {
+        const PER_VIEWER: Duration = Duration::from_micros(100);
+        const NOTHING: Duration = Duration::from_millis(5);
+        let grown = PER_VIEWER.saturating_mul(u32::try_from(viewers).unwrap_or(u32::MAX));
+        let window = grown.min(self.merge_window);
+        if window < NOTHING { Duration::ZERO } else { window }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_grows_with_the_viewers_up_to_the_setting() {
+        let settings = Settings::default();
+        let millis = |viewers| settings.window(viewers).as_millis();
+        assert_eq!([1, 49, 50, 500, 1_000, 100_000].map(millis), [0, 0, 5, 50, 100, 100]);
+        let settings = Settings {
+            merge_window: Duration::ZERO,
+            ..settings
+        };
+        assert_eq!(settings.window(10_000), Duration::ZERO);
+    }
+}

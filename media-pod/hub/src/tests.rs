@@ -1,0 +1,7 @@
+//! The hub from outside, on a paused clock.
+#![allow(clippy::arithmetic_side_effects)]
+
+mod chaos;
+mod media;
+mod sessions;
+mod support;

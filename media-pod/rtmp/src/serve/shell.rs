@@ -1,0 +1,309 @@
+//! One connection: reads, writes, and what happens while nothing is published or played.
+
+use super::Options;
+use crate::server::{Connect, Event, ServerSession};
+use crate::url::Target;
+use bytes::{Buf, Bytes};
+use headgate_hub::{
+    Client, Connection, EndReason, Hub, Protocol, Refusal, StreamName, Traffic, client_id, resolve_vhost,
+};
+use rand::Rng;
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+/// How long a peer that was told goodbye has to close, so that what we said last is not lost with a reset.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// Pieces that may wait to be sent before a peer that does not read is not listened to either.
+pub(super) const QUEUE_MAX: usize = 256;
+/// Slices in one vectored write.
+const SLICES: usize = 64;
+
+/// Why a connection ends. `Ok` paths carry one too: every connection ends for a reason.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum End {
+    /// The peer closed its side.
+    #[error("the peer closed the connection")]
+    Closed,
+    /// The socket failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The peer broke the protocol.
+    #[error(transparent)]
+    Protocol(#[from] crate::Error),
+    /// Nothing came in time.
+    #[error("nothing came for {0:?}")]
+    Idle(Duration),
+    /// The peer did not take what we sent.
+    #[error("the peer took more than {0:?} over what was sent")]
+    Stalled(Duration),
+    /// We ended it: the peer has been told.
+    #[error("ended: {0}")]
+    Told(EndReason),
+    /// We ended it in the middle of a write: the peer cannot be told.
+    #[error("cut: {0}")]
+    Cut(EndReason),
+    /// A session was refused: the peer has been told.
+    #[error("refused")]
+    Refused,
+}
+
+impl End {
+    pub(super) fn reason(&self) -> EndReason {
+        match self {
+            Self::Closed | Self::Io(_) | Self::Refused => EndReason::PeerClosed,
+            Self::Protocol(_) => EndReason::ProtocolError,
+            Self::Idle(_) => EndReason::Idle,
+            Self::Stalled(_) => EndReason::TooSlow,
+            Self::Told(reason) | Self::Cut(reason) => *reason,
+        }
+    }
+}
+
+/// What a peer asks for, by the stream's name as it came.
+enum Wanted {
+    Publish(String),
+    Play(String),
+}
+
+pub(super) struct Shell {
+    pub(super) socket: Arc<TcpStream>,
+    pub(super) session: ServerSession,
+    pub(super) options: Arc<Options>,
+    pub(super) shutdown: CancellationToken,
+    /// What must be sent, in order.
+    pub(super) queue: VecDeque<Bytes>,
+    peer: SocketAddr,
+    hub: Hub,
+    connect: Connect,
+    /// Made with the first publish or play, when all that hooks want to know is known.
+    client: Option<Client>,
+    /// Counted before there was a client.
+    early: Traffic,
+}
+
+impl Shell {
+    pub(super) fn new(
+        socket: TcpStream,
+        peer: SocketAddr,
+        hub: Hub,
+        options: Arc<Options>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self {
+            socket: Arc::new(socket),
+            session: ServerSession::new(options.limits),
+            options,
+            shutdown,
+            queue: VecDeque::new(),
+            peer,
+            hub,
+            connect: Connect::default(),
+            client: None,
+            early: Traffic::default(),
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        // The command phase is a dialogue of small messages: without this each answer waits for an acknowledgement.
+        let _ = self.socket.set_nodelay(true);
+        let Err(end) = self.serve().await;
+        match &end {
+            End::Protocol(error) => info!(reason = "ProtocolError", %error, "connection closed"),
+            end => debug!(reason = %end.reason(), "{end}"),
+        }
+        if !matches!(end, End::Closed | End::Io(_) | End::Stalled(_) | End::Cut(_)) {
+            let _ = timeout(GOODBYE, self.say_goodbye()).await;
+        }
+    }
+
+    /// What was said last goes out, then our side closes, then the peer's.
+    async fn say_goodbye(&mut self) -> io::Result<()> {
+        self.collect();
+        while !self.queue.is_empty() {
+            self.write_some().await?;
+        }
+        socket2::SockRef::from(self.socket.as_ref()).shutdown(Shutdown::Write)?;
+        loop {
+            self.socket.readable().await?;
+            let mut scratch = [0; 4096];
+            match self.socket.try_read(&mut scratch) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn serve(&mut self) -> Result<Infallible, End> {
+        let mut patience = self.options.handshake_timeout;
+        loop {
+            let shutdown = self.shutdown.clone();
+            // While nothing is published or played, the peer has only so long to say what it wants.
+            let wanted = tokio::select! {
+                () = shutdown.cancelled() => return Err(End::Told(EndReason::Shutdown)),
+                wanted = timeout(patience, self.wanted()) => wanted.unwrap_or(Err(End::Idle(patience)))?,
+            };
+            match wanted {
+                Wanted::Publish(stream) => self.publish(&stream).await?,
+                Wanted::Play(stream) => self.play(&stream).await?,
+            }
+            patience = self.options.reuse_timeout;
+        }
+    }
+
+    /// Takes what the peer says until it wants a stream.
+    async fn wanted(&mut self) -> Result<Wanted, End> {
+        loop {
+            while let Some(event) = self.session.poll_event() {
+                match event {
+                    Event::Connected(connect) => self.connect = connect,
+                    Event::Publish { stream } => return Ok(Wanted::Publish(stream)),
+                    Event::Play { stream } => return Ok(Wanted::Play(stream)),
+                    Event::Pause(on) => self.session.acknowledge_pause(on),
+                    _ => {}
+                }
+            }
+            self.flush().await?;
+            self.read().await?;
+        }
+    }
+
+    /// Waits for input and acts upon it.
+    pub(super) async fn read(&mut self) -> Result<(), End> {
+        self.socket.readable().await?;
+        self.read_ready()
+    }
+
+    /// Reads what is there and acts upon it.
+    pub(super) fn read_ready(&mut self) -> Result<(), End> {
+        let count = match self.socket.try_read_buf(self.session.buffer()) {
+            Ok(0) => return Err(End::Closed),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(End::Io(error)),
+        };
+        self.count(Traffic {
+            sent: 0,
+            received: bytes(count),
+        });
+        Ok(self.session.process(count, &mut |out| rand::rng().fill_bytes(out))?)
+    }
+
+    /// Sends all that the session has to say.
+    pub(super) async fn flush(&mut self) -> Result<(), End> {
+        self.collect();
+        while !self.queue.is_empty() {
+            let limit = self.options.stall_timeout;
+            timeout(limit, self.write_some())
+                .await
+                .map_err(|_| End::Stalled(limit))??;
+        }
+        Ok(())
+    }
+
+    /// What the session has to say goes behind what is queued.
+    pub(super) fn collect(&mut self) {
+        let output = self.session.take_output();
+        if !output.is_empty() {
+            self.queue.push_back(output);
+        }
+    }
+
+    /// Waits until the socket takes something, and sends what it takes.
+    async fn write_some(&mut self) -> io::Result<()> {
+        self.socket.writable().await?;
+        self.write_ready()
+    }
+
+    /// One vectored write of what the socket takes now.
+    pub(super) fn write_ready(&mut self) -> io::Result<()> {
+        let slices: smallvec::SmallVec<[IoSlice<'_>; SLICES]> =
+            self.queue.iter().take(SLICES).map(|b| IoSlice::new(b)).collect();
+        let mut written = match self.socket.try_write_vectored(&slices) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        drop(slices);
+        self.count(Traffic {
+            sent: bytes(written),
+            received: 0,
+        });
+        while let Some(first) = self.queue.front_mut() {
+            if written < first.len() {
+                first.advance(written);
+                break;
+            }
+            written = written.saturating_sub(first.len());
+            self.queue.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Who asks for what, as hooks and checks want it. The first request makes the client.
+    pub(super) fn request(&mut self, stream: &str) -> Result<(&Client, StreamName, String), Refusal> {
+        let target = Target::parse(&self.connect.tc_url, &self.connect.app, stream);
+        let asked = target.vhost.as_ref().map(|v| format!("vhost={v}")).unwrap_or_default();
+        let vhost = resolve_vhost(&self.options.vhosts.load(), &target.host, &asked);
+        let name = StreamName::parse(&vhost, &target.app, &target.stream)?;
+        let param = target.param.clone();
+        let (hub, early) = (&self.hub, std::mem::take(&mut self.early));
+        let client = self.client.get_or_insert_with(|| {
+            hub.open(Connection {
+                client_id: client_id(),
+                protocol: Protocol::Rtmp,
+                peer: self.peer,
+                vhost,
+                app: target.app,
+                stream: target.stream,
+                param: target.param,
+                tc_url: self.connect.tc_url.clone(),
+                page_url: self.connect.page_url.clone(),
+                started: jiff::Timestamp::now(),
+            })
+        });
+        client.count(early);
+        Ok((client, name, param))
+    }
+
+    fn count(&mut self, traffic: Traffic) {
+        if let Some(client) = &self.client {
+            client.count(traffic);
+        } else {
+            self.early.sent = self.early.sent.saturating_add(traffic.sent);
+            self.early.received = self.early.received.saturating_add(traffic.received);
+        }
+    }
+}
+
+/// Resolves when the peer closes while it waits for an answer. When it sends something instead, this does not resolve:
+/// what it sent is read after the answer.
+pub(super) async fn closed(socket: &TcpStream) {
+    let mut one = [0; 1];
+    match socket.peek(&mut one).await {
+        Ok(0) | Err(_) => {}
+        Ok(_) => std::future::pending().await,
+    }
+}
+
+/// Never, when there is no deadline.
+pub(super) async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn bytes(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}

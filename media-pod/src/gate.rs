@@ -1,0 +1,96 @@
+//! [`PodGate`]: what every session passes: the stream keys of the config in force, then the back ends that are asked.
+//!
+//! A new policy is in force for the next session. Who is in stays in: a key that is deleted, suspended or rotated cuts nobody.
+
+use crate::keys::{Ask, KeyRing};
+use arc_swap::ArcSwap;
+use futures::future::BoxFuture;
+use headgate_hooks::Hooks;
+use headgate_hub::{Connection, EndReason, Gate, Permit, Refusal, Request, Session, SessionKind, StreamName, Traffic};
+use jiff::Timestamp;
+use std::sync::Arc;
+
+/// What is checked here, without asking anyone.
+#[derive(Debug)]
+pub struct Policy {
+    /// The keys.
+    pub keys: KeyRing,
+    /// A second publisher of a name cuts the first.
+    pub takeover: bool,
+}
+
+/// The gate of this process.
+pub struct PodGate {
+    policy: ArcSwap<Policy>,
+    hooks: Hooks,
+}
+
+impl PodGate {
+    /// Starts with `policy`.
+    pub fn new(policy: Policy, hooks: Hooks) -> Self {
+        Self {
+            policy: ArcSwap::from_pointee(policy),
+            hooks,
+        }
+    }
+
+    /// Puts `policy` in force for the next session.
+    pub fn set(&self, policy: Policy) {
+        self.policy.store(Arc::new(policy));
+    }
+}
+
+impl Gate for PodGate {
+    fn check(&self, request: &Request) -> Result<Permit, Refusal> {
+        self.policy.load().check(request, Timestamp::now())
+    }
+
+    fn connect<'a>(&'a self, connection: &'a Arc<Connection>) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(self.hooks.connect(connection))
+    }
+
+    fn admit<'a>(&'a self, session: &'a Arc<Session>) -> BoxFuture<'a, Result<(), Refusal>> {
+        match session.kind {
+            SessionKind::Publish => Box::pin(self.hooks.publish(session)),
+            SessionKind::Play => Box::pin(self.hooks.play(session)),
+        }
+    }
+
+    fn ended(&self, session: &Arc<Session>, _: EndReason, traffic: Traffic) {
+        match session.kind {
+            SessionKind::Publish => self.hooks.unpublish(session, traffic),
+            SessionKind::Play => self.hooks.stop(session, traffic),
+        }
+    }
+
+    fn closed(&self, connection: &Arc<Connection>, traffic: Traffic) {
+        self.hooks.close(connection, traffic);
+    }
+}
+
+impl Policy {
+    fn check(&self, request: &Request, now: Timestamp) -> Result<Permit, Refusal> {
+        let (name, connection) = (&request.name, &request.connection);
+        let granted = self.keys.check(&Ask {
+            kind: request.kind,
+            vhost: &name.vhost,
+            app: &name.app,
+            stream: &name.stream,
+            param: &request.param,
+            address: connection.peer.ip(),
+            now,
+        })?;
+        let clean_url = self.keys.scrub(&connection.tc_url);
+        Ok(Permit {
+            name: StreamName {
+                stream: granted.stream.into(),
+                ..name.clone()
+            },
+            param: granted.param,
+            tc_url: (clean_url != connection.tc_url).then_some(clean_url),
+            key: granted.key,
+            takeover: self.takeover,
+            key_publishers_max: granted.publishers_max,
+        })
+    }
+}

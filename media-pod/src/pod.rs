@@ -1,0 +1,276 @@
+//! [`Pod`]: all parts of the process, and the one way to put a config in force.
+
+use crate::gate::{PodGate, Policy};
+use crate::keys::KeyRing;
+use crate::listeners::{Listeners, Served};
+use crate::metrics;
+use crate::report::{Readings, report};
+use arc_swap::{ArcSwap, ArcSwapOption};
+use headgate_control::{Applied, OnConflict, PodConfig, PodReport, Problem};
+use headgate_hooks::Hooks;
+use headgate_hub::{EndReason, Hub, Settings};
+use parking_lot::Mutex;
+use prometheus::Registry;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// How long sessions may take to end once they are told to.
+const SESSIONS_END: Duration = Duration::from_secs(3);
+/// How long the last notifications may take.
+const FLUSH: Duration = Duration::from_secs(10);
+
+/// The parts.
+pub struct Pod {
+    hub: Hub,
+    hooks: Hooks,
+    gate: Arc<PodGate>,
+    listeners: Listeners,
+    vhosts: Arc<ArcSwap<Vec<String>>>,
+    registry: Registry,
+    config: ArcSwapOption<PodConfig>,
+    applying: Mutex<()>,
+    applied: watch::Sender<u64>,
+    shutdown: CancellationToken,
+    stopping: AtomicBool,
+    instance: String,
+    sequence: AtomicU64,
+}
+
+/// Wakes when a [`PodReport`] would say something new.
+pub struct News {
+    sources: [watch::Receiver<u64>; 4],
+}
+
+/// Why a config is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadConfig {
+    /// Two listeners, one port or name.
+    #[error("two listeners have the {0} {1:?}")]
+    ListenerClash(&'static str, String),
+    /// A key that no check could be made from.
+    #[error(transparent)]
+    Key(#[from] crate::keys::BadKey),
+    /// An endpoint that cannot be called.
+    #[error("hook endpoint {0:?} has no URL that can be called")]
+    HookUrl(String),
+    /// The process ends.
+    #[error("the pod is stopping")]
+    Stopping,
+}
+
+impl BadConfig {
+    /// PascalCase.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::ListenerClash(..) => "ListenerClash",
+            Self::Key(_) => "BadKey",
+            Self::HookUrl(_) => "BadUrl",
+            Self::Stopping => "Stopping",
+        }
+    }
+}
+
+impl From<BadConfig> for Problem {
+    fn from(bad: BadConfig) -> Self {
+        Self {
+            reason: bad.reason().into(),
+            message: bad.to_string(),
+        }
+    }
+}
+
+impl Pod {
+    /// A pod without a config: it lets nobody in and listens nowhere. `allow_loopback` lets hooks go to this host.
+    pub fn new(allow_loopback: bool) -> Result<Arc<Self>, prometheus::Error> {
+        let registry = Registry::new();
+        metrics::register(&registry)?;
+        let hooks = Hooks::new(&registry, &headgate_hooks::new_service_id(), allow_loopback)?;
+        let gate = Arc::new(PodGate::new(closed(), hooks.clone()));
+        let hub = Hub::new(Arc::clone(&gate) as Arc<_>, headgate_hub::Metrics::register(&registry)?);
+        let (vhosts, shutdown) = (Arc::<ArcSwap<Vec<String>>>::default(), CancellationToken::new());
+        let served = Served {
+            hub: hub.clone(),
+            vhosts: Arc::clone(&vhosts),
+            shutdown: shutdown.clone(),
+        };
+        Ok(Arc::new(Self {
+            hub,
+            hooks,
+            gate,
+            listeners: Listeners::new(served),
+            vhosts,
+            registry,
+            config: ArcSwapOption::empty(),
+            applying: Mutex::new(()),
+            applied: watch::Sender::new(0),
+            shutdown,
+            stopping: AtomicBool::new(false),
+            instance: Uuid::new_v4().to_string(),
+            sequence: AtomicU64::new(0),
+        }))
+    }
+
+    /// Puts a config in force, whole. When it is refused, all stays as it was. Sessions that are in stay in either way.
+    pub fn apply(&self, config: PodConfig) -> Result<Applied, BadConfig> {
+        let _applying = self.applying.lock();
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(BadConfig::Stopping);
+        }
+        validate(&config)?;
+        let policy = Policy {
+            keys: KeyRing::new(&config)?,
+            takeover: config.publish.on_conflict == OnConflict::Takeover,
+        };
+        self.gate.set(policy);
+        self.hooks.reconfigure(&config.server, &config.hooks);
+        self.hub.configure(settings(&config));
+        self.vhosts.store(Arc::new(config.vhosts.clone()));
+        self.listeners.set(&config.listeners);
+        let revision = config.revision.clone();
+        let (keys, hooks) = (config.keys.len(), config.hooks.len());
+        tracing::info!(server = %config.server.name, %revision, keys, hooks, "config in force");
+        self.config.store(Some(Arc::new(config)));
+        self.applied.send_modify(|n| *n = n.wrapping_add(1));
+        Ok(Applied { revision })
+    }
+
+    /// The config in force.
+    pub fn config(&self) -> Option<Arc<PodConfig>> {
+        self.config.load_full()
+    }
+
+    /// What stands against taking sessions; `None` when it takes them.
+    pub fn unready(&self) -> Option<&'static str> {
+        if self.stopping.load(Ordering::Acquire) {
+            Some("stopping")
+        } else if self.config.load().is_none() {
+            Some("no config is in force")
+        } else if !self.listeners.all_open() {
+            Some("a listener is not open")
+        } else {
+            None
+        }
+    }
+
+    /// The state of this pod, with the next number.
+    pub fn report(&self) -> PodReport {
+        let readings = Readings {
+            streams: self.hub.snapshot(),
+            hooks: self.hooks.reports(),
+            listeners: self.listeners.reports(),
+            revision: self.config().map_or_else(String::new, |c| c.revision.clone()),
+            ready: self.unready().is_none(),
+        };
+        PodReport {
+            instance: self.instance.clone(),
+            sequence: self.sequence.fetch_add(1, Ordering::Relaxed).saturating_add(1),
+            ..report(readings)
+        }
+    }
+
+    /// To wait for what is new from now on.
+    pub fn news(&self) -> News {
+        let sources = [
+            self.hub.changed(),
+            self.hooks.changed(),
+            self.listeners.changed(),
+            self.applied.subscribe(),
+        ];
+        News { sources }
+    }
+
+    /// Ends a session. False when there is none of this id.
+    pub fn kick(&self, session: Uuid) -> bool {
+        self.hub.kick(session, EndReason::Kicked)
+    }
+
+    /// All metrics of the process.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Ends in peace: not ready, no new sessions, every session ended, every notification sent as far as time allows.
+    pub async fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.applied.send_modify(|n| *n = n.wrapping_add(1));
+        self.shutdown.cancel();
+        self.hub.end_all(EndReason::Shutdown);
+        let ended = futures::future::join(self.listeners.ended(), self.hub.idle());
+        if tokio::time::timeout(SESSIONS_END, ended).await.is_err() {
+            tracing::warn!("some sessions did not end in time");
+        }
+        match self.hooks.flush(FLUSH).await {
+            0 => tracing::info!("stopped"),
+            left => tracing::warn!(left, "stopped with notifications that nobody took"),
+        }
+    }
+}
+
+impl News {
+    /// Resolves when something is new since the last time.
+    pub async fn wait(&mut self) {
+        let [a, b, c, d] = &mut self.sources;
+        tokio::select! {
+            () = changed(a) => {}
+            () = changed(b) => {}
+            () = changed(c) => {}
+            () = changed(d) => {}
+        }
+    }
+
+    /// Forgets what is new up to now.
+    pub fn mark(&mut self) {
+        for source in &mut self.sources {
+            source.borrow_and_update();
+        }
+    }
+}
+
+/// A source that is gone says nothing any more.
+async fn changed(source: &mut watch::Receiver<u64>) {
+    if source.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn validate(config: &PodConfig) -> Result<(), BadConfig> {
+    let (mut ports, mut names) = (HashSet::new(), HashSet::new());
+    for listener in &config.listeners {
+        if !ports.insert(listener.port) {
+            return Err(BadConfig::ListenerClash("port", listener.port.to_string()));
+        }
+        if !names.insert(listener.name.as_str()) {
+            return Err(BadConfig::ListenerClash("name", listener.name.clone()));
+        }
+    }
+    let callable =
+        |h: &&headgate_control::HookEndpoint| !h.urls.is_empty() && h.urls.iter().all(|u| h.url(u, "x").is_some());
+    match config.hooks.iter().find(|h| !callable(h)) {
+        Some(bad) => Err(BadConfig::HookUrl(bad.name.clone())),
+        None => Ok(()),
+    }
+}
+
+fn settings(config: &PodConfig) -> Settings {
+    let bound = |max: Option<u32>| max.and_then(|n| usize::try_from(n).ok());
+    Settings {
+        gop_cache: config.play.gop_cache,
+        merge_window: Duration::from_millis(config.play.max_latency_milliseconds.into()),
+        publishers_max: bound(config.limits.publishers_per_pod),
+        viewers_max: bound(config.limits.viewers_per_pod),
+        ..Settings::default()
+    }
+}
+
+/// Lets nobody in: what holds before the first config.
+fn closed() -> Policy {
+    Policy {
+        keys: KeyRing::default(),
+        takeover: false,
+    }
+}

@@ -1,0 +1,83 @@
+//! A back end that notes what it is asked and told, and answers as it is told to.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::post;
+use parking_lot::Mutex;
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
+
+type Answer = (StatusCode, &'static str);
+
+pub struct BackEnd {
+    pub url: String,
+    inner: Arc<Inner>,
+    _task: AbortOnDropHandle<()>,
+}
+
+struct Inner {
+    calls: Mutex<Vec<Value>>,
+    answer: Mutex<Answer>,
+}
+
+impl BackEnd {
+    pub async fn start() -> Self {
+        let inner = Arc::new(Inner {
+            calls: Mutex::default(),
+            answer: Mutex::new((StatusCode::OK, "{\"code\":0}")),
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hooks", listener.local_addr().unwrap());
+        let routes = Router::new().route("/hooks", post(note)).with_state(Arc::clone(&inner));
+        let task = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        Self {
+            url,
+            inner,
+            _task: AbortOnDropHandle::new(task),
+        }
+    }
+
+    pub fn answer(&self, status: StatusCode, body: &'static str) {
+        *self.inner.answer.lock() = (status, body);
+    }
+
+    pub fn calls(&self) -> Vec<Value> {
+        self.inner.calls.lock().clone()
+    }
+
+    /// `on_publish test` and so on, in the order in which they came.
+    pub fn heard(&self) -> Vec<String> {
+        let line = |call: &Value| format!("{} {}", text(call, "action"), text(call, "stream"));
+        self.calls()
+            .iter()
+            .map(|call| line(call).trim_end().to_owned())
+            .collect()
+    }
+
+    /// Waits until the call was heard.
+    pub async fn hears(&self, wanted: &str) {
+        let start = Instant::now();
+        while !self.heard().iter().any(|line| line == wanted) {
+            assert!(
+                start.elapsed() < Duration::from_secs(10),
+                "{wanted:?} is not in {:?}",
+                self.heard()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+pub fn text<'a>(call: &'a Value, field: &str) -> &'a str {
+    call.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+async fn note(State(inner): State<Arc<Inner>>, body: Bytes) -> Answer {
+    inner.calls.lock().push(serde_json::from_slice(&body).unwrap());
+    *inner.answer.lock()
+}

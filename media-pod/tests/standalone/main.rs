@@ -1,0 +1,16 @@
+//! A whole standalone pod on loopback: manifests in, sessions through, hooks out.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail by panic"
+)]
+
+mod back_end;
+mod client;
+mod media;
+mod place;
+mod reload;
+mod sessions;

@@ -1,0 +1,145 @@
+//! What changes in the folder is in force at once, and cuts nobody.
+
+use crate::back_end::BackEnd;
+use crate::client::RtmpClient;
+use crate::place::{Place, hook, key, manifest};
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+#[tokio::test]
+async fn a_new_key_is_good_within_two_seconds_while_a_publisher_is_live() {
+    let place = Place::start(&[("key", key("alice", "s3cr3t-of-alice"))]).await;
+    let mut publisher = RtmpClient::publish(place.rtmp, "a?secret=s3cr3t-of-alice")
+        .await
+        .unwrap();
+    assert!(RtmpClient::publish(place.rtmp, "b?secret=s3cr3t-of-bob").await.is_err());
+    let took = place.put_in_force("bob", &key("bob", "s3cr3t-of-bob")).await;
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(RtmpClient::publish(place.rtmp, "b?secret=s3cr3t-of-bob").await.is_ok());
+    assert!(publisher.is_live().await);
+}
+
+#[tokio::test]
+async fn a_key_that_is_rotated_suspended_or_deleted_cuts_nobody_and_lets_nobody_in() {
+    let place = Place::start(&[("key", key("alice", "first-s3cr3t"))]).await;
+    let mut publisher = RtmpClient::publish(place.rtmp, "a?secret=first-s3cr3t").await.unwrap();
+    let refused = async |param: &str| {
+        RtmpClient::publish(place.rtmp, &format!("b?secret={param}"))
+            .await
+            .err()
+            .unwrap_or_default()
+    };
+    place.put_in_force("key", &key("alice", "second-s3cr3t")).await;
+    assert!(refused("first-s3cr3t").await.starts_with("KeyWrong"));
+    assert!(RtmpClient::publish(place.rtmp, "b?secret=second-s3cr3t").await.is_ok());
+    place
+        .put_in_force(
+            "key",
+            &key("alice", "second-s3cr3t").replace("serverRefs", "suspend: true, serverRefs"),
+        )
+        .await;
+    assert!(refused("second-s3cr3t").await.starts_with("KeySuspended"));
+    assert!(refused("guess").await.starts_with("KeyWrong"));
+    place.put_in_force("key", "").await;
+    assert!(refused("second-s3cr3t").await.starts_with("UnknownApp"));
+    assert!(publisher.is_live().await);
+}
+
+#[tokio::test]
+async fn an_edited_url_takes_the_next_event() {
+    let (old, new) = (BackEnd::start().await, BackEnd::start().await);
+    let place = Place::start(&[
+        ("key", key("alice", "s3cr3t-of-alice")),
+        ("hook", hook("backend", &old.url)),
+    ])
+    .await;
+    let mut publisher = RtmpClient::publish(place.rtmp, "a?secret=s3cr3t-of-alice")
+        .await
+        .unwrap();
+    place.put_in_force("hook", &hook("backend", &new.url)).await;
+    assert!(publisher.is_live().await);
+    publisher.unpublish().await;
+    new.hears("on_unpublish a").await;
+    assert_eq!(old.heard(), ["on_connect a", "on_publish a"]);
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_shown_and_disturbs_nothing_else() {
+    let place = Place::start(&[("key", key("alice", "s3cr3t-of-alice"))]).await;
+    place.write(
+        "typo",
+        &manifest(
+            "HookEndpoint",
+            "typo",
+            "serverRefs: [{name: live}], dialect: SRS, urls: ['http://b/'], events: [Publish], urlz: []",
+        ),
+    );
+    place.shows("unknown field \"spec.urlz\"").await;
+    place.write("broken", "kind: [");
+    place.shows("# broken.yaml: FileUnreadable").await;
+    place.write("key", &key("alice", "s3cr3t-of-alice").replace("stream:", "strean:"));
+    place.shows("what was good last stays in force").await;
+    place.write("nowhere", &hook("nowhere", "nonsense"));
+    place.shows("reason: BadUrl").await;
+    assert!(
+        RtmpClient::publish(place.rtmp, "a?secret=s3cr3t-of-alice")
+            .await
+            .is_ok()
+    );
+    assert_eq!(place.get("/readyz").await, (200, "ok\n".into()));
+}
+
+#[tokio::test]
+async fn no_page_shows_a_key() {
+    let place = Place::start(&[("key", key("alice", "s3cr3t-of-alice"))]).await;
+    let publisher = RtmpClient::publish(place.rtmp, "a-s3cr3t-of-alice?secret=s3cr3t-of-alice").await;
+    assert!(publisher.is_ok());
+    place.shows("kind: Stream\n").await;
+    for path in ["/resources", "/metrics"] {
+        let page = place.get(path).await.1;
+        assert!(!page.contains("s3cr3t"), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_without_a_secret_is_made_and_kept_for_its_owner() {
+    let spec = "serverRefs: [{name: live}], stream: {app: live}, secretRef: {name: of-alice}";
+    let place = Place::start(&[("key", manifest("StreamKey", "alice", spec))]).await;
+    let file = place.path().join(".state/keys/of-alice/key");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let made = std::fs::read_to_string(&file).unwrap();
+    assert!(made.len() >= 32);
+    assert!(
+        RtmpClient::publish(place.rtmp, &format!("a?secret={made}"))
+            .await
+            .is_ok()
+    );
+    place.shows("in force in every ready pod").await;
+}
+
+#[tokio::test]
+async fn a_listener_that_moves_leaves_the_others_and_the_sessions_alone() {
+    let place = Place::start(&[("key", key("alice", "s3cr3t-of-alice"))]).await;
+    let mut publisher = RtmpClient::publish(place.rtmp, "a?secret=s3cr3t-of-alice")
+        .await
+        .unwrap();
+    let new = std::net::TcpListener::bind("[::]:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let listeners = format!("listeners: [{{name: other, protocol: RTMP, port: {new}}}]");
+    place
+        .put_in_force("server", &manifest("MediaServer", "live", &listeners))
+        .await;
+    assert!(RtmpClient::publish(new, "b?secret=s3cr3t-of-alice").await.is_ok());
+    assert!(
+        publisher.is_live().await,
+        "a session of a listener that is gone goes on"
+    );
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(
+        tokio::net::TcpStream::connect(("127.0.0.1", place.rtmp)).await.is_err(),
+        "the old port is closed"
+    );
+}
