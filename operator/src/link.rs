@@ -273,3 +273,6 @@ impl Wanted {
         !(same_push && same_peer)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,8 @@ mod choose;
 mod fetch;
 mod plan;
 mod report;
+#[cfg(test)]
+mod samples;
 mod validate;
 
 pub use fetch::KeySecrets;

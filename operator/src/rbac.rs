@@ -223,7 +223,7 @@ mod tests {
             Call::Patch => "patch",
             Call::Update => "update",
             Call::Delete => "delete",
-            Call::ApplyStatus => "apply_status",
+            Call::ApplyStatus => return format!("write_if_changed::<{}, _>", grant.kind),
         };
         format!("{method}::<{}>", grant.kind)
     }

@@ -8,8 +8,8 @@ use crate::events::transitions;
 use crate::names::ObjectKey;
 use crate::runner::{Error, Kind as _, Next};
 use crate::status::{Written, write_if_changed};
-use headgate_api::HookEndpointStatus;
 use headgate_api::condition::{ConditionType, Finding, merge};
+use headgate_api::{HookEndpoint, HookEndpointStatus};
 use headgate_control::{HookFailure, HookReport};
 use headgate_resolve::{Back, EntryKind, InForce, coarse, hook_findings, programmed, reachable};
 use kube::ResourceExt;
@@ -29,7 +29,7 @@ pub async fn report(ctx: &Context, fetched: &Fetched) -> Result<Next, Error> {
     }
     let new = status(fetched, &findings, &reports);
     let old = fetched.hook.status.as_ref();
-    let written = write_if_changed(ctx, Hooks::NAME, fetched.hook.as_ref(), old, &new).await?;
+    let written = write_if_changed::<HookEndpoint, _>(ctx, Hooks::NAME, fetched.hook.as_ref(), old, &new).await?;
     if matches!(written, Written::New(_)) {
         let before = old.map(|s| s.conditions.as_slice()).unwrap_or_default();
         let notes = transitions(before, &new.conditions, TOLD);

@@ -276,7 +276,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn of_two_that_take_at_once_one_wins() {
         let kept = Kept::default();
-        let (mut a, mut b) = (elector(&kept, "a"), elector(&kept, "b"));
+        let (a, mut b) = (elector(&kept, "a"), elector(&kept, "b"));
         let old = a.leases.read().await.unwrap();
         b.once().await;
         let late = a.written(old, "a", LEASE_DURATION);

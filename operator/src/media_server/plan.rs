@@ -4,6 +4,8 @@ mod pod;
 mod secret;
 mod service;
 
+#[cfg(test)]
+pub use pod::revision;
 pub use secret::{authority_secret, pod_secret};
 
 use super::choose::{Choice, Phase, PodState, choose};
@@ -199,3 +201,6 @@ pub fn needs_write<K: Resource + Serialize>(live: Option<&K>, planned: &K) -> bo
     let json = |o: &K| serde_json::to_value(o).unwrap_or_default();
     stamp(live) != stamp(planned) || !covers(&json(live), &json(planned))
 }
+
+#[cfg(test)]
+mod tests;

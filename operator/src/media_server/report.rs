@@ -11,7 +11,7 @@ use crate::names;
 use crate::runner::{Error, Kind as _, Next};
 use crate::status::{Written, write_if_changed};
 use headgate_api::condition::{ConditionType, Finding, merge};
-use headgate_api::{MediaServerStatus, PodStatus};
+use headgate_api::{MediaServer, MediaServerStatus, PodStatus};
 use headgate_control::PodReport;
 use headgate_resolve::coarse;
 use kube::ResourceExt;
@@ -28,7 +28,7 @@ pub async fn report(ctx: &Context, applied: Applied) -> Result<Next, Error> {
     let server = &applied.valid.fetched.server;
     let new = status(&applied);
     let old = server.status.as_ref();
-    let written = write_if_changed(ctx, super::Servers::NAME, server.as_ref(), old, &new).await?;
+    let written = write_if_changed::<MediaServer, _>(ctx, super::Servers::NAME, server.as_ref(), old, &new).await?;
     if matches!(written, Written::New(_)) {
         let before = old.map(|s| s.conditions.as_slice()).unwrap_or_default();
         let notes = transitions(before, &new.conditions, TOLD);
@@ -290,3 +290,6 @@ fn cut(text: &str) -> String {
 fn count(number: usize) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,8 @@ pub async fn report(ctx: &Context, applied: Applied) -> Result<Next, Error> {
         return Ok(Next::Resync);
     };
     let new = status(&object, &sighting, applied.now);
-    let written = write_if_changed(ctx, Streams::NAME, object.as_ref(), object.status.as_ref(), &new).await?;
+    let written =
+        write_if_changed::<Stream, _>(ctx, Streams::NAME, object.as_ref(), object.status.as_ref(), &new).await?;
     Ok(written.next(&ctx.caches.streams))
 }
 
@@ -118,13 +119,13 @@ mod tests {
     #[test]
     fn measures_that_wave_about_a_border_change_nothing() {
         let mut object = object();
-        object.status = Some(status(&object, &sighting(2480, 30), at(10)));
-        for (bitrate, fps) in [(2510, 30), (2490, 29), (2560, 31), (2400, 30)] {
+        object.status = Some(status(&object, &sighting(2930, 30), at(10)));
+        for (bitrate, fps) in [(2980, 30), (2920, 29), (3050, 31), (2900, 30)] {
             let next = status(&object, &sighting(bitrate, fps), at(20));
             assert_eq!(Some(&next), object.status.as_ref(), "{bitrate} {fps}");
         }
-        assert_eq!(status(&object, &sighting(3100, 30), at(20)).bitrate, "3M");
-        assert_eq!(status(&object, &sighting(2480, 50), at(20)).frames_per_second, Some(50));
+        assert_eq!(status(&object, &sighting(3400, 30), at(20)).bitrate, "3M");
+        assert_eq!(status(&object, &sighting(2930, 50), at(20)).frames_per_second, Some(50));
     }
 
     #[test]

@@ -7,8 +7,8 @@ use crate::events::transitions;
 use crate::names::ObjectKey;
 use crate::runner::{Error, Kind as _, Next};
 use crate::status::{Written, write_if_changed};
-use headgate_api::StreamKeyStatus;
 use headgate_api::condition::{ConditionType, Finding, merge};
+use headgate_api::{StreamKey, StreamKeyStatus};
 use headgate_resolve::{EntryKind, InForce, key_findings, key_urls, programmed};
 use kube::ResourceExt;
 use tokio::time::Instant;
@@ -27,7 +27,7 @@ pub async fn report(ctx: &Context, applied: Applied) -> Result<Next, Error> {
     }
     let new = status(fetched, &findings);
     let old = fetched.key.status.as_ref();
-    let written = write_if_changed(ctx, Keys::NAME, fetched.key.as_ref(), old, &new).await?;
+    let written = write_if_changed::<StreamKey, _>(ctx, Keys::NAME, fetched.key.as_ref(), old, &new).await?;
     if matches!(written, Written::New(_)) {
         let before = old.map(|s| s.conditions.as_slice()).unwrap_or_default();
         let notes = transitions(before, &new.conditions, TOLD);

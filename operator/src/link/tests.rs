@@ -1,0 +1,317 @@
+//! Links to a pod that is played here: on loopback, over mutual TLS.
+
+use super::*;
+use crate::tls::{Authority, Clients, Pair};
+use bytes::Bytes;
+use headgate_control::{Applied, PodReport, Problem};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, StreamBody, combinators::BoxBody};
+use hyper::body::{Frame, Incoming};
+use hyper_util::rt::TokioIo;
+use k8s_openapi::jiff::Timestamp;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::WatchStream;
+
+const NAME: &str = "live.n.media.headgate";
+
+/// A pod: what it reports, what was put into it, which sessions were ended.
+#[derive(Clone)]
+struct Played {
+    report: watch::Sender<PodReport>,
+    pushed: Arc<Mutex<Vec<String>>>,
+    kicked: Arc<Mutex<Vec<String>>>,
+    refuses: Option<String>,
+}
+
+type Body = BoxBody<Bytes, Infallible>;
+
+impl Played {
+    fn new() -> Self {
+        let report = PodReport {
+            instance: "i".into(),
+            sequence: 1,
+            ready: true,
+            ..PodReport::default()
+        };
+        Self {
+            report: watch::channel(report).0,
+            pushed: Arc::default(),
+            kicked: Arc::default(),
+            refuses: None,
+        }
+    }
+
+    async fn listen(&self, tls: ServerConfig) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, pod) = (listener.local_addr().unwrap(), self.clone());
+        let acceptor = TlsAcceptor::from(Arc::new(tls));
+        tokio::spawn(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                let (pod, acceptor) = (pod.clone(), acceptor.clone());
+                tokio::spawn(async move {
+                    let Ok(tls) = acceptor.accept(tcp).await else { return };
+                    let answer = hyper::service::service_fn(move |r| {
+                        let pod = pod.clone();
+                        async move { Ok::<_, Infallible>(pod.answer(r).await) }
+                    });
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(tls), answer)
+                        .await;
+                });
+            }
+        });
+        address
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let path = request.uri().path().to_owned();
+        match (request.method().as_str(), path.as_str()) {
+            ("GET", "/v1/report") => {
+                let lines = WatchStream::new(self.report.subscribe()).map(|report| {
+                    let line = serde_json::to_string(&report).unwrap() + "\n";
+                    Ok::<_, Infallible>(Frame::data(Bytes::from(line)))
+                });
+                Response::new(BodyExt::boxed(StreamBody::new(lines)))
+            }
+            ("PUT", "/v1/config") => {
+                let body = request.into_body().collect().await.unwrap().to_bytes();
+                let config: PodConfig = serde_json::from_slice(&body).unwrap();
+                self.put(&config.revision)
+            }
+            ("DELETE", path) => {
+                let session = path.rsplit('/').next().unwrap().to_owned();
+                let known = session.starts_with('k');
+                self.kicked.lock().push(session);
+                let code = if known {
+                    StatusCode::NO_CONTENT
+                } else {
+                    StatusCode::NOT_FOUND
+                };
+                json(code, &())
+            }
+            _ => json(StatusCode::NOT_FOUND, &()),
+        }
+    }
+
+    fn put(&self, revision: &str) -> Response<Body> {
+        self.pushed.lock().push(revision.to_owned());
+        if self.refuses.as_deref() == Some(revision) {
+            let problem = Problem {
+                reason: "BadConfig".into(),
+                message: "no".into(),
+            };
+            return json(StatusCode::UNPROCESSABLE_ENTITY, &problem);
+        }
+        self.report.send_modify(|r| {
+            revision.clone_into(&mut r.revision);
+            r.sequence += 1;
+        });
+        let applied = Applied {
+            revision: revision.into(),
+        };
+        json(StatusCode::OK, &applied)
+    }
+}
+
+fn json(code: StatusCode, value: &impl serde::Serialize) -> Response<Body> {
+    let text = serde_json::to_vec(value).unwrap();
+    let mut answer = Response::new(http_body_util::Full::new(Bytes::from(text)).boxed());
+    *answer.status_mut() = code;
+    answer
+}
+
+fn authority() -> Authority {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    Authority::issue("live", Timestamp::now()).unwrap()
+}
+
+fn certificate(pair: &Pair) -> CertificateDer<'static> {
+    CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap()
+}
+
+/// As a pod is set up: only clients of this CA.
+fn serving(authority: &Authority, name: &str) -> ServerConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate(authority.pair())).unwrap();
+    let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap();
+    let pair = authority.server(name, Timestamp::now()).unwrap();
+    ServerConfig::builder()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(
+            vec![certificate(&pair)],
+            PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap(),
+        )
+        .unwrap()
+}
+
+fn peer(address: SocketAddr, authority: &Authority) -> Peer {
+    Peer {
+        address,
+        name: NAME.into(),
+        tls: Clients::default().get("u", authority, Timestamp::now()).unwrap(),
+    }
+}
+
+fn config(revision: &str) -> PodConfig {
+    let yaml = format!(
+        "{{revision: '{revision}', server: {{namespace: n, name: live, uid: u}}, listeners: [], publish: {{authentication: None, onConflict: Reject}}, play: {{authentication: None, gopCache: true, maxLatencyMilliseconds: 0}}}}"
+    );
+    serde_yaml::from_str(&yaml).unwrap()
+}
+
+fn links() -> (Links, Arc<Mutex<Vec<Changes>>>) {
+    let told: Arc<Mutex<Vec<Changes>>> = Arc::default();
+    let tell = told.clone();
+    let wake: Wake = Arc::new(move |_, changes| tell.lock().push(changes));
+    let metrics = Arc::new(Metrics::new().unwrap());
+    (Links::new(Claim::always(), metrics, wake), told)
+}
+
+fn pod() -> ObjectKey {
+    ObjectKey::new("n", "live-0")
+}
+
+fn sync(links: &Links, peer: &Peer, revision: &str) {
+    let config = config(revision);
+    let body = Bytes::from(serde_json::to_vec(&config).unwrap());
+    let target = Target {
+        pod: pod(),
+        uid: "p".into(),
+        peer: peer.clone(),
+    };
+    links.sync(&ObjectKey::new("n", "live"), "u", &config, body, vec![target]);
+}
+
+async fn until(links: &Links, wanted: impl Fn(&View) -> bool) -> View {
+    let seen = async {
+        loop {
+            if let Some(view) = links.view(&pod(), "p").filter(|v| wanted(v)) {
+                return view;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), seen).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_pod_gets_the_configuration_it_does_not_run_and_every_later_one_once() {
+    let (played, authority, (links, told)) = (Played::new(), authority(), links());
+    let peer = peer(played.listen(serving(&authority, NAME)).await, &authority);
+    sync(&links, &peer, "1");
+    until(&links, |v| v.revision == "1").await;
+    sync(&links, &peer, "1");
+    sync(&links, &peer, "2");
+    until(&links, |v| v.revision == "2" && v.is_ready()).await;
+    assert_eq!(*played.pushed.lock(), ["1", "2"]);
+    assert!(told.lock().iter().any(|c| c.server));
+}
+
+#[tokio::test]
+async fn a_pod_of_another_authority_is_not_trusted() {
+    let (played, ours, theirs, (links, _)) = (Played::new(), authority(), authority(), links());
+    let peer = peer(played.listen(serving(&theirs, NAME)).await, &ours);
+    sync(&links, &peer, "1");
+    let view = until(&links, |v| v.problem.is_some()).await;
+    assert_eq!(view.problem.unwrap().reason, "PodNotTrusted");
+    assert!(!view.connected && played.pushed.lock().is_empty());
+}
+
+#[tokio::test]
+async fn a_pod_with_another_name_is_not_trusted() {
+    let (played, authority, (links, _)) = (Played::new(), authority(), links());
+    let other = serving(&authority, "other.n.media.headgate");
+    let peer = peer(played.listen(other).await, &authority);
+    sync(&links, &peer, "1");
+    let view = until(&links, |v| v.problem.is_some()).await;
+    assert_eq!(view.problem.unwrap().reason, "PodNotTrusted");
+}
+
+#[tokio::test]
+async fn a_client_of_another_authority_is_refused_by_the_pod() {
+    let (played, ours, theirs) = (Played::new(), authority(), authority());
+    let address = played.listen(serving(&ours, NAME)).await;
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate(ours.pair())).unwrap();
+    let pair = theirs.client(Timestamp::now()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
+    let tls = rustls::ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(vec![certificate(&pair)], key)
+        .unwrap();
+    let peer = Peer {
+        address,
+        name: NAME.into(),
+        tls: Arc::new(tls),
+    };
+    let (links, _) = links();
+    sync(&links, &peer, "1");
+    let view = until(&links, |v| v.problem.is_some()).await;
+    assert!(!view.connected && played.pushed.lock().is_empty());
+}
+
+#[tokio::test]
+async fn a_configuration_that_is_refused_is_not_sent_again() {
+    let (mut played, authority, (links, _)) = (Played::new(), authority(), links());
+    played.refuses = Some("2".into());
+    let peer = peer(played.listen(serving(&authority, NAME)).await, &authority);
+    sync(&links, &peer, "2");
+    let view = until(&links, |v| v.refused.is_some()).await;
+    assert_eq!(view.problem.unwrap().reason, "BadConfig");
+    played.report.send_modify(|r| r.sequence += 1);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(*played.pushed.lock(), ["2"]);
+    sync(&links, &peer, "3");
+    until(&links, |v| v.revision == "3" && v.problem.is_none()).await;
+}
+
+#[tokio::test]
+async fn a_session_is_ended_through_the_pod_that_has_it() {
+    let (played, authority, (links, _)) = (Played::new(), authority(), links());
+    let peer = peer(played.listen(serving(&authority, NAME)).await, &authority);
+    sync(&links, &peer, "1");
+    assert!(links.kick(&pod(), "k1").await.unwrap());
+    assert!(!links.kick(&pod(), "x1").await.unwrap());
+    assert_eq!(*played.kicked.lock(), ["k1", "x1"]);
+}
+
+#[tokio::test]
+async fn a_stream_is_seen_while_its_pod_is_linked() {
+    let (played, authority, (links, told)) = (Played::new(), authority(), links());
+    let peer = peer(played.listen(serving(&authority, NAME)).await, &authority);
+    sync(&links, &peer, "1");
+    until(&links, |v| v.connected).await;
+    let stream: headgate_control::StreamReport = serde_yaml::from_str("{vhost: __defaultVhost__, app: live, stream: alice, session: 00000000-0000-0000-0000-000000000001, protocol: RTMP, address: x, clientId: c, started: 2027-01-01T00:00:00Z, bitrateKilobits: 1}").unwrap();
+    played.report.send_modify(|r| r.streams = vec![stream]);
+    until(&links, |v| !v.streams.is_empty()).await;
+    let at = ObjectKey::new("n", "live-live-alice");
+    assert_eq!(links.sighting(&at).unwrap().pod, pod());
+    told.lock().clear();
+    links.forget(&ObjectKey::new("n", "live"));
+    assert!(links.sighting(&at).is_none());
+    assert!(told.lock()[0].streams.contains("live-live-alice"));
+}
+
+#[tokio::test]
+async fn a_claim_that_is_lost_stops_pushes_and_kicks() {
+    let (played, authority) = (Played::new(), authority());
+    let peer = peer(played.listen(serving(&authority, NAME)).await, &authority);
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let links = Links::new(Claim::none(), metrics, Arc::new(|_, _| {}));
+    sync(&links, &peer, "1");
+    until(&links, |v| v.connected).await;
+    assert!(matches!(links.kick(&pod(), "k1").await, Err(LinkError::NotLeader)));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(played.pushed.lock().is_empty() && played.kicked.lock().is_empty());
+}

@@ -1,0 +1,109 @@
+use super::*;
+use crate::media_server::plan::{Planned, plan};
+use crate::media_server::samples::{fetched, pod, ready, server, view};
+use crate::media_server::validate::validate;
+use headgate_api::condition::is_true;
+use k8s_openapi::api::core::v1::Service;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+fn report_of(ready: bool, listeners: &str) -> PodReport {
+    let yaml = format!("{{instance: i, sequence: 1, revision: r1, ready: {ready}, listeners: {listeners}}}");
+    serde_yaml::from_str(&yaml).unwrap()
+}
+
+fn applied(fetched: Fetched, refused: Vec<Refusal>) -> Applied {
+    let Planned { valid, work } = plan(validate(fetched));
+    Applied { valid, work, refused }
+}
+
+fn with_pod(spec: &str, status: &Value, report: Option<PodReport>) -> Applied {
+    let mut fetched = fetched(spec);
+    let mut linked = pod(&server(spec), 0, status);
+    linked.view = report.map(view);
+    fetched.pods = vec![linked];
+    applied(fetched, vec![])
+}
+
+fn shown(applied: &Applied, kind: ConditionType) -> (String, String, String) {
+    let all = status(applied).conditions;
+    let found = all.into_iter().find(|c| c.type_ == kind.to_string()).unwrap();
+    (found.status, found.reason, found.message)
+}
+
+#[test]
+fn a_server_that_serves_says_this() {
+    insta::assert_yaml_snapshot!(status(&with_pod("{}", &ready(), Some(report_of(true, "[]")))));
+}
+
+#[test]
+fn why_it_is_not_ready_is_said() {
+    let waits = |reason: &str| {
+        json!({ "phase": "Pending", "containerStatuses": [{ "name": "media", "ready": false, "restartCount": 0, "image": "i", "imageID": "",
+            "state": { "waiting": { "reason": reason, "message": "back-off" } } }] })
+    };
+    let unscheduled = json!({ "phase": "Pending", "conditions": [{ "type": "PodScheduled", "status": "False", "message": "0/2 nodes" }] });
+    let cases = [
+        (waits("ContainerCreating"), "Starting", "ContainerCreating"),
+        (waits("ImagePullBackOff"), "PodsNotReady", "ImagePullBackOff back-off"),
+        (unscheduled, "PodsNotReady", "0/2 nodes"),
+        (json!({ "phase": "Running" }), "Starting", "starts"),
+    ];
+    for (pod, reason, part) in cases {
+        let (status, said, message) = shown(&with_pod("{}", &pod, None), ConditionType::Ready);
+        assert_eq!((status.as_str(), said.as_str()), ("False", reason));
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn what_the_user_must_act_on_comes_first() {
+    let mut foreign = Service::default();
+    foreign.metadata.name = Some("live".into());
+    let mut taken = fetched("{}");
+    taken.children.client = Some(Arc::new(foreign));
+    let (status, reason, message) = shown(&applied(taken, vec![]), ConditionType::Ready);
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "NameTaken"));
+    assert!(message.contains("delete or rename it"), "{message}");
+
+    let quota = Refusal {
+        reason: "PodRefused",
+        message: "exceeded quota".into(),
+    };
+    let (_, reason, _) = shown(&applied(fetched("{}"), vec![quota]), ConditionType::Ready);
+    assert_eq!(reason, "PodRefused");
+
+    let (_, reason, _) = shown(
+        &applied(fetched("{listeners: [{name: a, protocol: RTMP, port: 80}]}"), vec![]),
+        ConditionType::Ready,
+    );
+    assert_eq!(reason, "PortNotAllowed");
+}
+
+#[test]
+fn a_listener_that_could_not_be_opened_degrades_the_server() {
+    let listeners = "[{name: rtmp, port: 1935, problem: {reason: AddressInUse, message: port is taken}}]";
+    let degraded = with_pod("{}", &ready(), Some(report_of(true, listeners)));
+    let (status, reason, message) = shown(&degraded, ConditionType::Degraded);
+    assert_eq!((status.as_str(), reason.as_str()), ("True", "ListenerFailed"));
+    assert!(message.contains("1935"));
+}
+
+#[test]
+fn a_new_operator_does_not_take_back_what_was_said_before_it_has_heard_of_the_pods() {
+    let mut before = with_pod("{}", &ready(), Some(report_of(true, "[]")));
+    let mut old = status(&before);
+    old.streams = 7;
+    old.viewers = "40+".into();
+    let server = Arc::make_mut(&mut before.valid.fetched.server);
+    server.status = Some(old.clone());
+    before.valid.fetched.pods[0].view = None;
+    assert_eq!(status(&before), old);
+}
+
+#[test]
+fn a_stopped_server_is_as_its_spec_asks() {
+    let stopped = applied(fetched("{replicas: 0}"), vec![]);
+    assert_eq!(shown(&stopped, ConditionType::Ready).1, "Stopped");
+    assert!(is_true(&status(&stopped).conditions, ConditionType::Ready));
+}
