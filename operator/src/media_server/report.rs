@@ -63,7 +63,9 @@ pub fn status(applied: &Applied) -> MediaServerStatus {
     let unheard = fetched.pods.iter().any(|l| is_ready(&l.pod) && is_unheard(l));
     let before = server.status.as_ref().filter(|_| unheard);
     // Ready always stands there; what is only bad or passing stands there while it holds, so that all that is shown is True when all is well.
-    let passing = [progressing(applied), degraded(applied)].into_iter().filter(|f| f.status == Some(true));
+    let passing = [progressing(applied), degraded(applied)]
+        .into_iter()
+        .filter(|f| f.status == Some(true));
     let findings: Vec<Finding> = [ready_finding(applied, ready)].into_iter().chain(passing).collect();
     let old = server
         .status
