@@ -171,7 +171,7 @@ pub struct HookEndpointStatus {
 /// A call that was not answered as it should, or that was refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LastFailure {
-    /// The dialect's name of the event, as `on_publish`.
+    /// The dialect's name of the event, as `on_publish`; `probe` where it only could not be connected to.
     #[schemars(length(max = 64))]
     pub event: String,
     /// One word.

@@ -86,6 +86,14 @@ pub fn reachable(back: &Back) -> [Finding; 2] {
         .and_then(|r| r.last_failure.as_ref());
     let denied = back.reports.iter().find_map(|r| r.last_failure.as_ref());
     let called = back.reports.iter().any(|r| r.reachable.is_some());
+    let answered = back.reports.iter().any(|r| r.answered);
+    // A call failed, and only a probe has found the back end since: it takes connections, and may still not answer.
+    let unanswered = |r: &&HookReport| r.reachable == Some(true) && !r.answered;
+    let doubtful = back
+        .reports
+        .iter()
+        .filter(unanswered)
+        .find_map(|r| r.last_failure.as_ref());
     let first = match (failing, denied) {
         (Some(failure), _) => Finding::no(
             reach,
@@ -100,11 +108,22 @@ pub fn reachable(back: &Back) -> [Finding; 2] {
                 failure.event, failure.message
             ),
         ),
-        _ if called => Finding::yes(reach, "Answering", "it gives valid answers"),
-        _ => Finding::unknown(reach, "NotCalledYet", "no session has made a call yet"),
+        _ if let Some(failure) = doubtful => Finding::yes(
+            reach,
+            "Reachable",
+            format!(
+                "it takes connections; the last call failed with {}: {}: {}",
+                known(&failure.reason),
+                failure.event,
+                failure.message
+            ),
+        ),
+        _ if answered => Finding::yes(reach, "Answering", "it gives valid answers"),
+        _ if called => Finding::yes(reach, "Reachable", "it takes connections; no call has been made yet"),
+        _ => Finding::unknown(reach, "NotCalledYet", "no pod has tried to connect to it yet"),
     };
     let pending: u64 = back.reports.iter().map(|r| u64::from(r.pending)).sum();
-    let second = if failing.is_some() && pending > 0 {
+    let second = if (failing.is_some() || doubtful.is_some()) && pending > 0 {
         Finding::no(
             deliver,
             "Retrying",
@@ -169,39 +188,41 @@ mod tests {
         HookReport {
             name: "b".into(),
             reachable,
+            answered: false,
             last_failure,
             pending,
             dead: 0,
         }
     }
 
+    fn answered(failure: Option<&str>) -> HookReport {
+        HookReport {
+            answered: true,
+            ..report(Some(true), failure, 0)
+        }
+    }
+
     #[test]
     fn a_back_end_is_what_its_pods_say_it_is() {
+        let (yes, no) = (Some(true), Some(false));
         let cases = [
             (vec![], None, "NotCalledYet"),
             (vec![report(None, None, 0)], None, "NotCalledYet"),
-            (vec![report(Some(true), None, 0)], Some(true), "Answering"),
+            (vec![report(yes, None, 0)], yes, "Reachable"),
+            (vec![answered(None)], yes, "Answering"),
+            (vec![report(yes, None, 0), answered(None)], yes, "Answering"),
+            (vec![answered(Some("HookDenied"))], yes, "HookDenied"),
+            (vec![report(yes, Some("HookTimeout"), 0)], yes, "Reachable"),
             (
-                vec![report(Some(true), Some("HookDenied"), 0)],
-                Some(true),
-                "HookDenied",
+                vec![answered(None), report(yes, Some("HookUnreachable"), 0)],
+                yes,
+                "Reachable",
             ),
+            (vec![report(no, Some("HookUnreachable"), 0)], no, "HookUnreachable"),
+            (vec![report(no, Some("HookBadStatus"), 0)], no, "HookBadStatus"),
             (
-                vec![report(Some(true), Some("HookBadStatus"), 0)],
-                Some(true),
-                "Answering",
-            ),
-            (
-                vec![report(Some(false), Some("HookBadStatus"), 0)],
-                Some(false),
-                "HookBadStatus",
-            ),
-            (
-                vec![
-                    report(Some(true), None, 0),
-                    report(Some(false), Some("SomethingElse"), 0),
-                ],
-                Some(false),
+                vec![answered(None), report(no, Some("SomethingElse"), 0)],
+                no,
                 "HookFailed",
             ),
         ];
@@ -214,11 +235,25 @@ mod tests {
     }
 
     #[test]
+    fn a_back_end_that_took_a_connection_after_a_failed_call_is_said_to_have_failed() {
+        let reports = vec![report(Some(true), Some("HookTimeout"), 0)];
+        let [reach, _] = reachable(&Back { reports });
+        let said = "it takes connections; the last call failed with HookTimeout: on_publish: status 500";
+        assert_eq!(reach.message, said);
+    }
+
+    #[test]
     fn a_backlog_at_a_failing_back_end_is_not_delivering() {
-        let [_, deliver] = reachable(&Back {
-            reports: vec![report(Some(false), Some("HookTimeout"), 12)],
-        });
-        assert_eq!((deliver.status, deliver.reason), (Some(false), "Retrying"));
+        let of = |reports| {
+            let [_, deliver] = reachable(&Back { reports });
+            (deliver.status, deliver.reason)
+        };
+        let retrying = (Some(false), "Retrying");
+        assert_eq!(of(vec![report(Some(false), Some("HookTimeout"), 12)]), retrying);
+        assert_eq!(of(vec![report(Some(true), Some("HookTimeout"), 12)]), retrying);
+        let delivering = (Some(true), "Delivering");
+        assert_eq!(of(vec![report(Some(true), None, 12)]), delivering);
+        assert_eq!(of(vec![answered(Some("HookDenied"))]), delivering);
     }
 
     #[test]

@@ -76,8 +76,14 @@ fn every_rule_has_a_case() {
 fn the_samples_are_accepted() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/samples");
     let mut seen = 0;
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    let files = |folder: &Path| {
+        fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect::<Vec<_>>()
+    };
+    let below = |path: std::path::PathBuf| if path.is_dir() { files(&path) } else { vec![path] };
+    for path in files(&folder).into_iter().flat_map(below) {
         for document in serde_yaml::Deserializer::from_str(&fs::read_to_string(&path).unwrap()) {
             let object = Value::deserialize(document).unwrap();
             if object["apiVersion"] == "headgate.dev/v1alpha1" {

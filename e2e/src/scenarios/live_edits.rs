@@ -68,6 +68,16 @@ async fn hook_url(context: &Context, site: &Site<'_>) -> Result<()> {
         )
         .await?;
     becomes(context, "hookendpoint", "backend", "Programmed", "True", AT_ONCE).await?;
+    // The Service is as new as the URL: a node may take a moment before it leads anywhere, and the endpoint says so.
+    becomes(
+        context,
+        "hookendpoint",
+        "backend",
+        "Reachable",
+        "True",
+        Duration::from_secs(20),
+    )
+    .await?;
     let first = site.back_end.calls().len();
     probe(&site.flv("alice").await?).await?;
     other.wait_for("on_play", 1, SOON).await?;

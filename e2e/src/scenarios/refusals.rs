@@ -28,7 +28,7 @@ spec: {serverRefs: [{name: live}], stream: {app: live, name: old}, secretRef: {n
 apiVersion: headgate.dev/v1alpha1
 kind: StreamKey
 metadata: {name: suspended}
-spec: {serverRefs: [{name: live}], stream: {app: live, name: off}, secretRef: {name: other-keys, key: suspended}, suspend: true}
+spec: {serverRefs: [{name: live}], stream: {app: live, name: asleep}, secretRef: {name: other-keys, key: suspended}, suspend: true}
 ";
 
 /// The scenario.
@@ -43,7 +43,7 @@ pub(super) async fn run(context: &Context) -> Result<()> {
         ("live/alice?secret=wrong".to_owned(), "KeyWrong"),
         ("live/alice".to_owned(), "KeyMissing"),
         ("live/old?secret=expired-key".to_owned(), "KeyExpired"),
-        ("live/off?secret=suspended-key".to_owned(), "KeySuspended"),
+        ("live/asleep?secret=suspended-key".to_owned(), "KeySuspended"),
         (format!("nowhere/alice?secret={key}"), "UnknownApp"),
     ];
     for (path, reason) in cases {

@@ -122,9 +122,12 @@ pub struct TrackReport {
 pub struct HookReport {
     /// Name of the HookEndpoint.
     pub name: String,
-    /// The last call that got a valid answer came after the last that did not. `None` before the first call.
+    /// The last call got a valid answer, or a later probe a connection. `None` before the first of either.
     pub reachable: Option<bool>,
-    /// The last call that got no valid answer, or was refused; stays until a later one succeeds.
+    /// The last call got a valid answer. Else `reachable` rests on a probe, which connects and sends nothing.
+    #[serde(default)]
+    pub answered: bool,
+    /// The last call that got no valid answer, or was refused; stays until a later one succeeds. Of a probe, until one succeeds.
     pub last_failure: Option<HookFailure>,
     /// Notifications that are not delivered yet.
     pub pending: u32,
@@ -136,7 +139,7 @@ pub struct HookReport {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HookFailure {
-    /// The dialect's name of the event, such as `on_publish`.
+    /// The dialect's name of the event, such as `on_publish`; `probe` where no event was to be told.
     pub event: String,
     /// `HookDenied`, `HookTimeout`, `HookUnreachable`, `HookBadStatus` or `HookBadAnswer`.
     pub reason: String,

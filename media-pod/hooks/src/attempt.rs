@@ -97,6 +97,7 @@ impl Endpoint {
         if !self.health().lock().record(name, valid, failure) {
             return;
         }
+        self.unsure.notify_one();
         self.context.bump();
         if let Some(Failure { cause, message }) = failure {
             tracing::warn!(

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::delivery::lane::Limits;
 use crate::delivery::outbox::{OnDead, Outbox};
@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::health::Health;
 use crate::identity::Origin;
 use crate::metrics::Metrics;
-use crate::transport::{Transport, Transports};
+use crate::transport::{Dial, Transport, Transports};
 use crate::{dialect, dialect::Speak};
 
 /// Calls of one class to one endpoint at a time.
@@ -51,6 +51,9 @@ pub(crate) struct Endpoint {
     pub(crate) slots: Semaphore,
     /// Admissions that wait for a place.
     pub(crate) waiting: AtomicUsize,
+    /// Its health changed, so that a probe may be needed.
+    pub(crate) unsure: Notify,
+    pub(crate) dialler: Arc<dyn Dial>,
     spec: ArcSwap<HookEndpoint>,
     health: Mutex<Health>,
     admission: Arc<dyn Transport>,
@@ -65,6 +68,8 @@ impl Endpoint {
             context,
             slots: Semaphore::new(IN_FLIGHT_MAX),
             waiting: AtomicUsize::new(0),
+            unsure: Notify::new(),
+            dialler: transports.dialler(),
             spec: ArcSwap::from_pointee(spec.clone()),
             health: Mutex::default(),
             admission: transports.pool(),
@@ -77,6 +82,7 @@ impl Endpoint {
         let old = self.spec.swap(Arc::new(spec.clone()));
         if (old.dialect, &old.urls) != (spec.dialect, &spec.urls) {
             *self.health.lock() = Health::default();
+            self.unsure.notify_one();
             self.outbox.urls_changed(spec.urls.len());
             self.context.bump();
         }
@@ -127,6 +133,7 @@ impl Endpoint {
         HookReport {
             name: self.name.clone(),
             reachable: health.reachable,
+            answered: health.answered,
             last_failure: health.last_failure.clone(),
             pending: u32::try_from(self.outbox.pending()).unwrap_or(u32::MAX),
             dead: self.outbox.dead(),

@@ -19,6 +19,7 @@ use crate::failure::{Cause, Failure};
 use crate::identity::Origin;
 use crate::metrics::Metrics;
 use crate::outbox_metrics::OutboxMetrics;
+use crate::probe;
 use crate::transport::{AddressGuard, HttpTransports, Transports};
 
 /// How often a flush tries again what failed.
@@ -235,7 +236,7 @@ impl Inner {
 
     fn attach(&self, spec: &HookEndpoint) -> Attached {
         let endpoint = Arc::new(Endpoint::new(spec, self.context.clone(), &*self.transports));
-        let worker = tokio::spawn(worker::run(endpoint.clone()));
+        let worker = tokio::spawn(work(endpoint.clone()));
         Attached {
             endpoint,
             worker: Arc::new(AbortOnDropHandle::new(worker)),
@@ -287,6 +288,14 @@ impl Inner {
             .filter(takes)
             .map(|attached| attached.endpoint.clone())
             .collect()
+    }
+}
+
+/// All that is done for an endpoint without being asked; ends with its task.
+async fn work(endpoint: Arc<Endpoint>) {
+    tokio::select! {
+        () = worker::run(endpoint.clone()) => {}
+        never = probe::run(&endpoint) => match never {},
     }
 }
 

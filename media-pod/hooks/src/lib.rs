@@ -16,6 +16,7 @@ mod hooks;
 mod identity;
 mod metrics;
 mod outbox_metrics;
+mod probe;
 mod said;
 pub mod transport;
 

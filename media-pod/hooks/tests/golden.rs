@@ -165,3 +165,28 @@ fn headers_are_those_of_srs_and_more() {
     assert_eq!(get("x-media-seq"), "1");
     assert_eq!(get("x-media-attempt"), "3");
 }
+
+#[test]
+fn the_bodies_that_the_documentation_shows_have_the_keys_that_are_sent() {
+    let page = include_str!("../../../docs/hooks.md");
+    let keys = |body: &str| -> Vec<String> {
+        let body: Value = serde_json::from_str(body).expect("JSON");
+        body.as_object().expect("an object").keys().cloned().collect()
+    };
+    let examples = page.lines().filter(|line| line.starts_with(r#"{"server_id""#));
+    let mut shown = 0;
+    for example in examples {
+        let said: Value = serde_json::from_str(example).expect("JSON");
+        let kind = match said["action"].as_str() {
+            Some("on_connect") => HookEvent::Connect,
+            Some("on_publish") => HookEvent::Publish,
+            Some("on_play") => HookEvent::Play,
+            Some("on_close") => HookEvent::Close,
+            other => panic!("{other:?} is not shown"),
+        };
+        let (_, body) = Srs.body(&event(kind), &origin());
+        assert_eq!(keys(example), keys(&String::from_utf8_lossy(&body)), "{kind:?}");
+        shown += 1;
+    }
+    assert_eq!(shown, 4);
+}

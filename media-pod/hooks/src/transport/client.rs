@@ -9,8 +9,9 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::dial::{HttpDial, hang_up};
 use super::guard::{AddressGuard, Forbidden};
-use super::{Call, Transport, TransportError, Transports};
+use super::{Call, Dial, Transport, TransportError, Transports};
 use crate::dialect::{ANSWER_MAX, Answer};
 
 /// Name look-up, TCP and TLS together.
@@ -39,25 +40,38 @@ impl HttpTransports {
             .referer(false)
             .http1_only()
             .http1_title_case_headers()
-            .connect_timeout(CONNECT_MAX)
             .pool_idle_timeout(IDLE_MAX)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .dns_resolver(self.guard.clone())
+    }
+
+    fn client(
+        &self,
+        finish: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<reqwest::Client, String> {
+        // An image without CA certificates must not take plain HTTP down with it: there, HTTPS trusts nobody.
+        let client = finish(self.builder()).build().or_else(|error| {
+            tracing::warn!(
+                error = innermost(&error),
+                "no CA certificates: hooks over https will be refused"
+            );
+            finish(self.builder()).tls_certs_only([]).build()
+        });
+        client.map_err(|error| innermost(&error))
     }
 }
 
 impl Transports for HttpTransports {
     fn pool(&self) -> Arc<dyn Transport> {
-        // An image without CA certificates must not take plain HTTP down with it: there, HTTPS trusts nobody.
-        let client = self.builder().build().or_else(|error| {
-            tracing::warn!(
-                error = innermost(&error),
-                "no CA certificates: hooks over https will be refused"
-            );
-            self.builder().tls_certs_only([]).build()
-        });
         Arc::new(HttpTransport {
-            client: client.map_err(|error| innermost(&error)),
+            client: self.client(|builder| builder.connect_timeout(CONNECT_MAX)),
+            guard: self.guard.clone(),
+        })
+    }
+
+    fn dialler(&self) -> Arc<dyn Dial> {
+        Arc::new(HttpDial {
+            client: self.client(|builder| builder.connector_layer(hang_up())),
             guard: self.guard.clone(),
         })
     }
@@ -121,7 +135,7 @@ fn retry_after(value: &str) -> Option<Duration> {
 }
 
 /// Sorts an error of the client into ours, without its text, which names the URL.
-fn classify(error: &reqwest::Error) -> TransportError {
+pub(super) fn classify(error: &reqwest::Error) -> TransportError {
     if let Some(forbidden) = find::<Forbidden>(error) {
         return TransportError::Blocked(forbidden.to_string());
     }
@@ -152,7 +166,7 @@ fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dy
     std::iter::successors(error.source(), |error: &&'a (dyn Error + 'static)| (*error).source())
 }
 
-fn find<E: Error + 'static>(error: &reqwest::Error) -> Option<&E> {
+pub(super) fn find<E: Error + 'static>(error: &reqwest::Error) -> Option<&E> {
     sources(error).find_map(|source| source.downcast_ref::<E>())
 }
 

@@ -1,6 +1,7 @@
-//! How a request gets to a back end: a small trait, the guard over what may be dialled, and the HTTP client behind both.
+//! How a request gets to a back end: small traits, the guard over what may be dialled, and the HTTP client behind them.
 
 mod client;
+mod dial;
 mod guard;
 
 pub use client::HttpTransports;
@@ -48,8 +49,16 @@ pub trait Transport: Send + Sync + 'static {
     fn call(&self, call: Call) -> BoxFuture<'_, Result<Answer, TransportError>>;
 }
 
+/// Opens connections to see whether they open. The caller bounds the time: dropping the future ends the attempt.
+pub trait Dial: Send + Sync + 'static {
+    /// Connects to the host and port of a URL the way a call would, and closes again without a request.
+    fn dial(&self, url: Url) -> BoxFuture<'_, Result<(), TransportError>>;
+}
+
 /// Makes transports; each has a connection pool of its own.
 pub trait Transports: Send + Sync + 'static {
     /// A new pool.
     fn pool(&self) -> Arc<dyn Transport>;
+    /// What dials without a call.
+    fn dialler(&self) -> Arc<dyn Dial>;
 }

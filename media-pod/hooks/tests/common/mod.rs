@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use headgate_control::{Dialect, FailurePolicy, HookEndpoint, HookEvent, HookMatch, ServerIdentity};
 use headgate_hooks::Hooks;
 use headgate_hooks::dialect::Answer;
-use headgate_hooks::transport::{Call, Transport, TransportError, Transports};
+use headgate_hooks::transport::{Call, Dial, Transport, TransportError, Transports};
 use headgate_hub::{Connection, Protocol, Session, SessionKind, StreamName};
 use parking_lot::Mutex;
 use std::pin::pin;
@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use url::Url;
 
 /// What the back end does with one call.
 pub(crate) struct Reply {
@@ -42,11 +43,14 @@ impl Seen {
 }
 
 type Script = Box<dyn Fn(&Seen, usize) -> Reply + Send + Sync>;
+type Door = Box<dyn Fn(&Url) -> (Duration, Result<(), TransportError>) + Send + Sync>;
 
 /// See the module.
 #[derive(Clone)]
 pub(crate) struct Backend {
     script: Arc<Script>,
+    door: Arc<Door>,
+    dials: Arc<Mutex<Vec<(Instant, Url)>>>,
     seen: Arc<Mutex<Vec<Seen>>>,
     came: Arc<Notify>,
 }
@@ -56,9 +60,27 @@ impl Backend {
     pub(crate) fn new(script: impl Fn(&Seen, usize) -> Reply + Send + Sync + 'static) -> Self {
         Self {
             script: Arc::new(Box::new(script)),
+            door: Arc::new(Box::new(|_| (Duration::ZERO, Ok(())))),
+            dials: Arc::default(),
             seen: Arc::default(),
             came: Arc::default(),
         }
+    }
+
+    /// The same, and what comes of dialling it, and after how long.
+    pub(crate) fn door(
+        self,
+        door: impl Fn(&Url) -> (Duration, Result<(), TransportError>) + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            door: Arc::new(Box::new(door)),
+            ..self
+        }
+    }
+
+    /// When it was dialled without a call, and by which URL.
+    pub(crate) fn dials(&self) -> Vec<(Instant, Url)> {
+        self.dials.lock().clone()
     }
 
     pub(crate) fn hooks(&self, endpoints: &[HookEndpoint]) -> (Hooks, prometheus::Registry) {
@@ -114,8 +136,24 @@ impl Transport for Backend {
     }
 }
 
+impl Dial for Backend {
+    fn dial(&self, url: Url) -> BoxFuture<'_, Result<(), TransportError>> {
+        self.dials.lock().push((Instant::now(), url.clone()));
+        async move {
+            let (after, result) = (self.door)(&url);
+            tokio::time::sleep(after).await;
+            result
+        }
+        .boxed()
+    }
+}
+
 impl Transports for Backend {
     fn pool(&self) -> Arc<dyn Transport> {
+        Arc::new(self.clone())
+    }
+
+    fn dialler(&self) -> Arc<dyn Dial> {
         Arc::new(self.clone())
     }
 }
