@@ -114,15 +114,15 @@ pub fn transitions(old: &[Condition], new: &[Condition], told: &[(ConditionType,
     let one = |(kind, good): &(ConditionType, bool)| {
         let new = find(new, *kind)?;
         let old = find(old, *kind);
-        let is_good = new.status == if *good { "True" } else { "False" };
-        let was_good = old.as_ref().map(|c| c.status == if *good { "True" } else { "False" });
+        let is_good = says(&new, *good)?;
+        let was_good = old.as_ref().and_then(|c| says(c, *good));
         let same_reason = old.as_ref().is_some_and(|c| c.reason == new.reason);
         let tell = match (was_good, is_good) {
-            (Some(false), true) | (Some(true), false) => !is_passing(&new.reason),
-            (None | Some(false), false) => !same_reason && !is_passing(&new.reason),
+            (Some(false), true) | (Some(true), false) => true,
+            (None | Some(false), false) => !same_reason,
             (None | Some(true), true) => false,
         };
-        tell.then_some(Note {
+        (tell && !is_passing(&new.reason)).then_some(Note {
             warning: !is_good,
             reason: new.reason,
             message: new.message,
@@ -130,6 +130,15 @@ pub fn transitions(old: &[Condition], new: &[Condition], told: &[(ConditionType,
         })
     };
     told.iter().filter_map(one).collect()
+}
+
+/// Whether it is good; `None` when nobody knows.
+fn says(condition: &Condition, good: bool) -> Option<bool> {
+    match condition.status.as_str() {
+        "True" => Some(good),
+        "False" => Some(!good),
+        _ => None,
+    }
 }
 
 fn is_passing(reason: &str) -> bool {
@@ -177,6 +186,13 @@ mod tests {
                 Some((true, "PodRefused")),
             ),
             (vec![], shows(Some(true), "Serving"), None),
+            (vec![], shows(None, "NotCalledYet"), None),
+            (shows(None, "NotCalledYet"), shows(Some(true), "Answering"), None),
+            (
+                shows(None, "NotCalledYet"),
+                shows(Some(false), "HookTimeout"),
+                Some((true, "HookTimeout")),
+            ),
         ];
         for (old, new, expected) in cases {
             let notes = transitions(&old, &new, TOLD);

@@ -107,12 +107,12 @@ impl Seen {
 mod tests {
     use super::*;
 
-    fn record(holder: &str, version: &str) -> Option<Record> {
-        Some(Record {
+    fn record(holder: &str, version: &str) -> Record {
+        Record {
             holder: holder.into(),
             version: version.into(),
             duration: LEASE_DURATION,
-        })
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -120,12 +120,13 @@ mod tests {
         let now = Instant::now();
         let later = |seconds| now.checked_add(Duration::from_secs(seconds)).unwrap();
         let seen = |record| Seen { record, since: now };
+        let seen_some = |record| seen(Some(record));
         let cases = [
             (seen(None), later(0), Step::Create),
-            (seen(record("me", "1")), later(60), Step::Renew),
-            (seen(record("", "1")), later(0), Step::Take),
-            (seen(record("you", "1")), later(15), Step::Wait),
-            (seen(record("you", "1")), later(16), Step::Take),
+            (seen_some(record("me", "1")), later(60), Step::Renew),
+            (seen_some(record("", "1")), later(0), Step::Take),
+            (seen_some(record("you", "1")), later(15), Step::Wait),
+            (seen_some(record("you", "1")), later(16), Step::Take),
         ];
         for (seen, at, step) in cases {
             assert_eq!(seen.step("me", at), step, "{seen:?}");
@@ -137,12 +138,12 @@ mod tests {
         let now = Instant::now();
         let later = |seconds| now.checked_add(Duration::from_secs(seconds)).unwrap();
         let seen = Seen {
-            record: record("you", "1"),
+            record: Some(record("you", "1")),
             since: now,
         };
-        let same = seen.clone().update(record("you", "1"), later(14));
+        let same = seen.clone().update(Some(record("you", "1")), later(14));
         assert_eq!(same.step("me", later(16)), Step::Take);
-        let renewed = seen.update(record("you", "2"), later(14));
+        let renewed = seen.update(Some(record("you", "2")), later(14));
         assert_eq!(renewed.step("me", later(16)), Step::Wait);
     }
 

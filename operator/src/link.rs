@@ -79,7 +79,10 @@ pub struct Links {
 
 /// What is in the last revisions of each server.
 #[derive(Debug, Default)]
-struct Revisions(Mutex<HashMap<ObjectKey, VecDeque<(String, Arc<Digests>)>>>);
+struct Revisions(Mutex<HashMap<ObjectKey, Last>>);
+
+/// Revisions with what is in them, oldest first.
+type Last = VecDeque<(String, Arc<Digests>)>;
 
 /// What every link needs.
 #[derive(Clone)]

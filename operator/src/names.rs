@@ -1,10 +1,10 @@
-//! Every name that the operator gives or looks for, in one place: labels, annotations, finalizers, children, Streams.
+//! Every name that the operator gives or looks for, in one place: labels, annotations, finalizers, children.
+//! Streams are named by `headgate_resolve::stream_object_name`, alike in and out of a cluster.
 
 use headgate_api::MediaServer;
-use headgate_control::{SESSIONS_PATH, ServerIdentity};
+use headgate_control::SESSIONS_PATH;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{Resource, ResourceExt};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -20,11 +20,8 @@ pub const SECRET_LABEL: &str = "headgate.dev/secret";
 pub const APPLIED_ANNOTATION: &str = "headgate.dev/applied";
 /// On a Stream whose publisher is cut when it is deleted.
 pub const KICK_FINALIZER: &str = "headgate.dev/kick";
-/// The one vhost that is not part of a Stream's name.
-pub const DEFAULT_VHOST: &str = "__defaultVhost__";
 /// Says that the operator made an object.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "headgate-operator");
-const STREAM_NAME_MAX: usize = 63;
 
 /// What a watched Secret is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, strum::EnumString)]
@@ -160,94 +157,14 @@ pub fn session_path(session: &str) -> String {
     format!("{SESSIONS_PATH}/{session}")
 }
 
-/// Which stream of which server, as a name for its Stream object: `live-live-alice`. A short hash follows where the name alone
-/// could mean two streams: another vhost, letters that an object's name cannot hold, or a dash in the server or the app.
-pub fn stream(server: &ServerIdentity, vhost: &str, app: &str, stream: &str) -> String {
-    let plain = format!("{}-{app}-{stream}", server.name);
-    let clean = sanitised(&plain);
-    let ambiguous = vhost != DEFAULT_VHOST || server.name.contains('-') || app.contains('-');
-    if clean == plain && !ambiguous && clean.len() <= STREAM_NAME_MAX {
-        return clean;
-    }
-    let whole = [server.name.as_str(), vhost, app, stream].join("\u{0}");
-    let hash: String = hex::encode(Sha256::digest(whole)).chars().take(8).collect();
-    let room = STREAM_NAME_MAX.saturating_sub(9);
-    let head: String = clean.chars().take(room).collect();
-    format!("{}-{hash}", head.trim_end_matches('-'))
-}
-
-/// Lower-case letters, digits and single dashes; starts and ends with none of the latter.
-fn sanitised(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars().flat_map(char::to_lowercase) {
-        if c.is_ascii_lowercase() || c.is_ascii_digit() {
-            out.push(c);
-        } else if c == '-' || !out.ends_with('-') {
-            out.push('-');
-        }
-    }
-    out.trim_matches('-').to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-    use std::collections::HashMap;
-
-    fn named(server: &str, vhost: &str, app: &str, name: &str) -> String {
-        let identity = ServerIdentity {
-            name: server.into(),
-            ..ServerIdentity::default()
-        };
-        stream(&identity, vhost, app, name)
-    }
-
-    #[test]
-    fn a_stream_is_named_after_its_server_app_and_name() {
-        assert_eq!(named("live", DEFAULT_VHOST, "live", "alice"), "live-live-alice");
-        assert_eq!(named("live", DEFAULT_VHOST, "live", "my-cam"), "live-live-my-cam");
-    }
-
-    #[test]
-    fn a_hash_follows_where_the_name_alone_could_mean_two_streams() {
-        let plain = named("live", DEFAULT_VHOST, "live", "alice");
-        let others = [
-            named("live", "example.org", "live", "alice"),
-            named("live", DEFAULT_VHOST, "live", "Alice"),
-            named("live", DEFAULT_VHOST, "live", "alice_"),
-            named("live-live", DEFAULT_VHOST, "alice", "x"),
-            named("live", DEFAULT_VHOST, "live-alice", "x"),
-        ];
-        for name in &others {
-            assert_ne!(*name, plain);
-            assert_eq!(name.rsplit('-').next().map(str::len), Some(8), "{name}");
-        }
-    }
 
     #[test]
     fn an_ordinal_is_read_back_from_its_pod() {
         assert_eq!(ordinal("live", &pod("live", 7)), Some(7));
         assert_eq!(ordinal("live", "live-pods"), None);
         assert_eq!(ordinal("live", "other-1"), None);
-    }
-
-    proptest! {
-        #[test]
-        fn every_stream_has_a_name_that_kubernetes_takes(vhost in ".{0,40}", app in ".{0,60}", name in ".{0,300}") {
-            let made = named("live", &vhost, &app, &name);
-            prop_assert!(made.len() <= 63 && made.starts_with("live"));
-            prop_assert!(made.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'));
-            prop_assert!(!made.ends_with('-'));
-        }
-
-        #[test]
-        fn two_streams_never_share_a_name(streams in proptest::collection::hash_set(("[ab-]{1,3}", "[ab-]{1,3}", "[ab-]{1,4}"), 1..60)) {
-            let mut seen = HashMap::new();
-            for (server, app, name) in streams {
-                let made = named(&server, DEFAULT_VHOST, &app, &name);
-                prop_assert_eq!(seen.insert(made, (server, app, name)), None);
-            }
-        }
     }
 }

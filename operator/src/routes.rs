@@ -54,10 +54,10 @@ impl Routes {
 
     /// A pod concerns its server; the keys and hooks when it becomes ready or is no longer.
     pub fn pod(&self, change: &Change<Pod>) {
-        let Some(server) = self.server_of(change) else {
+        let Some(server) = server_of(change) else {
             return;
         };
-        if change.differs(|p| crate::media_server::is_ready(p)) {
+        if change.differs(crate::media_server::is_ready) {
             self.attached(&server);
         }
         self.queues.servers.add(server);
@@ -65,14 +65,14 @@ impl Routes {
 
     /// A Service concerns its server.
     pub fn service(&self, change: &Change<Service>) {
-        if let Some(server) = self.server_of(change) {
+        if let Some(server) = server_of(change) {
             self.queues.servers.add(server);
         }
     }
 
     /// A Secret concerns its server, or the keys that name it and their servers.
     pub fn secret(&self, change: &Change<Secret>) {
-        if let Some(server) = self.server_of(change) {
+        if let Some(server) = server_of(change) {
             self.queues.servers.add(server);
         }
         let Some(secret) = key(change) else { return };
@@ -149,12 +149,12 @@ impl Routes {
         }
         own.add(key);
     }
+}
 
-    fn server_of<K: Resource>(&self, change: &Change<K>) -> Option<ObjectKey> {
-        let key = key(change)?;
-        let server = change.both().find_map(|o| label(o.as_ref(), SERVER_LABEL))?;
-        Some(key.sibling(server))
-    }
+fn server_of<K: Resource>(change: &Change<K>) -> Option<ObjectKey> {
+    let key = key(change)?;
+    let server = change.both().find_map(|o| label(o.as_ref(), SERVER_LABEL))?;
+    Some(key.sibling(server))
 }
 
 fn key<K: Resource>(change: &Change<K>) -> Option<ObjectKey> {

@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     fn at(days: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + days * 86_400).unwrap()
+        Timestamp::from_second(days.saturating_mul(86_400).saturating_add(1_800_000_000)).unwrap()
     }
 
     fn material(pair: &Pair, authority: Option<&str>) -> Material {

@@ -7,16 +7,24 @@ use headgate_control::StreamReport;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use sha2::{Digest, Sha256};
 
-/// Name of the Stream object: the server's and the stream's, as far as a Kubernetes name can hold them, and a hash that keeps apart what
-/// then looks alike. The same stream of the same server always has the same name.
+/// The vhost of every client that asks for no other.
+const DEFAULT_VHOST: &str = "__defaultVhost__";
+const NAME_MAX: usize = 63;
+
+/// Name of the Stream object: `live-live-alice` for stream `alice` of app `live` on server `live`. A short hash follows where that
+/// alone could mean two streams: another vhost, letters that an object's name cannot hold, or a dash in the server or the app. The
+/// same stream of the same server always has the same name, and no other has it.
 pub fn stream_object_name(server: &str, vhost: &str, app: &str, stream: &str) -> String {
-    let mut hash = Sha256::new();
-    for part in [vhost, app, stream] {
-        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        hash.update(part);
+    let plain = format!("{server}-{app}-{stream}");
+    let clean = slug(&plain);
+    let ambiguous = vhost != DEFAULT_VHOST || server.contains('-') || app.contains('-');
+    if clean == plain && !ambiguous && clean.len() <= NAME_MAX {
+        return clean;
     }
-    let digest: String = hex::encode(hash.finalize()).chars().take(10).collect();
-    format!("{server}-{}-{digest}", slug(stream))
+    let whole = [server, vhost, app, stream].join("\u{0}");
+    let hash: String = hex::encode(Sha256::digest(whole)).chars().take(8).collect();
+    let head: String = clean.chars().take(NAME_MAX.saturating_sub(9)).collect();
+    format!("{}-{hash}", head.trim_end_matches('-'))
 }
 
 /// Spec of the Stream object.
@@ -87,36 +95,69 @@ fn rate(kilobits: u32) -> String {
     format!("{}{unit}", rounded.saturating_mul(step))
 }
 
+/// Lower-case letters, digits and dashes; starts and ends with none of the latter.
 fn slug(text: &str) -> String {
-    let kept = |c: char| {
-        if c.is_ascii_alphanumeric() {
-            c.to_ascii_lowercase()
-        } else {
-            '-'
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars().flat_map(char::to_lowercase) {
+        if c.is_ascii_lowercase() || c.is_ascii_digit() {
+            out.push(c);
+        } else if c == '-' || !out.ends_with('-') {
+            out.push('-');
         }
-    };
-    let text: String = text.chars().map(kept).take(40).collect();
-    let text = text.trim_matches('-');
-    if text.is_empty() { "stream".into() } else { text.into() }
+    }
+    out.trim_matches('-').to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::hash_set;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    fn named(server: &str, app: &str, name: &str) -> String {
+        stream_object_name(server, DEFAULT_VHOST, app, name)
+    }
 
     #[test]
-    fn a_stream_has_a_name_that_kubernetes_takes_and_no_other_has() {
-        let name = |app, stream| stream_object_name("live", "v", app, stream);
-        assert!(
-            name("live", "alice").starts_with("live-alice-"),
-            "{}",
-            name("live", "alice")
-        );
-        assert!(name("live", "Ünï code/../x").starts_with("live-n--code----x-"));
-        assert!(name("live", "中文").starts_with("live-stream-"));
-        assert_ne!(name("live", "a"), name("live", "A"));
-        assert_ne!(name("ab", "c"), name("a", "bc"));
-        assert!(stream_object_name(&"s".repeat(40), "v", "a", &"x".repeat(999)).len() <= 253);
+    fn a_stream_is_named_after_its_server_app_and_name() {
+        assert_eq!(named("live", "live", "alice"), "live-live-alice");
+        assert_eq!(named("live", "live", "my-cam"), "live-live-my-cam");
+    }
+
+    #[test]
+    fn a_hash_follows_where_the_name_alone_could_mean_two_streams() {
+        let others = [
+            stream_object_name("live", "example.org", "live", "alice"),
+            named("live", "live", "Alice"),
+            named("live", "live", "alice_"),
+            named("live", "live", "中文"),
+            named("live-live", "alice", "x"),
+            named("live", "live-alice", "x"),
+            named("live", "live", &"x".repeat(999)),
+        ];
+        for name in &others {
+            assert_ne!(*name, named("live", "live", "alice"));
+            assert_eq!(name.rsplit('-').next().map(str::len), Some(8), "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_stream_has_a_name_that_kubernetes_takes(vhost in ".{0,40}", app in ".{0,60}", name in ".{0,300}") {
+            let made = stream_object_name("live", &vhost, &app, &name);
+            prop_assert!(made.len() <= NAME_MAX && made.starts_with("live"));
+            prop_assert!(made.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'));
+            prop_assert!(!made.ends_with('-'));
+        }
+
+        #[test]
+        fn two_streams_never_share_a_name(streams in hash_set(("[ab][ab-]{0,2}", "[ab-]{1,3}", "[ab-]{1,4}"), 1..60)) {
+            let mut seen = HashMap::new();
+            for (server, app, name) in streams {
+                prop_assert_eq!(seen.insert(named(&server, &app, &name), (server, app, name)), None);
+            }
+        }
     }
 
     #[test]

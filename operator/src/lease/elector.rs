@@ -196,7 +196,9 @@ mod tests {
                     message: "changed since".into(),
                 });
             }
-            let next = version.and_then(|v| v.parse::<u64>().ok()).unwrap_or(0) + 1;
+            let next = version
+                .and_then(|v| v.parse::<u64>().ok())
+                .map_or(1, |v| v.saturating_add(1));
             let mut lease = lease.clone();
             lease.metadata.resource_version = Some(next.to_string());
             *kept = Some(lease);

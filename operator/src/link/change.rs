@@ -34,12 +34,14 @@ impl Changes {
 
     /// From one view to the next. `digests` knows what is in a revision.
     pub fn between(old: &View, new: &View, digests: impl Fn(&str) -> Option<Arc<Digests>>) -> Self {
-        let mut changes = Self::default();
+        let mut changes = Self {
+            everything: old.is_ready() != new.is_ready(),
+            ..Self::default()
+        };
         changes.server = old.connected != new.connected
             || old.revision != new.revision
             || old.problem != new.problem
             || summary(old) != summary(new);
-        changes.everything = old.is_ready() != new.is_ready();
         if old.revision != new.revision {
             changes.revision(digests(&old.revision), digests(&new.revision));
         }
@@ -108,12 +110,12 @@ fn summary(view: &View) -> Option<(bool, Vec<headgate_control::ListenerReport>, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use headgate_control::{HookReport, ServerIdentity, StreamReport};
+    use headgate_control::{HookReport, StreamReport};
     use tokio::time::Instant;
 
     fn stream(name: &str, bitrate: u32) -> StreamReport {
         StreamReport {
-            vhost: crate::names::DEFAULT_VHOST.into(),
+            vhost: "__defaultVhost__".into(),
             app: "live".into(),
             stream: name.into(),
             session: uuid::Uuid::nil(),
@@ -142,11 +144,7 @@ mod tests {
             key_use: [("alice".to_owned(), users)].into(),
             ..PodReport::default()
         };
-        let identity = ServerIdentity {
-            name: "live".into(),
-            ..ServerIdentity::default()
-        };
-        view.heard(&identity, report, Instant::now());
+        view.heard("live", report, Instant::now());
         view
     }
 

@@ -4,7 +4,6 @@ use super::transport::{self, LinkError, Reports};
 use super::{Changes, Env, View, Wanted};
 use crate::names::ObjectKey;
 use crate::queue::backoff;
-use headgate_control::ServerIdentity;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -68,18 +67,13 @@ impl PodLink {
     /// Takes reports in until the stream breaks or the pod is to be reached in another way. `Ok` when nobody wants it any more.
     async fn follow(&self, wanted: &mut watch::Receiver<Wanted>) -> Result<(), LinkError> {
         let peer = wanted.borrow_and_update().peer.clone();
-        let identity = ServerIdentity {
-            namespace: self.server.namespace.clone(),
-            name: self.server.name.clone(),
-            uid: String::new(),
-        };
         let mut reports = Reports::open(&peer).await?;
         tracing::debug!(pod = %self.pod, "report stream open");
         loop {
             tokio::select! {
                 report = reports.next() => {
                     let report = report?;
-                    self.update(|view| view.heard(&identity, report, Instant::now()));
+                    self.update(|view| view.heard(&self.server.name, report, Instant::now()));
                 }
                 changed = wanted.changed() => match changed {
                     Err(_) => return Ok(()),

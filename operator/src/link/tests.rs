@@ -115,7 +115,7 @@ impl Played {
         }
         self.report.send_modify(|r| {
             revision.clone_into(&mut r.revision);
-            r.sequence += 1;
+            r.sequence = r.sequence.saturating_add(1);
         });
         let applied = Applied {
             revision: revision.into(),
@@ -269,7 +269,7 @@ async fn a_configuration_that_is_refused_is_not_sent_again() {
     sync(&links, &peer, "2");
     let view = until(&links, |v| v.refused.is_some()).await;
     assert_eq!(view.problem.unwrap().reason, "BadConfig");
-    played.report.send_modify(|r| r.sequence += 1);
+    played.report.send_modify(|r| r.sequence = r.sequence.saturating_add(1));
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(*played.pushed.lock(), ["2"]);
     sync(&links, &peer, "3");

@@ -1,7 +1,7 @@
 //! What is known of one pod.
 
-use crate::names;
 use headgate_control::{PodReport, Problem, StreamReport};
+use headgate_resolve::stream_object_name;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -29,8 +29,8 @@ const SETTLE: std::time::Duration = std::time::Duration::from_secs(2);
 
 impl View {
     /// Takes a report in.
-    pub fn heard(&mut self, server: &headgate_control::ServerIdentity, report: PodReport, now: Instant) {
-        let name = |s: &StreamReport| names::stream(server, &s.vhost, &s.app, &s.stream);
+    pub fn heard(&mut self, server: &str, report: PodReport, now: Instant) {
+        let name = |s: &StreamReport| stream_object_name(server, &s.vhost, &s.app, &s.stream);
         self.streams = Arc::new(report.streams.iter().map(|s| (name(s), s.clone())).collect());
         let restarted = self.report.as_ref().is_some_and(|r| r.instance != report.instance);
         let settled = self
@@ -78,7 +78,6 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use headgate_control::ServerIdentity;
     use std::time::Duration;
 
     fn report(instance: &str, revision: &str) -> PodReport {
@@ -90,7 +89,7 @@ mod tests {
     }
 
     fn heard(view: &mut View, instance: &str, revision: &str, now: Instant) {
-        view.heard(&ServerIdentity::default(), report(instance, revision), now);
+        view.heard("live", report(instance, revision), now);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::fetch::{Children, Fetched, KeySecrets, Linked};
 use crate::link::View;
 use crate::names::{self, REVISION_LABEL};
 use headgate_api::MediaServer;
-use headgate_control::{PodReport, ServerIdentity};
+use headgate_control::PodReport;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
@@ -69,10 +69,6 @@ pub fn ready() -> Value {
 /// What a pod with that report is seen as.
 pub fn view(report: PodReport) -> View {
     let mut view = View::default();
-    let identity = ServerIdentity {
-        name: "live".into(),
-        ..ServerIdentity::default()
-    };
-    view.heard(&identity, report, Instant::now());
+    view.heard("live", report, Instant::now());
     view
 }

@@ -66,45 +66,52 @@ pub fn decide(object: Option<&Known>, live: Option<&Live>, server: bool, unheard
 mod tests {
     use super::*;
 
-    fn object(deleting: bool, session: Option<&str>) -> Option<Known> {
-        Some(Known {
+    fn object(deleting: bool, session: Option<&str>) -> Known {
+        Known {
             deleting,
             held: true,
             session: session.map(Into::into),
-        })
+        }
     }
 
-    fn live(session: &str) -> Option<Live> {
-        Some(Live {
+    fn live(session: &str) -> Live {
+        Live {
             session: session.into(),
-        })
+        }
     }
 
     #[test]
     fn a_table_of_cases() {
         let cases = [
-            ("went live", None, live("1"), true, false, Todo::Make),
+            ("went live", None, Some(live("1")), true, false, Todo::Make),
             (
                 "went live on a server that goes",
                 None,
-                live("1"),
+                Some(live("1")),
                 false,
                 false,
                 Todo::Wait,
             ),
-            ("goes on", object(false, Some("1")), live("1"), true, false, Todo::Show),
             (
-                "published anew before its object went",
-                object(false, Some("1")),
-                live("2"),
+                "goes on",
+                Some(object(false, Some("1"))),
+                Some(live("1")),
                 true,
                 false,
                 Todo::Show,
             ),
-            ("ended", object(false, Some("1")), None, true, false, Todo::End),
+            (
+                "published anew before its object went",
+                Some(object(false, Some("1"))),
+                Some(live("2")),
+                true,
+                false,
+                Todo::Show,
+            ),
+            ("ended", Some(object(false, Some("1"))), None, true, false, Todo::End),
             (
                 "ended, or the pod has not said so yet",
-                object(false, Some("1")),
+                Some(object(false, Some("1"))),
                 None,
                 true,
                 true,
@@ -112,7 +119,7 @@ mod tests {
             ),
             (
                 "its server is gone",
-                object(false, Some("1")),
+                Some(object(false, Some("1"))),
                 None,
                 false,
                 false,
@@ -120,23 +127,23 @@ mod tests {
             ),
             (
                 "deleted while live",
-                object(true, Some("1")),
-                live("1"),
+                Some(object(true, Some("1"))),
+                Some(live("1")),
                 true,
                 false,
                 Todo::Kick,
             ),
             (
                 "deleted before its first status",
-                object(true, None),
-                live("1"),
+                Some(object(true, None)),
+                Some(live("1")),
                 true,
                 false,
                 Todo::Kick,
             ),
             (
                 "kicked and gone",
-                object(true, Some("1")),
+                Some(object(true, Some("1"))),
                 None,
                 true,
                 false,
@@ -144,15 +151,15 @@ mod tests {
             ),
             (
                 "kicked and back at once",
-                object(true, Some("1")),
-                live("2"),
+                Some(object(true, Some("1"))),
+                Some(live("2")),
                 true,
                 false,
                 Todo::Release,
             ),
             (
                 "deleted, pod not heard of yet",
-                object(true, Some("1")),
+                Some(object(true, Some("1"))),
                 None,
                 true,
                 true,
@@ -160,8 +167,8 @@ mod tests {
             ),
             (
                 "deleted with its server",
-                object(true, Some("1")),
-                live("1"),
+                Some(object(true, Some("1"))),
+                Some(live("1")),
                 false,
                 false,
                 Todo::Release,
@@ -184,6 +191,6 @@ mod tests {
             session: Some("1".into()),
         };
         assert_eq!(decide(Some(&freed), None, true, false), Todo::Wait);
-        assert_eq!(decide(Some(&freed), live("1").as_ref(), true, false), Todo::Wait);
+        assert_eq!(decide(Some(&freed), Some(&live("1")), true, false), Todo::Wait);
     }
 }

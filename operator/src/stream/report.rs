@@ -85,7 +85,7 @@ mod tests {
             pod: ObjectKey::new("n", "live-0"),
             connected: true,
             report: StreamReport {
-                vhost: crate::names::DEFAULT_VHOST.into(),
+                vhost: "__defaultVhost__".into(),
                 app: "live".into(),
                 stream: "alice".into(),
                 session: uuid::Uuid::nil(),

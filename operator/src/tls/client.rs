@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_client_certificate_is_made_once_until_it_is_old_or_the_authority_is_another() {
-        let at = |days: i64| Timestamp::from_second(1_800_000_000 + days * 86_400).unwrap();
+        let at = |days: i64| Timestamp::from_second(days.saturating_mul(86_400).saturating_add(1_800_000_000)).unwrap();
         let (one, two) = (
             Authority::issue("a", at(0)).unwrap(),
             Authority::issue("a", at(0)).unwrap(),
