@@ -159,11 +159,13 @@ impl Pod {
 
     /// The state of this pod, with the next number.
     pub fn report(&self) -> PodReport {
+        // Read first: what is said under a revision is then at least as new as it.
+        let revision = self.config().map_or_else(String::new, |c| c.revision.clone());
         let readings = Readings {
             streams: self.hub.snapshot(),
             hooks: self.hooks.reports(),
             listeners: self.listeners.reports(),
-            revision: self.config().map_or_else(String::new, |c| c.revision.clone()),
+            revision,
             ready: self.unready().is_none(),
         };
         PodReport {

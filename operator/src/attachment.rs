@@ -29,6 +29,8 @@ struct Member {
     unheard: bool,
     digests: Option<Arc<Digests>>,
     report: Option<Arc<PodReport>>,
+    /// The report was written before the configuration that is in force now.
+    behind: bool,
 }
 
 /// The servers that `refs` name.
@@ -50,6 +52,7 @@ fn one(ctx: &Context, key: &ObjectKey) -> Attachment {
             ready: is_ready(pod),
             unheard: view.report.is_none() && view.problem.is_none(),
             digests: digests(ctx, key, &view),
+            behind: view.report.as_ref().is_some_and(|r| r.revision != view.revision),
             report: view.report.filter(|_| view.connected),
         }
     };
@@ -83,15 +86,22 @@ impl Attachment {
         self.pods.iter().any(|p| p.ready && p.unheard)
     }
 
+    /// A pod has not said how it does with the configuration that is in force now.
+    pub fn is_behind(&self) -> bool {
+        self.pods.iter().any(|p| p.ready && p.behind)
+    }
+
     /// Publishers that came in with a key.
     pub fn publishers(&self, key: &str) -> u32 {
         let used = self.reports().filter_map(|r| r.key_use.get(key));
         used.fold(0, |sum, n| sum.saturating_add(*n))
     }
 
-    /// What its pods say of a back end.
+    /// What its pods say of a back end, with the configuration that is in force now.
     pub fn hook_reports(&self, hook: &str) -> impl Iterator<Item = HookReport> {
-        self.reports()
+        let current = self.pods.iter().filter(|p| !p.behind);
+        current
+            .filter_map(|p| p.report.as_deref())
             .flat_map(|r| &r.hooks)
             .filter(move |h| h.name == hook)
             .cloned()
