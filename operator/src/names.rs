@@ -108,7 +108,7 @@ pub fn selector(server: &str) -> BTreeMap<String, String> {
 /// Labels of every child of a server.
 pub fn labels(server: &str) -> BTreeMap<String, String> {
     let pairs = [
-        ("app.kubernetes.io/name", "headgate"),
+        ("app.kubernetes.io/name", "headgate-media-pod"),
         ("app.kubernetes.io/instance", server),
         ("app.kubernetes.io/part-of", "headgate"),
         MANAGED_BY,
