@@ -129,3 +129,83 @@ pub fn is_passing(findings: &[Finding], attachments: &[Attachment]) -> bool {
     let pushing = |f: &Finding| f.kind == ConditionType::Programmed && f.reason == "Pushing";
     findings.iter().any(pushing) || attachments.iter().any(Attachment::is_unheard)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media_server::KeySecrets;
+    use k8s_openapi::ByteString;
+    use k8s_openapi::api::core::v1::Secret;
+
+    fn key(not_after: &str) -> StreamKey {
+        let yaml = format!(
+            "{{apiVersion: headgate.dev/v1alpha1, kind: StreamKey, metadata: {{name: alice, namespace: n}}, spec: {{serverRefs: [{{name: live}}], stream: {{app: live}}, secretRef: {{name: s}}, notAfter: '{not_after}'}}}}"
+        );
+        serde_yaml::from_str(&yaml).unwrap()
+    }
+
+    fn secrets(text: &str) -> KeySecrets {
+        let mut secret = Secret::default();
+        secret.metadata.name = Some("s".into());
+        secret.data = Some([("key".to_owned(), ByteString(text.into()))].into());
+        [Arc::new(secret)].into_iter().collect()
+    }
+
+    fn attached(pods: Vec<Member>) -> Attachment {
+        let yaml =
+            "{apiVersion: headgate.dev/v1alpha1, kind: MediaServer, metadata: {name: live, namespace: n}, spec: {}}";
+        Attachment {
+            name: "live".into(),
+            server: Some(Arc::new(serde_yaml::from_str(yaml).unwrap())),
+            host: "h".into(),
+            pods,
+        }
+    }
+
+    fn member(ready: bool, runs: Option<&str>) -> Member {
+        let entry = |digest: &str| Digests::from([((EntryKind::Key, "alice".to_owned()), digest.to_owned())]);
+        Member {
+            ready,
+            unheard: runs.is_none(),
+            digests: runs.map(|d| Arc::new(entry(d))),
+            report: None,
+        }
+    }
+
+    #[test]
+    fn a_key_is_in_force_where_a_ready_pod_runs_with_it_as_it_is_now() {
+        let now = attached(vec![])
+            .wanted_key(&key("2030-01-01T00:00:00Z"), &secrets("k"))
+            .unwrap();
+        let pods = vec![
+            member(true, Some(&now)),
+            member(true, Some("older")),
+            member(false, Some("older")),
+            member(true, None),
+        ];
+        let attachment = attached(pods);
+        let in_force = attachment.in_force(EntryKind::Key, "alice", Some(&now));
+        assert_eq!((in_force.ready, in_force.current), (3, 1));
+        assert!(attachment.is_unheard());
+    }
+
+    #[test]
+    fn a_key_is_another_when_its_spec_or_its_secret_is() {
+        let wanted = |until: &str, text: &str| attached(vec![]).wanted_key(&key(until), &secrets(text));
+        let first = wanted("2030-01-01T00:00:00Z", "k");
+        assert_eq!(first, wanted("2030-01-01T00:00:00Z", "k\n"));
+        assert_ne!(first, wanted("2031-01-01T00:00:00Z", "k"));
+        assert_ne!(first, wanted("2030-01-01T00:00:00Z", "other"));
+    }
+
+    #[test]
+    fn what_is_on_its_way_is_passing_and_what_is_wrong_is_not() {
+        let finding = |reason| Finding::no(ConditionType::Programmed, reason, "m");
+        assert!(is_passing(&[finding("Pushing")], &[]));
+        assert!(!is_passing(
+            &[finding("BadGlob")],
+            &[attached(vec![member(true, Some("x"))])]
+        ));
+        assert!(is_passing(&[], &[attached(vec![member(true, None)])]));
+    }
+}

@@ -9,7 +9,7 @@ use prometheus::{Histogram, core::Collector};
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// `reconcile_total{kind,result}`.
+    /// `reconciles_total{kind,result}`.
     pub reconciles: IntCounterVec,
     /// `reconcile_seconds{kind}`.
     pub reconcile_seconds: HistogramVec,
@@ -33,11 +33,16 @@ impl Metrics {
     /// Registered, all at zero.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new_custom(Some("headgate".into()), None)?;
+        let kinds = ["MediaServer", "StreamKey", "HookEndpoint", "Stream"];
         let counter = |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
-        Ok(Self {
+        let metrics = Self {
             reconciles: add(
                 &registry,
-                counter("reconcile_total", "Reconciles by kind and result.", &["kind", "result"])?,
+                counter(
+                    "reconciles_total",
+                    "Reconciles by kind and result.",
+                    &["kind", "result"],
+                )?,
             )?,
             reconcile_seconds: add(
                 &registry,
@@ -93,7 +98,13 @@ impl Metrics {
             )?,
             leader: add(&registry, IntGauge::new("leader", "1 while this process leads.")?)?,
             registry,
-        })
+        };
+        // A counter that is not there cannot be told from one at zero.
+        for kind in kinds {
+            metrics.reconcile_errors.with_label_values(&[kind, "TimedOut"]);
+            metrics.reconciles.with_label_values(&[kind, "ok"]);
+        }
+        Ok(metrics)
     }
 
     /// In Prometheus' text format.
@@ -126,6 +137,7 @@ mod tests {
         metrics.leader.set(1);
         metrics.api_writes.with_label_values(&["Pod", "create"]).inc();
         let text = String::from_utf8(metrics.render().unwrap()).unwrap();
+        assert!(text.contains("headgate_reconcile_errors_total{kind=\"Stream\",reason=\"TimedOut\"} 0"));
         assert!(text.contains("headgate_leader 1"));
         assert!(text.contains("headgate_api_writes_total{kind=\"Pod\",verb=\"create\"} 1"));
         assert!(text.lines().all(|l| l.starts_with('#') || l.starts_with("headgate_")));

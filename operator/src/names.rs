@@ -24,7 +24,7 @@ pub const KICK_FINALIZER: &str = "headgate.dev/kick";
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "headgate-operator");
 
 /// What a watched Secret is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, strum::EnumString)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 pub enum SecretUse {
     /// The CA of a server.

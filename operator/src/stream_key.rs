@@ -97,7 +97,7 @@ impl Kind for Keys {
         let mut fetched = planned.fetched;
         let at = ObjectKey::of(fetched.key.as_ref());
         let of = at.sibling(&fetched.key.spec.secret_ref.name);
-        let todo = format!("{:?}", planned.todo);
+        let was = if planned.todo == Todo::Make { "made" } else { "labelled" };
         let written = match planned.todo {
             Todo::Nothing => return Ok(Applied { fetched, refused: None }),
             Todo::Make => ctx.cluster.create::<Secret>(&random(&fetched.key)).await,
@@ -109,7 +109,7 @@ impl Kind for Keys {
         };
         match written {
             Ok(secret) => {
-                tracing::info!(key = %at, secret = %of, todo, "Secret of a key");
+                tracing::info!(key = %at, secret = %of, was, "Secret of a key");
                 fetched.secret = Some(Arc::new(secret));
                 Ok(Applied { fetched, refused: None })
             }
