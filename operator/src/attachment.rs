@@ -169,7 +169,32 @@ mod tests {
             unheard: runs.is_none(),
             digests: runs.map(|d| Arc::new(entry(d))),
             report: None,
+            behind: false,
         }
+    }
+
+    #[test]
+    fn a_report_of_an_earlier_configuration_says_nothing_of_the_endpoint_as_it_is() {
+        let hook = HookReport {
+            name: "backend".into(),
+            reachable: Some(true),
+            ..HookReport::default()
+        };
+        let report = PodReport {
+            hooks: vec![hook],
+            ..PodReport::default()
+        };
+        let told = |behind| {
+            let pod = Member {
+                report: Some(Arc::new(report.clone())),
+                behind,
+                ..member(true, Some("x"))
+            };
+            let attachment = attached(vec![pod]);
+            (attachment.hook_reports("backend").count(), attachment.is_behind())
+        };
+        assert_eq!(told(false), (1, false));
+        assert_eq!(told(true), (0, true));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use prometheus::{Histogram, core::Collector};
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// `reconciles_total{kind,result}`.
+    /// `reconcile_total{kind,result}`.
     pub reconciles: IntCounterVec,
     /// `reconcile_seconds{kind}`.
     pub reconcile_seconds: HistogramVec,
@@ -38,11 +38,7 @@ impl Metrics {
         let metrics = Self {
             reconciles: add(
                 &registry,
-                counter(
-                    "reconciles_total",
-                    "Reconciles by kind and result.",
-                    &["kind", "result"],
-                )?,
+                counter("reconcile_total", "Reconciles by kind and result.", &["kind", "result"])?,
             )?,
             reconcile_seconds: add(
                 &registry,

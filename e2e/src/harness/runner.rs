@@ -85,11 +85,21 @@ async fn guarded(context: &Context, scenario: &Scenario) -> Result<()> {
 pub(crate) async fn clean(context: &Context) -> Result<()> {
     let objects_gone = delete_objects(context).await;
     let uninstalled = context.helm.uninstall_all().await;
+    release_lease(context).await?;
     context
         .kubectl
         .run(&["delete", "namespace", &context.namespace, "--wait=false"])
         .await?;
     objects_gone.and(uninstalled)
+}
+
+/// helm takes the operator's permissions before the operator, which then cannot release its Lease; the next scenario's operator
+/// would wait until it runs out.
+async fn release_lease(context: &Context) -> Result<()> {
+    context
+        .kubectl
+        .delete("lease", "headgate-system", "headgate-operator")
+        .await
 }
 
 async fn delete_objects(context: &Context) -> Result<()> {

@@ -20,7 +20,7 @@ pub const PROMISED: [&str; 21] = [
     "headgate_pods",
     "headgate_publishers",
     "headgate_reconcile_errors_total",
-    "headgate_reconciles_total",
+    "headgate_reconcile_total",
     "headgate_sessions_refused_total",
     "headgate_streams",
     "headgate_viewer_skips_total",

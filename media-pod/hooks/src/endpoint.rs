@@ -1,14 +1,14 @@
 //! [`Endpoint`]: one back end at run time. Its spec can change under it; its pools, outbox and health stay.
 
 use arc_swap::ArcSwap;
-use headgate_control::{HookEndpoint, HookReport, glob_matches};
+use headgate_control::{HookEndpoint, HookEvent, HookReport, glob_matches};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, watch};
 
-use crate::delivery::lane::Limits;
+use crate::delivery::lane::{Death, Limits};
 use crate::delivery::outbox::{OnDead, Outbox};
 use crate::event::Event;
 use crate::health::Health;
@@ -62,6 +62,7 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     pub(crate) fn new(spec: &HookEndpoint, context: Arc<Context>, transports: &dyn Transports) -> Self {
+        count_from_zero(spec, &context.metrics);
         Self {
             name: spec.name.clone(),
             outbox: Outbox::new(Limits::default(), on_dead(spec, context.clone())),
@@ -80,6 +81,7 @@ impl Endpoint {
     /// Takes over a changed spec. What is pending goes to the new URLs at once.
     pub(crate) fn update(&self, spec: &HookEndpoint) {
         let old = self.spec.swap(Arc::new(spec.clone()));
+        count_from_zero(spec, &self.context.metrics);
         if (old.dialect, &old.urls) != (spec.dialect, &spec.urls) {
             *self.health.lock() = Health::default();
             self.unsure.notify_one();
@@ -137,6 +139,24 @@ impl Endpoint {
             last_failure: health.last_failure.clone(),
             pending: u32::try_from(self.outbox.pending()).unwrap_or(u32::MAX),
             dead: self.outbox.dead(),
+        }
+    }
+}
+
+/// Makes the counters that alerts look at stand at 0 before the first failure: a series that begins at 1 has no increase.
+fn count_from_zero(spec: &HookEndpoint, metrics: &Metrics) {
+    let dialect = dialect::of(spec.dialect);
+    for kind in &spec.events {
+        let (endpoint, event) = (spec.name.as_str(), dialect.event_name(*kind));
+        match kind {
+            HookEvent::Connect | HookEvent::Publish | HookEvent::Play => {
+                metrics.fail_open.with_label_values(&[endpoint, event]);
+            }
+            HookEvent::Close | HookEvent::Unpublish | HookEvent::Stop => {
+                for death in Death::ALL {
+                    metrics.dead.with_label_values(&[endpoint, event, death.into()]);
+                }
+            }
         }
     }
 }

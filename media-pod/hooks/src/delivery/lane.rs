@@ -39,6 +39,11 @@ pub(crate) enum Death {
     EndpointGone,
 }
 
+impl Death {
+    /// Every way.
+    pub(crate) const ALL: [Self; 4] = [Self::Overflow, Self::Expired, Self::Rejected, Self::EndpointGone];
+}
+
 /// Which notices, by the URL they go to and the stream they are about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct LaneKey {
