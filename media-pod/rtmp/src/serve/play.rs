@@ -1,6 +1,6 @@
 //! A player, from its request to its end.
 
-use super::shell::{End, QUEUE_MAX, Shell, closed, until};
+use super::shell::{End, QUEUE_MAX, Shell, until};
 use crate::format::RtmpFormat;
 use crate::server::Event;
 use headgate_hub::{EndReason, Player, Reason, Refusal};
@@ -14,7 +14,11 @@ const BATCH: usize = 64;
 impl Shell {
     /// Asks for the stream, and gives it until either side ends.
     pub(super) async fn play(&mut self, stream: &str) -> Result<(), End> {
-        let asked = self.ask_to_play(stream).await?;
+        let asked = self
+            .ask(stream, |client, name, param| {
+                Box::pin(client.play(name, param, Arc::new(RtmpFormat)))
+            })
+            .await?;
         let mut player = match asked {
             Ok(player) => player,
             Err(refusal) => return Err(self.refuse_play(&refusal)),
@@ -26,21 +30,6 @@ impl Shell {
         info!(session = %player.session().id, %reason, "player ended");
         player.finish(reason);
         end
-    }
-
-    /// The outer error: the connection ended while the hub was asked.
-    async fn ask_to_play(&mut self, stream: &str) -> Result<Result<Player, Refusal>, End> {
-        let shutdown = self.shutdown.clone();
-        let socket = Arc::clone(&self.socket);
-        let (client, name, param) = match self.request(stream) {
-            Ok(request) => request,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        tokio::select! {
-            asked = client.play(name, param, Arc::new(RtmpFormat)) => Ok(asked),
-            () = closed(&socket) => Err(End::Closed),
-            () = shutdown.cancelled() => Err(End::Told(EndReason::Shutdown)),
-        }
     }
 
     fn refuse_play(&mut self, refusal: &Refusal) -> End {

@@ -1,18 +1,19 @@
 //! A publisher, from its request to its end.
 
-use super::shell::{End, Shell, closed, until};
+use super::shell::{End, Shell, until};
 use crate::server::Event;
 use headgate_codec::TrackKind;
 use headgate_flv::{Demuxed, Demuxer};
 use headgate_hub::{EndReason, Publisher, Reason, Refusal};
-use std::sync::Arc;
 use tokio::time::Instant;
 use tracing::{debug, info};
 
 impl Shell {
     /// Asks for the name, and takes media until the publisher ends.
     pub(super) async fn publish(&mut self, stream: &str) -> Result<(), End> {
-        let asked = self.ask_to_publish(stream).await?;
+        let asked = self
+            .ask(stream, |client, name, param| Box::pin(client.publish(name, param)))
+            .await?;
         let mut publisher = match asked {
             Ok(publisher) => publisher,
             Err(refusal) => return Err(self.refuse_publish(&refusal)),
@@ -24,21 +25,6 @@ impl Shell {
         info!(session = %publisher.session().id, %reason, "publisher ended");
         publisher.finish(reason);
         end
-    }
-
-    /// The outer error: the connection ended while the hub was asked.
-    async fn ask_to_publish(&mut self, stream: &str) -> Result<Result<Publisher, Refusal>, End> {
-        let shutdown = self.shutdown.clone();
-        let socket = Arc::clone(&self.socket);
-        let (client, name, param) = match self.request(stream) {
-            Ok(request) => request,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        tokio::select! {
-            asked = client.publish(name, param) => Ok(asked),
-            () = closed(&socket) => Err(End::Closed),
-            () = shutdown.cancelled() => Err(End::Told(EndReason::Shutdown)),
-        }
     }
 
     fn refuse_publish(&mut self, refusal: &Refusal) -> End {

@@ -4,6 +4,7 @@ use super::Options;
 use crate::server::{Connect, Event, ServerSession};
 use crate::url::Target;
 use bytes::{Buf, Bytes};
+use futures::future::BoxFuture;
 use headgate_hub::{
     Client, Connection, EndReason, Hub, Protocol, Refusal, StreamName, Traffic, client_id, resolve_vhost,
 };
@@ -250,8 +251,26 @@ impl Shell {
         Ok(())
     }
 
+    /// Asks the hub for a session. The outer error: the connection ended while it was asked.
+    pub(super) async fn ask<T>(
+        &mut self,
+        stream: &str,
+        how: impl for<'a> FnOnce(&'a Client, StreamName, String) -> BoxFuture<'a, Result<T, Refusal>>,
+    ) -> Result<Result<T, Refusal>, End> {
+        let (shutdown, socket) = (self.shutdown.clone(), Arc::clone(&self.socket));
+        let (client, name, param) = match self.request(stream) {
+            Ok(request) => request,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        tokio::select! {
+            asked = how(client, name, param) => Ok(asked),
+            () = closed(&socket) => Err(End::Closed),
+            () = shutdown.cancelled() => Err(End::Told(EndReason::Shutdown)),
+        }
+    }
+
     /// Who asks for what, as hooks and checks want it. The first request makes the client.
-    pub(super) fn request(&mut self, stream: &str) -> Result<(&Client, StreamName, String), Refusal> {
+    fn request(&mut self, stream: &str) -> Result<(&Client, StreamName, String), Refusal> {
         let target = Target::parse(&self.connect.tc_url, &self.connect.app, stream);
         let asked = target.vhost.as_ref().map(|v| format!("vhost={v}")).unwrap_or_default();
         let vhost = resolve_vhost(&self.options.vhosts.load(), &target.host, &asked);
@@ -288,7 +307,7 @@ impl Shell {
 
 /// Resolves when the peer closes while it waits for an answer. When it sends something instead, this does not resolve:
 /// what it sent is read after the answer.
-pub(super) async fn closed(socket: &TcpStream) {
+async fn closed(socket: &TcpStream) {
     let mut one = [0; 1];
     match socket.peek(&mut one).await {
         Ok(0) | Err(_) => {}
