@@ -1,6 +1,6 @@
 //! Certificates: a CA a server, a serving certificate for its pods, and the operator's own client certificate.
 //!
-//! Decisions ([`Material::verdict`]) are pure; keys are made only where the plan says so.
+//! Decisions (what must be made anew, and when) are pure; keys are made only where the plan says so.
 
 mod client;
 mod issue;

@@ -1,4 +1,4 @@
-//! From the objects a user wrote to the [`PodConfig`] a pod runs, and to what each object should say of itself.
+//! From the objects a user wrote to the [`headgate_control::PodConfig`] a pod runs, and to what each object should say of itself.
 //!
 //! Pure: no client, no clock, no I/O. The operator feeds it from the cluster and a standalone pod from files, so both say the
 //! same of the same manifests. Nothing here trusts that the API server's schema has been applied.

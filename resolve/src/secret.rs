@@ -35,7 +35,7 @@ pub enum KeyProblem {
     /// The entry is empty or white space.
     #[error("entry {1:?} of Secret {0:?} is empty: put the key there")]
     KeyEmpty(String, String),
-    /// More than [`KEY_MAX`] bytes.
+    /// More than 256 bytes.
     #[error("entry {1:?} of Secret {0:?} has {2} bytes; a key has at most 256")]
     KeyTooLong(String, String, usize),
 }

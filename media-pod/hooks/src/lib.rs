@@ -1,7 +1,7 @@
 //! HTTP hooks: back ends that are asked before a session starts, and told when it is over.
 //!
-//! An [`event`] says what happened, a [`dialect`] how a back end is told of it and what its answer means, [`admission`] asks in
-//! order and within bounds, [`delivery`] tells at least once and in order per stream, and [`transport`] carries both over HTTP
+//! An [`event`] says what happened, a [`dialect`] how a back end is told of it and what its answer means, `admission` asks in
+//! order and within bounds, `delivery` tells at least once and in order per stream, and [`transport`] carries both over HTTP
 //! to where hooks may go. [`Hooks`] is the way in. No stream key and no query ever stands in a message, a log or a metric.
 
 mod admission;
