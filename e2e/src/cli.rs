@@ -124,12 +124,29 @@ async fn change_cluster(paths: &Paths, command: &ClusterCommand) -> Result<()> {
         ));
         return Ok(());
     }
+    take_down(paths).await
+}
+
+/// The caller holds the lock.
+async fn take_down(paths: &Paths) -> Result<()> {
     let layout = layout(paths)?;
     if !teardown::is_anything_left(&layout) {
         say("no cluster is up");
         return Ok(());
     }
     step("cluster removed", teardown::down(&layout)).await
+}
+
+/// Every scenario, and the cluster taken down behind them, whatever came of them, unless it was up before.
+pub(crate) async fn run_everything(paths: &Paths) -> Result<()> {
+    let of_user = std::env::var_os("HEADGATE_E2E_KUBECONFIG").is_some();
+    let keep = of_user || teardown::is_anything_left(&layout(paths)?);
+    let outcome = run_scenarios(paths, &scenarios::all()).await;
+    if keep {
+        return outcome;
+    }
+    let _lock = Lock::take(paths).await?;
+    outcome.and(take_down(paths).await)
 }
 
 fn chosen(names: &[String]) -> Result<Vec<Scenario>> {
@@ -149,7 +166,7 @@ async fn import_images(paths: &Paths) -> Result<()> {
 }
 
 /// Runs scenarios on the cluster, which is brought up if it is not.
-pub(crate) async fn run_scenarios(paths: &Paths, scenarios: &[Scenario]) -> Result<()> {
+async fn run_scenarios(paths: &Paths, scenarios: &[Scenario]) -> Result<()> {
     let _lock = Lock::take(paths).await?;
     let cluster = Cluster::ensure(paths, scenarios.iter().any(|scenario| scenario.needs_images)).await?;
     match harness::run(&cluster, scenarios).await? {

@@ -1,10 +1,9 @@
 //! `cargo verify`: everything that must hold before a change lands, cheapest first.
 
-use crate::cli::run_scenarios;
+use crate::cli::run_everything;
 use crate::command::Cmd;
 use crate::error::{Error, Result};
 use crate::generate::{chart, differences, files, write};
-use crate::scenarios;
 use crate::tools::apt;
 use crate::tools::go::Tools;
 use crate::tools::paths::{Paths, workspace};
@@ -57,7 +56,7 @@ pub async fn run(paths: &Paths, no_cluster: bool) -> Result<()> {
         seconds(begun.elapsed())
     ));
     if !no_cluster {
-        run_scenarios(paths, &scenarios::all()).await?;
+        run_everything(paths).await?;
     }
     say(format_args!("all holds, after {}", seconds(begun.elapsed())));
     Ok(())
