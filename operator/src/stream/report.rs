@@ -43,23 +43,26 @@ fn finding(sighting: &Sighting) -> Finding {
     Finding::unknown(ConditionType::Live, "PodUnreachable", message)
 }
 
-/// A measure near the border of two steps stays at the one that is shown.
+/// What is shown stays until the measure has doubled or halved: an encoder's rate waves with the picture, and a status is not a
+/// meter.
 fn steady(new: &mut StreamStatus, old: &StreamStatus, sighting: &Sighting) {
     let measured = sighting.report.bitrate_kilobits;
-    let shown_as = |kilobits: u32| {
-        let mut report = sighting.report.clone();
-        report.bitrate_kilobits = kilobits;
-        stream_status("", &report).bitrate
-    };
-    let margin = measured.checked_div(12).unwrap_or(0);
-    let near = [measured.saturating_sub(margin), measured.saturating_add(margin)];
-    if near.into_iter().any(|k| shown_as(k) == old.bitrate) {
+    let near = measured.div_ceil(2)..=measured.saturating_mul(2);
+    if kilobits(&old.bitrate).is_some_and(|shown| near.contains(&shown)) {
         new.bitrate.clone_from(&old.bitrate);
     }
     if let (Some(a), Some(b)) = (new.frames_per_second, old.frames_per_second)
         && a.abs_diff(b) <= 1
     {
         new.frames_per_second = Some(b);
+    }
+}
+
+/// The number behind `600k` or `3M`.
+fn kilobits(shown: &str) -> Option<u32> {
+    match shown.strip_suffix('M') {
+        Some(millions) => millions.parse::<u32>().ok()?.checked_mul(1000),
+        None => shown.strip_suffix('k')?.parse().ok(),
     }
 }
 
@@ -120,11 +123,12 @@ mod tests {
     fn measures_that_wave_about_a_border_change_nothing() {
         let mut object = object();
         object.status = Some(status(&object, &sighting(2930, 30), at(10)));
-        for (bitrate, fps) in [(2980, 30), (2920, 29), (3050, 31), (2900, 30)] {
+        for (bitrate, fps) in [(2980, 30), (2920, 29), (3050, 31), (3900, 30), (1100, 30)] {
             let next = status(&object, &sighting(bitrate, fps), at(20));
             assert_eq!(Some(&next), object.status.as_ref(), "{bitrate} {fps}");
         }
-        assert_eq!(status(&object, &sighting(3400, 30), at(20)).bitrate, "3M");
+        assert_eq!(status(&object, &sighting(900, 30), at(20)).bitrate, "900k");
+        assert_eq!(status(&object, &sighting(4400, 30), at(20)).bitrate, "4M");
         assert_eq!(status(&object, &sighting(2930, 50), at(20)).frames_per_second, Some(50));
     }
 
