@@ -1,6 +1,7 @@
 //! Where things are: everything that is kept between runs lies outside the checkout, below one cache directory.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use crate::error::{Context as _, Result};
 
@@ -40,10 +41,15 @@ impl Paths {
     }
 }
 
-/// The top of the checkout.
+/// The top of the checkout: as cargo says at run time, since a program that was built from another checkout into the same target
+/// directory may be taken for this one's; else as it was when this was built.
 pub fn workspace() -> &'static Path {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here)
+    static TOP: LazyLock<PathBuf> = LazyLock::new(|| {
+        let built = || PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        let here = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(built, PathBuf::from);
+        here.parent().map_or_else(|| here.clone(), Path::to_path_buf)
+    });
+    &TOP
 }
 
 /// Where a failed run leaves its logs, below the checkout and ignored by git.
