@@ -66,6 +66,7 @@ fn stream(snapshot: &StreamSnapshot, publisher: &PublisherSnapshot) -> StreamRep
             .collect(),
         bitrate_kilobits: u32::try_from(publisher.bits_per_second.div_ceil(1000)).unwrap_or(u32::MAX),
         viewers: viewers.collect(),
+        sealed: None,
     }
 }
 

@@ -50,6 +50,9 @@ pub fn pod_config<'a>(
         },
         keys: keys.into_iter().filter_map(|k| stream_key(&name, k, secrets)).collect(),
         hooks: ordered(&name, hooks),
+        drain: control::DrainPolicy::default(),
+        peers: vec![],
+        orphans: vec![],
     };
     config.keys.sort_by(|a, b| a.name.cmp(&b.name));
     config.revision = digest(&config);

@@ -3,8 +3,10 @@
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 use strum::{Display, IntoStaticStr};
 use url::Url;
+use uuid::Uuid;
 
 /// The whole configuration of one pod. Stream keys are in it as hashes, never in clear.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +34,51 @@ pub struct PodConfig {
     /// The back ends that are asked and told, in the order in which they are asked.
     #[serde(default)]
     pub hooks: Vec<HookEndpoint>,
+    /// How a pod that is to end goes.
+    #[serde(default)]
+    pub drain: DrainPolicy,
+    /// The pods of the server that have an address, each one itself among them, by name. Empty standalone.
+    #[serde(default)]
+    pub peers: Vec<Peer>,
+    /// Sessions of pods that are gone, whose closing events nobody has sent.
+    #[serde(default)]
+    pub orphans: Vec<Orphan>,
+}
+
+/// How a pod that is to end goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DrainPolicy {
+    /// How long a live publisher may go on in a pod that is to end, in seconds.
+    pub deadline_seconds: u32,
+}
+
+impl Default for DrainPolicy {
+    fn default() -> Self {
+        Self { deadline_seconds: 600 }
+    }
+}
+
+/// A pod of the same server.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Peer {
+    /// Name of the pod.
+    pub name: String,
+    /// Where its control port is.
+    pub address: SocketAddr,
+}
+
+/// A session of a pod that is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Orphan {
+    /// The session; of a connection the id that is derived from what names it.
+    pub session: Uuid,
+    /// Name of the pod that sends its closing events; the others leave it alone.
+    pub adopter: String,
+    /// What the pod that had it said of it, sealed ([`LedgerEntry::sealed`]).
+    pub sealed: String,
 }
 
 /// The MediaServer that a pod belongs to.

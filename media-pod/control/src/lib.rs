@@ -7,14 +7,31 @@
 //! | `PUT /v1/config` | [`PodConfig`] | `200` with [`Applied`]: in force; `422` with [`Problem`]: refused whole, the old one stays |
 //! | `GET /v1/report` | none | `200`, held open: one [`PodReport`] as a JSON line at once, then on change and every few seconds |
 //! | `DELETE /v1/sessions/{id}` | none | `204`: the session is told to end; `404`: no such session here |
+//! | `PUT /v1/drain` | [`DrainRequest`] | `204`: the pod is on its way out; asked again, only the deadline changes |
+//! | `DELETE /v1/drain` | none | `204`: it is not, and takes sessions again |
+//! | `GET /v1/ledger` | none | `200`, held open: one [`LedgerLine`] as a JSON line for each open session, then [`LedgerLine::Synced`], then as they open and close |
+//!
+//! Pods of one server dial each other on the same port, with the certificate that they serve with:
+//!
+//! | request | body | answer |
+//! |---|---|---|
+//! | `POST /v1/peer/claims` | [`Claim`] | `200` with a [`ClaimAnswer`] |
+//! | `POST /v1/peer/evictions` | [`Claim`] | `204`: a publisher of the name with another session is cut |
+//! | `GET /v1/peer/streams` | query: [`PeerStream`] | `200` with [`Found`]; `404`: not live here |
+//! | `GET /v1/peer/media` | query: [`PeerStream`] | `200`, held open: the stream as FLV from the newest key frame; `404` |
+//! | `POST /v1/peer/outbox` | notifications, one JSON line each | `204`: they are safe in this pod's outbox |
+//!
+//! The operator may ask for all but what stands below `/v1/peer`; a pod for nothing but that.
 //!
 //! The same types are the whole of what a standalone pod works from, so both ways of running share one path.
 //! Unknown fields are ignored on purpose: operator and pod may be one version apart.
 
 mod config;
+mod peer;
 mod report;
 
 pub use config::*;
+pub use peer::*;
 pub use report::*;
 
 /// Where a pod listens for its operator.
@@ -27,6 +44,24 @@ pub const CONFIG_PATH: &str = "/v1/config";
 pub const REPORT_PATH: &str = "/v1/report";
 /// Path below which a session's id names it.
 pub const SESSIONS_PATH: &str = "/v1/sessions";
+/// Path of the drain on the control port.
+pub const DRAIN_PATH: &str = "/v1/drain";
+/// Path of the ledger stream on the control port.
+pub const LEDGER_PATH: &str = "/v1/ledger";
+/// Path of the claims of a pod's peers.
+pub const PEER_CLAIMS_PATH: &str = "/v1/peer/claims";
+/// Path of what displaces a publisher.
+pub const PEER_EVICTIONS_PATH: &str = "/v1/peer/evictions";
+/// Path of the question whether a stream is live.
+pub const PEER_STREAM_PATH: &str = "/v1/peer/streams";
+/// Path of a stream's media.
+pub const PEER_MEDIA_PATH: &str = "/v1/peer/media";
+/// Path of notifications that a pod hands over.
+pub const PEER_OUTBOX_PATH: &str = "/v1/peer/outbox";
+/// The name of the file in the mounted Secret that holds the key of sealed ledger entries: 32 bytes in hex.
+pub const SEAL_FILE: &str = "seal.key";
+/// Where a pod in the cluster keeps its outbox and ledger: a volume that outlives its container, not the pod.
+pub const STATE_DIR: &str = "/var/lib/headgate";
 /// The name of the file in the mounted Secret that holds the [`PodConfig`] a pod starts from.
 pub const CONFIG_FILE: &str = "config.json";
 /// The pod's certificate, key and its server's CA in the mounted Secret.

@@ -13,6 +13,14 @@ pub struct Applied {
     pub revision: String,
 }
 
+/// Body of a request to drain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DrainRequest {
+    /// When the last publisher is cut.
+    pub deadline: Timestamp,
+}
+
 /// Answer to a request that was refused whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -47,6 +55,15 @@ pub struct PodReport {
     /// Publishers by the name of the StreamKey that let them in.
     #[serde(default)]
     pub key_use: BTreeMap<String, u32>,
+    /// Streams of other pods that are relayed here. At most [`PodReport::STREAMS_MAX`].
+    #[serde(default)]
+    pub edges: Vec<EdgeReport>,
+    /// Set while the pod is on its way out.
+    #[serde(default)]
+    pub draining: Option<DrainReport>,
+    /// Sessions among the config's orphans whose closing events are told, or safe in this pod's outbox, or can never be told.
+    #[serde(default)]
+    pub adopted: Vec<Uuid>,
 }
 
 impl PodReport {
@@ -96,6 +113,67 @@ pub struct StreamReport {
     /// Viewers by protocol; protocols with none are not in it.
     #[serde(default)]
     pub viewers: BTreeMap<String, u32>,
+    /// The publisher's entry in the ledger ([`LedgerEntry::sealed`]), so that its `Stream` object carries what is needed to close it. `None` when
+    /// nobody needs to be told.
+    #[serde(default)]
+    pub sealed: Option<String>,
+}
+
+/// A stream whose publisher is in another pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EdgeReport {
+    /// Virtual host.
+    pub vhost: String,
+    /// App.
+    pub app: String,
+    /// Name, without any key.
+    pub stream: String,
+    /// The publisher's session, in the pod it comes from.
+    pub session: Uuid,
+    /// Name of the pod it comes from.
+    pub from: String,
+    /// Viewers here by protocol; protocols with none are not in it.
+    #[serde(default)]
+    pub viewers: BTreeMap<String, u32>,
+}
+
+/// A pod on its way out: it lets nobody in, tells its viewers to come back elsewhere, and leaves its publishers until the deadline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DrainReport {
+    /// When the last publisher is cut.
+    pub deadline: Timestamp,
+    /// Publishers that are still here.
+    pub publishers: u32,
+    /// Viewers that are still here.
+    pub viewers: u32,
+}
+
+/// One line of the ledger stream: a session whose opening hooks were told of, and that must be closed by somebody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "line", rename_all = "camelCase")]
+pub enum LedgerLine {
+    /// A session is open.
+    Open(LedgerEntry),
+    /// A session's closing events are safe in the pod's outbox, or told.
+    Closed {
+        /// The session.
+        session: Uuid,
+    },
+    /// All that was open when the stream was asked for has been sent; what is not among it is closed. Repeated every few seconds, to be heard of.
+    Synced,
+}
+
+/// An open session in the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LedgerEntry {
+    /// The session; of a connection the id that is derived from what names it.
+    pub session: Uuid,
+    /// Everything that the closing events need, sealed with the server's key ([`SEAL_FILE`](crate::SEAL_FILE)): URL-safe base64 without padding. The same text
+    /// each time it is said. Only pods of the server can read it.
+    pub sealed: String,
 }
 
 /// One track of a live stream.

@@ -58,6 +58,9 @@ fn config(keys: Vec<control::StreamKey>) -> PodConfig {
         limits: control::Limits::default(),
         keys,
         hooks: vec![],
+        drain: control::DrainPolicy::default(),
+        peers: vec![],
+        orphans: vec![],
     }
 }
 

@@ -126,6 +126,7 @@ mod tests {
             tracks: vec![],
             bitrate_kilobits: bitrate,
             viewers: std::iter::empty().collect(),
+            sealed: None,
         }
     }
 

@@ -99,6 +99,7 @@ mod tests {
                 tracks: vec![track("H264", Some(1280)), track("AAC", None)],
                 bitrate_kilobits: bitrate,
                 viewers: [("RTMP".to_owned(), 3), ("HTTP-FLV".to_owned(), 14)].into(),
+                sealed: None,
             },
         }
     }
