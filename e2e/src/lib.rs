@@ -13,6 +13,7 @@ pub mod harness;
 pub mod http_get;
 pub mod images;
 pub mod media;
+pub mod proxy;
 pub mod receiver;
 pub mod scenarios;
 pub mod scrape;
