@@ -74,6 +74,14 @@ impl Edge {
         }
     }
 
+    /// Resolves when nobody watches.
+    pub async fn unwatched(&self) {
+        let mut interest = self.seed.interest.clone();
+        if interest.wait_for(|now| *now != Interest::Watched).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// A source was found; what is fed from now on is its. False when the edge is over.
     pub fn begin(&self, origin: Origin) -> bool {
         self.hub.0.begin_edge(&self.seed, origin)
