@@ -11,6 +11,7 @@
 
 #[path = "../standalone/client.rs"]
 mod client;
+mod hang;
 mod names;
 mod place;
 mod streams;

@@ -6,6 +6,7 @@ use headgate_media_pod::pod::Pod;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -33,6 +34,11 @@ impl Drop for Server {
 impl Server {
     /// Pods `live-0` and so on, that know each other.
     pub async fn start(count: usize, on_conflict: &str) -> Self {
+        Self::start_with(count, on_conflict, &[]).await
+    }
+
+    /// And further ones, that have just a control port.
+    pub async fn start_with(count: usize, on_conflict: &str, further: &[u16]) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let _ = tracing_subscriber::fmt().with_env_filter("headgate=info").with_test_writer().try_init();
         let authority = Authority::new();
@@ -40,12 +46,25 @@ impl Server {
         for _ in 0..count {
             members.push(Member::new(&authority).await);
         }
-        let ports: Vec<u16> = members.iter().map(|m| m.control).collect();
+        let ports: Vec<u16> = members.iter().map(|m| m.control).chain(further.iter().copied()).collect();
         for (index, member) in members.iter_mut().enumerate() {
             member.run(index, &ports, on_conflict);
         }
         Self(members)
     }
+}
+
+/// A pod with a peer that answers as it is told.
+pub async fn fake(routes: axum::Router) -> Server {
+    let mut server = Server::start(2, "Reject").await;
+    let real = server.0.remove(1);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let ports = [server.0[0].control, listener.local_addr().unwrap().port()];
+    tokio::spawn(serve(listener, Arc::clone(&real.tls), routes, server.0[0].stop.clone()));
+    let config = server.0[0].config(&ports, "Reject");
+    server.0[0].pod.apply(config).unwrap();
+    real.stop.cancel();
+    server
 }
 
 impl Member {
@@ -132,7 +151,14 @@ impl Authority {
     }
 }
 
+/// Below the ports that connections get for themselves, and none twice.
 fn free_port() -> u16 {
-    let socket = std::net::TcpListener::bind("[::]:0").unwrap();
-    socket.local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 8_000).unwrap();
+    loop {
+        let port = 20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+        if std::net::TcpListener::bind(("::", port)).is_ok() {
+            return port;
+        }
+    }
 }
