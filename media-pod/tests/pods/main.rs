@@ -12,6 +12,7 @@
 #[path = "../standalone/client.rs"]
 mod client;
 mod hang;
+mod hooks;
 mod names;
 mod place;
 mod streams;

@@ -19,7 +19,7 @@ pub struct Member {
     pub control: u16,
     listener: Option<TcpListener>,
     tls: Arc<Tls>,
-    _folder: TempDir,
+    folder: TempDir,
     pub stop: CancellationToken,
 }
 
@@ -79,7 +79,7 @@ impl Member {
             control: listener.local_addr().unwrap().port(),
             listener: Some(listener),
             tls: Arc::new(Tls::load(folder.path()).unwrap()),
-            _folder: folder,
+            folder,
             stop: CancellationToken::new(),
         }
     }
@@ -105,6 +105,23 @@ impl Member {
         serde_json::from_value(config).unwrap()
     }
 
+    /// Asks and tells a back end below a path of this pod's own.
+    pub fn hook(&self, back_end: &str) {
+        let hook = serde_json::json!({
+            "name": "backend", "dialect": "SRS", "urls": [format!("{back_end}/{}", self.rtmp)],
+            "events": ["Publish", "Unpublish", "Play", "Stop"], "timeoutMilliseconds": 3000, "failurePolicy": "Fail",
+        });
+        let mut config = PodConfig::clone(&self.pod.config().unwrap());
+        config.hooks = vec![serde_json::from_value(hook).unwrap()];
+        self.pod.apply(config).unwrap();
+    }
+
+    /// Certificates of another CA, as when they are renewed.
+    pub fn renew(&self, authority: &Authority) {
+        authority.mount(self.folder.path());
+        assert!(self.tls.reload().unwrap());
+    }
+
     pub fn metric(&self, name: &str) -> f64 {
         let families = self.pod.registry().gather();
         let family = families.iter().find(|f| f.name() == name).unwrap();
@@ -126,13 +143,13 @@ impl Member {
     }
 }
 
-struct Authority {
+pub struct Authority {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut params = CertificateParams::new(vec![]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
