@@ -7,7 +7,7 @@ use crate::metrics;
 use crate::report::{Readings, report};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use headgate_control::{Applied, OnConflict, PodConfig, PodReport, Problem};
-use headgate_hooks::Hooks;
+use headgate_hooks::{Hooks, Storage};
 use headgate_hub::{EndReason, Hub, Settings};
 use parking_lot::Mutex;
 use prometheus::Registry;
@@ -89,7 +89,12 @@ impl Pod {
     pub fn new(allow_loopback: bool) -> Result<Arc<Self>, prometheus::Error> {
         let registry = Registry::new();
         metrics::register(&registry)?;
-        let hooks = Hooks::new(&registry, &headgate_hooks::new_service_id(), allow_loopback)?;
+        let hooks = Hooks::new(
+            &registry,
+            &headgate_hooks::new_service_id(),
+            allow_loopback,
+            &Storage::default(),
+        )?;
         let gate = Arc::new(PodGate::new(closed(), hooks.clone()));
         let hub = Hub::new(Arc::clone(&gate) as Arc<_>, headgate_hub::Metrics::register(&registry)?);
         let (vhosts, shutdown) = (Arc::<ArcSwap<Vec<String>>>::default(), CancellationToken::new());
