@@ -47,7 +47,8 @@ impl Inner {
     /// Appends events for all that take them: to the log first, so that nothing is done with before it is there.
     fn append(&self, mut told: Told, events: impl IntoIterator<Item = Event>) {
         let mut ways = Vec::new();
-        for event in events {
+        for mut event in events {
+            event.stream = self.names().stream(&event.stream);
             let (notice, to) = self.address(Arc::new(event));
             ways.extend(to);
             told.notices
@@ -88,7 +89,10 @@ impl Inner {
     /// Takes up what an earlier process left, now that it is known to whom it goes: first what it had to send, in its order, then the ends of what it had open.
     pub(crate) fn take_up(&self, left: State) {
         self.sequence().follow(left.sequence);
-        for pending in left.pending.into_values() {
+        for mut pending in left.pending.into_values() {
+            if let Some(event) = Arc::get_mut(&mut pending.event) {
+                event.stream = self.names().stream(&event.stream);
+            }
             let endpoint = pending.target.endpoint.clone();
             match self.way(pending) {
                 Ok((to, entry)) => to.outbox.push(entry),
