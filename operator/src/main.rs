@@ -13,6 +13,7 @@ mod link;
 mod media_server;
 mod metrics;
 mod names;
+mod node;
 mod process;
 mod queue;
 mod rbac;

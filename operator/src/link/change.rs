@@ -99,12 +99,27 @@ impl Changes {
     }
 }
 
-/// What a MediaServer's status says of a pod.
-fn summary(view: &View) -> Option<(bool, Vec<headgate_control::ListenerReport>, usize, String)> {
+/// What a MediaServer's reconcile looks at.
+fn summary(view: &View) -> Option<(bool, &[headgate_control::ListenerReport], usize, String, Drains)> {
     let report = view.report.as_ref()?;
-    let viewers = report.streams.iter().flat_map(|s| s.viewers.values());
-    let viewers = coarse(viewers.map(|v| u64::from(*v)).sum());
-    Some((report.ready, report.listeners.clone(), report.streams.len(), viewers))
+    let drains = report.draining.as_ref();
+    Some((
+        report.ready,
+        &report.listeners,
+        report.streams.len(),
+        coarse(viewers(report)),
+        drains.map(|d| (d.deadline, d.publishers, coarse(d.viewers.into()))),
+    ))
+}
+
+/// Until when a pod drains, its publishers, and its viewers.
+type Drains = Option<(jiff::Timestamp, u32, String)>;
+
+/// Viewers in one pod, of its own streams and of those that it relays.
+pub fn viewers(report: &PodReport) -> u64 {
+    let own = report.streams.iter().flat_map(|s| s.viewers.values());
+    let relayed = report.edges.iter().flat_map(|e| e.viewers.values());
+    own.chain(relayed).map(|v| u64::from(*v)).sum()
 }
 
 #[cfg(test)]
