@@ -24,6 +24,7 @@ use crate::names::ObjectKey;
 use bytes::Bytes;
 use headgate_control::{EdgeReport, PodConfig, StreamReport};
 use headgate_resolve::{EntryKind, entry_digests};
+use jiff::Timestamp;
 use ledgers::Ledgers;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -59,6 +60,20 @@ pub struct Target {
     pub uid: String,
     /// How to reach it.
     pub peer: Peer,
+    /// Whether it should be on its way out.
+    pub wish: Wish,
+}
+
+/// Whether a pod should be on its way out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wish {
+    /// As it is: it ends by itself.
+    #[default]
+    AsItIs,
+    /// It should not.
+    Serve,
+    /// It should, and cut its last publisher then.
+    Leave(Timestamp),
 }
 
 /// A live stream, and where.
@@ -120,6 +135,7 @@ struct Link {
 struct Wanted {
     peer: Peer,
     push: Push,
+    wish: Wish,
 }
 
 impl Links {
@@ -158,6 +174,7 @@ impl Links {
             let wanted = Wanted {
                 peer: target.peer,
                 push: push.clone(),
+                wish: target.wish,
             };
             match links.get(&target.pod) {
                 Some(link) => {
@@ -322,11 +339,13 @@ impl Wanted {
     fn replace(&mut self, new: Self) -> bool {
         let same_push = self.push.revision == new.push.revision;
         let same_peer = self.peer == new.peer;
+        let same_wish = self.wish == new.wish;
         self.peer = new.peer;
+        self.wish = new.wish;
         if !same_push {
             self.push = new.push;
         }
-        !(same_push && same_peer)
+        !(same_push && same_peer && same_wish)
     }
 }
 
