@@ -3,5 +3,6 @@
 
 mod chaos;
 mod media;
+mod moving;
 mod sessions;
 mod support;
