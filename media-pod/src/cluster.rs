@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -33,6 +34,15 @@ pub struct ClusterOptions {
     /// Its namespace.
     #[arg(long, env = "POD_NAMESPACE", default_value = "")]
     pub pod_namespace: String,
+    /// How long the process has from SIGTERM to SIGKILL: the drain's deadline and 60 s at best, of which it needs 45 [default: long enough].
+    #[arg(long, env = "TERMINATION_GRACE_SECONDS", value_name = "N")]
+    pub grace_seconds: Option<u32>,
+}
+
+impl ClusterOptions {
+    fn grace(&self) -> Option<Duration> {
+        self.grace_seconds.map(|seconds| Duration::from_secs(seconds.into()))
+    }
 }
 
 /// Why a pod does not start.
@@ -55,7 +65,7 @@ pub enum CannotStart {
 /// Runs until a signal says stop.
 pub async fn run(options: ClusterOptions) -> Result<(), CannotStart> {
     let mut signals = Signals::new().map_err(CannotStart::Signals)?;
-    let pod = Pod::new(false)?;
+    let pod = Pod::named(&options.pod_name, false)?;
     let tls = Arc::new(control::Tls::load(&options.config_dir)?);
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let metrics = listen(options.metrics).await?;
@@ -72,12 +82,9 @@ pub async fn run(options: ClusterOptions) -> Result<(), CannotStart> {
         let stop = stop.clone();
         async move { tls.watch(stop).await }
     });
-    signals.next().await;
-    tracing::info!("stopping");
-    tokio::select! {
-        () = pod.stop() => {}
-        () = signals.next() => tracing::warn!("told twice to stop: ending at once"),
-    }
+    tasks.spawn(Arc::clone(&pod).keep_draining(stop.clone()));
+    signals.drained(&pod, options.grace()).await;
+    signals.stopped(&pod).await;
     stop.cancel();
     Ok(())
 }

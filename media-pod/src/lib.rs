@@ -6,6 +6,7 @@ pub mod admin;
 pub mod cli;
 pub mod cluster;
 pub mod control;
+pub mod drain;
 pub mod gate;
 pub mod keys;
 pub mod listeners;

@@ -1,5 +1,6 @@
 //! [`Pod`]: all parts of the process, and the one way to put a config in force.
 
+use crate::drain::Draining;
 use crate::gate::{PodGate, Policy};
 use crate::keys::KeyRing;
 use crate::listeners::{Listeners, Served};
@@ -26,6 +27,7 @@ const FLUSH: Duration = Duration::from_secs(10);
 
 /// The parts.
 pub struct Pod {
+    name: String,
     hub: Hub,
     hooks: Hooks,
     gate: Arc<PodGate>,
@@ -36,6 +38,7 @@ pub struct Pod {
     applying: Mutex<()>,
     applied: watch::Sender<u64>,
     shutdown: CancellationToken,
+    draining: Draining,
     stopping: AtomicBool,
     instance: String,
     sequence: AtomicU64,
@@ -85,8 +88,14 @@ impl From<BadConfig> for Problem {
 }
 
 impl Pod {
-    /// A pod without a config: it lets nobody in and listens nowhere. `allow_loopback` lets hooks go to this host.
+    /// As [`Pod::named`], without a name: a pod of its own.
     pub fn new(allow_loopback: bool) -> Result<Arc<Self>, prometheus::Error> {
+        Self::named("", allow_loopback)
+    }
+
+    /// A pod without a config: it lets nobody in and listens nowhere. `name` is its own among the config's peers; `allow_loopback` lets hooks go to this
+    /// host.
+    pub fn named(name: &str, allow_loopback: bool) -> Result<Arc<Self>, prometheus::Error> {
         let registry = Registry::new();
         metrics::register(&registry)?;
         let hooks = Hooks::new(&registry, &headgate_hooks::new_service_id(), allow_loopback)?;
@@ -99,6 +108,7 @@ impl Pod {
             shutdown: shutdown.clone(),
         };
         Ok(Arc::new(Self {
+            name: name.to_owned(),
             hub,
             hooks,
             gate,
@@ -109,6 +119,7 @@ impl Pod {
             applying: Mutex::new(()),
             applied: watch::Sender::new(0),
             shutdown,
+            draining: Draining::default(),
             stopping: AtomicBool::new(false),
             instance: Uuid::new_v4().to_string(),
             sequence: AtomicU64::new(0),
@@ -135,7 +146,7 @@ impl Pod {
         let (keys, hooks) = (config.keys.len(), config.hooks.len());
         tracing::info!(server = %config.server.name, %revision, keys, hooks, "config in force");
         self.config.store(Some(Arc::new(config)));
-        self.applied.send_modify(|n| *n = n.wrapping_add(1));
+        bump(&self.applied);
         Ok(Applied { revision })
     }
 
@@ -148,6 +159,8 @@ impl Pod {
     pub fn unready(&self) -> Option<&'static str> {
         if self.stopping.load(Ordering::Acquire) {
             Some("stopping")
+        } else if self.draining.is_on() {
+            Some("draining")
         } else if self.config.load().is_none() {
             Some("no config is in force")
         } else if !self.listeners.all_open() {
@@ -167,6 +180,7 @@ impl Pod {
             listeners: self.listeners.reports(),
             revision,
             ready: self.unready().is_none(),
+            draining: self.draining.report(&self.hub),
         };
         PodReport {
             instance: self.instance.clone(),
@@ -191,6 +205,25 @@ impl Pod {
         self.hub.kick(session, EndReason::Kicked)
     }
 
+    /// Whether the server has no other pod.
+    pub fn is_alone(&self) -> bool {
+        let config = self.config();
+        let others = |c: &PodConfig| c.peers.iter().any(|peer| peer.name != self.name);
+        !config.as_deref().is_some_and(others)
+    }
+
+    pub(crate) fn draining(&self) -> &Draining {
+        &self.draining
+    }
+
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    pub(crate) fn applied(&self) -> &watch::Sender<u64> {
+        &self.applied
+    }
+
     /// All metrics of the process.
     pub fn registry(&self) -> &Registry {
         &self.registry
@@ -199,7 +232,7 @@ impl Pod {
     /// Ends in peace: not ready, no new sessions, every session ended, every notification sent as far as time allows.
     pub async fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
-        self.applied.send_modify(|n| *n = n.wrapping_add(1));
+        bump(&self.applied);
         self.shutdown.cancel();
         self.hub.end_all(EndReason::Shutdown);
         let ended = futures::future::join(self.listeners.ended(), self.hub.idle());
@@ -238,6 +271,10 @@ async fn changed(source: &mut watch::Receiver<u64>) {
     if source.changed().await.is_err() {
         std::future::pending::<()>().await;
     }
+}
+
+pub(crate) fn bump(changed: &watch::Sender<u64>) {
+    changed.send_modify(|n| *n = n.wrapping_add(1));
 }
 
 fn validate(config: &PodConfig) -> Result<(), BadConfig> {

@@ -14,7 +14,9 @@ impl Hub {
 
     /// While `true`, publishers are asked to come back elsewhere, where their protocol can ask that. They go on until they do.
     pub fn ask_publishers_to_leave(&self, ask: bool) {
-        self.0.leave.send_if_modified(|asked| std::mem::replace(asked, ask) != ask);
+        self.0
+            .leave
+            .send_if_modified(|asked| std::mem::replace(asked, ask) != ask);
     }
 
     /// The sessions that are in, in no order.

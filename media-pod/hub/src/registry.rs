@@ -62,7 +62,10 @@ impl Registry {
             return Err(Refusal::new(Reason::Draining, "the server is about to stop"));
         }
         if self.moving {
-            return Err(Refusal::new(Reason::Draining, "this server is on its way out: come again"));
+            return Err(Refusal::new(
+                Reason::Draining,
+                "this server is on its way out: come again",
+            ));
         }
         let displaced = match session.kind {
             SessionKind::Publish => self.check_name(&session.name, permit.takeover)?,

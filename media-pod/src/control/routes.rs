@@ -9,7 +9,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, put};
 use axum::{Json, Router};
-use headgate_control::{CONFIG_PATH, PodConfig, Problem, REPORT_PATH, SESSIONS_PATH};
+use headgate_control::{CONFIG_PATH, DRAIN_PATH, DrainRequest, PodConfig, Problem, REPORT_PATH, SESSIONS_PATH};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -20,6 +20,7 @@ const CONFIG_MAX: usize = 16 * 1024 * 1024;
 pub fn router(pod: Arc<Pod>) -> Router {
     Router::new()
         .route(CONFIG_PATH, put(config).layer(DefaultBodyLimit::max(CONFIG_MAX)))
+        .route(DRAIN_PATH, put(drain).delete(undrain))
         .route(REPORT_PATH, get(report))
         .route(&format!("{SESSIONS_PATH}/{{id}}"), delete(end_session))
         .with_state(pod)
@@ -54,6 +55,21 @@ fn unreadable(error: &serde_json::Error) -> Problem {
 async fn report(State(pod): State<Arc<Pod>>) -> Response {
     let lines = Body::from_stream(reports::lines(pod));
     ([(CONTENT_TYPE, "application/x-ndjson")], lines).into_response()
+}
+
+async fn drain(State(pod): State<Arc<Pod>>, Json(request): Json<DrainRequest>) -> StatusCode {
+    pod.drain(request.deadline);
+    StatusCode::NO_CONTENT
+}
+
+async fn undrain(State(pod): State<Arc<Pod>>) -> Response {
+    match pod.undrain() {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => {
+            let (reason, message) = ("Stopping".into(), error.to_string());
+            (StatusCode::CONFLICT, Json(Problem { reason, message })).into_response()
+        }
+    }
 }
 
 async fn end_session(State(pod): State<Arc<Pod>>, Path(id): Path<Uuid>) -> StatusCode {

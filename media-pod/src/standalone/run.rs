@@ -255,13 +255,10 @@ pub async fn run(options: StandaloneOptions) -> Result<(), StandaloneError> {
     ));
     tasks.spawn(runner.watch(stop_watching.clone()));
     tracing::info!("status of all objects: http://{address}/resources");
-    signals.next().await;
-    tracing::info!("stopping");
+    tasks.spawn(Arc::clone(&pod).keep_draining(stop.clone()));
+    signals.drained(&pod, None).await;
     stop_watching.cancel();
-    tokio::select! {
-        () = pod.stop() => {}
-        () = signals.next() => tracing::warn!("told twice to stop: ending at once"),
-    }
+    signals.stopped(&pod).await;
     stop.cancel();
     Ok(())
 }
