@@ -10,6 +10,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use headgate_control::{Applied, OnConflict, PodConfig, PodReport, Problem};
 use headgate_hooks::Hooks;
 use headgate_hub::{EndReason, Hub, Settings};
+use headgate_relay::{Patience, Peers, Relay};
 use parking_lot::Mutex;
 use prometheus::Registry;
 use std::collections::HashSet;
@@ -27,8 +28,8 @@ const FLUSH: Duration = Duration::from_secs(10);
 
 /// The parts.
 pub struct Pod {
-    name: String,
     hub: Hub,
+    peers: Arc<Peers>,
     hooks: Hooks,
     gate: Arc<PodGate>,
     listeners: Listeners,
@@ -88,19 +89,17 @@ impl From<BadConfig> for Problem {
 }
 
 impl Pod {
-    /// As [`Pod::named`], without a name: a pod of its own.
+    /// A pod without a config: it lets nobody in and listens nowhere. `allow_loopback` lets hooks go to this host.
     pub fn new(allow_loopback: bool) -> Result<Arc<Self>, prometheus::Error> {
-        Self::named("", allow_loopback)
-    }
-
-    /// A pod without a config: it lets nobody in and listens nowhere. `name` is its own among the config's peers; `allow_loopback` lets hooks go to this
-    /// host.
-    pub fn named(name: &str, allow_loopback: bool) -> Result<Arc<Self>, prometheus::Error> {
         let registry = Registry::new();
         metrics::register(&registry)?;
         let hooks = Hooks::new(&registry, &headgate_hooks::new_service_id(), allow_loopback)?;
         let gate = Arc::new(PodGate::new(closed(), hooks.clone()));
-        let hub = Hub::new(Arc::clone(&gate) as Arc<_>, headgate_hub::Metrics::register(&registry)?);
+        let peers = Arc::<Peers>::default();
+        let relay_metrics = headgate_relay::Metrics::register(&registry)?;
+        let relay = Relay::new(Arc::clone(&peers), Patience::default(), relay_metrics);
+        let hub_metrics = headgate_hub::Metrics::register(&registry)?;
+        let hub = Hub::among(Arc::new(relay), Arc::clone(&gate) as Arc<_>, hub_metrics);
         let (vhosts, shutdown) = (Arc::<ArcSwap<Vec<String>>>::default(), CancellationToken::new());
         let served = Served {
             hub: hub.clone(),
@@ -108,8 +107,8 @@ impl Pod {
             shutdown: shutdown.clone(),
         };
         Ok(Arc::new(Self {
-            name: name.to_owned(),
             hub,
+            peers,
             hooks,
             gate,
             listeners: Listeners::new(served),
@@ -140,6 +139,7 @@ impl Pod {
         self.gate.set(policy);
         self.hooks.reconfigure(&config.server, &config.hooks);
         self.hub.configure(settings(&config));
+        self.peers.configure(&config);
         self.vhosts.store(Arc::new(config.vhosts.clone()));
         self.listeners.set(&config.listeners);
         let revision = config.revision.clone();
@@ -207,21 +207,25 @@ impl Pod {
 
     /// Whether the server has no other pod.
     pub fn is_alone(&self) -> bool {
-        let config = self.config();
-        let others = |c: &PodConfig| c.peers.iter().any(|peer| peer.name != self.name);
-        !config.as_deref().is_some_and(others)
+        self.peers.all().is_empty()
     }
 
     pub(crate) fn draining(&self) -> &Draining {
         &self.draining
     }
 
-    pub(crate) fn hub(&self) -> &Hub {
+    pub(crate) fn applied(&self) -> &watch::Sender<u64> {
+        &self.applied
+    }
+
+    /// The sessions and streams.
+    pub fn hub(&self) -> &Hub {
         &self.hub
     }
 
-    pub(crate) fn applied(&self) -> &watch::Sender<u64> {
-        &self.applied
+    /// The other pods of the server.
+    pub fn peers(&self) -> &Peers {
+        &self.peers
     }
 
     /// All metrics of the process.
