@@ -8,7 +8,7 @@ use crate::metrics;
 use crate::report::{Readings, report};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use headgate_control::{Applied, OnConflict, PodConfig, PodReport, Problem};
-use headgate_hooks::Hooks;
+use headgate_hooks::{Hooks, Storage};
 use headgate_hub::{EndReason, Hub, Settings};
 use headgate_relay::{Patience, Peers, Relay};
 use parking_lot::Mutex;
@@ -93,7 +93,12 @@ impl Pod {
     pub fn new(allow_loopback: bool) -> Result<Arc<Self>, prometheus::Error> {
         let registry = Registry::new();
         metrics::register(&registry)?;
-        let hooks = Hooks::new(&registry, &headgate_hooks::new_service_id(), allow_loopback)?;
+        let hooks = Hooks::new(
+            &registry,
+            &headgate_hooks::new_service_id(),
+            allow_loopback,
+            &Storage::default(),
+        )?;
         let gate = Arc::new(PodGate::new(closed(), hooks.clone()));
         let peers = Arc::<Peers>::default();
         let relay_metrics = headgate_relay::Metrics::register(&registry)?;

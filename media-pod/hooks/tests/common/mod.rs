@@ -4,9 +4,9 @@
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use headgate_control::{Dialect, FailurePolicy, HookEndpoint, HookEvent, HookMatch, ServerIdentity};
-use headgate_hooks::Hooks;
 use headgate_hooks::dialect::Answer;
 use headgate_hooks::transport::{Call, Dial, Transport, TransportError, Transports};
+use headgate_hooks::{Hooks, Storage};
 use headgate_hub::{Connection, Protocol, Session, SessionKind, StreamName};
 use parking_lot::Mutex;
 use std::pin::pin;
@@ -85,7 +85,8 @@ impl Backend {
 
     pub(crate) fn hooks(&self, endpoints: &[HookEndpoint]) -> (Hooks, prometheus::Registry) {
         let registry = prometheus::Registry::new();
-        let hooks = Hooks::with_transports(&registry, "v5q25s67", Arc::new(self.clone())).expect("a fresh registry");
+        let hooks = Hooks::with_transports(&registry, "v5q25s67", Arc::new(self.clone()), &Storage::default())
+            .expect("a fresh registry");
         hooks.reconfigure(&server(), endpoints);
         (hooks, registry)
     }
