@@ -98,6 +98,11 @@ impl Drain {
         self.told.is_some()
     }
 
+    /// The deadline of a signal, whatever the operator said.
+    pub fn final_deadline(&self) -> Option<Instant> {
+        self.told
+    }
+
     /// What is to be done at `now`. `alone`: the server has no other pod.
     pub fn step(&self, now: Instant, alone: bool, occupants: &[Occupant]) -> Step {
         let deadline = self.deadline();

@@ -18,16 +18,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// How long sessions may take to end once they are told to.
 const SESSIONS_END: Duration = Duration::from_secs(3);
-/// How long the last notifications may take.
-const FLUSH: Duration = Duration::from_secs(10);
+
+/// What no config changes.
+#[derive(Default)]
+pub struct Setup<'a> {
+    /// Name of this pod among those of its server.
+    pub name: &'a str,
+    /// Hooks may go to this host.
+    pub allow_loopback: bool,
+    /// Where hooks keep what must outlive the process.
+    pub storage: Storage<'a>,
+}
 
 /// The parts.
 pub struct Pod {
+    name: String,
     hub: Hub,
     peers: Arc<Peers>,
     hooks: Hooks,
@@ -89,16 +100,20 @@ impl From<BadConfig> for Problem {
 }
 
 impl Pod {
-    /// A pod without a config: it lets nobody in and listens nowhere. `allow_loopback` lets hooks go to this host.
+    /// As [`Pod::with`], nameless and with all of it in memory.
     pub fn new(allow_loopback: bool) -> Result<Arc<Self>, prometheus::Error> {
+        Self::with(&Setup {
+            allow_loopback,
+            ..Setup::default()
+        })
+    }
+
+    /// A pod without a config: it lets nobody in and listens nowhere.
+    pub fn with(setup: &Setup<'_>) -> Result<Arc<Self>, prometheus::Error> {
         let registry = Registry::new();
         metrics::register(&registry)?;
-        let hooks = Hooks::new(
-            &registry,
-            &headgate_hooks::new_service_id(),
-            allow_loopback,
-            &Storage::default(),
-        )?;
+        let service = headgate_hooks::new_service_id();
+        let hooks = Hooks::new(&registry, &service, setup.allow_loopback, &setup.storage)?;
         let gate = Arc::new(PodGate::new(closed(), hooks.clone()));
         let peers = Arc::<Peers>::default();
         let relay_metrics = headgate_relay::Metrics::register(&registry)?;
@@ -112,6 +127,7 @@ impl Pod {
             shutdown: shutdown.clone(),
         };
         Ok(Arc::new(Self {
+            name: setup.name.to_owned(),
             hub,
             peers,
             hooks,
@@ -143,6 +159,7 @@ impl Pod {
         };
         self.gate.set(policy);
         self.hooks.reconfigure(&config.server, &config.hooks);
+        self.hooks.adopt(&config.orphans, &self.name);
         self.hub.configure(settings(&config));
         self.peers.configure(&config);
         self.vhosts.store(Arc::new(config.vhosts.clone()));
@@ -187,10 +204,15 @@ impl Pod {
             ready: self.unready().is_none(),
             draining: self.draining.report(&self.hub),
         };
+        let mut report = report(readings);
+        for stream in &mut report.streams {
+            stream.sealed = self.hooks.sealed(stream.session);
+        }
         PodReport {
+            adopted: self.hooks.adopted(),
             instance: self.instance.clone(),
             sequence: self.sequence.fetch_add(1, Ordering::Relaxed).saturating_add(1),
-            ..report(readings)
+            ..report
         }
     }
 
@@ -213,6 +235,15 @@ impl Pod {
     /// Whether the server has no other pod.
     pub fn is_alone(&self) -> bool {
         self.peers.all().is_empty()
+    }
+
+    /// Whether it is on its way out, or back.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.stopping.load(Ordering::Acquire) || self.draining.is_on()
+    }
+
+    pub(crate) fn hooks(&self) -> &Hooks {
+        &self.hooks
     }
 
     pub(crate) fn draining(&self) -> &Draining {
@@ -238,8 +269,9 @@ impl Pod {
         &self.registry
     }
 
-    /// Ends in peace: not ready, no new sessions, every session ended, every notification sent as far as time allows.
+    /// Ends in peace: not ready, no new sessions, every session ended, every notification sent or handed to another pod as far as time allows.
     pub async fn stop(&self) {
+        let until = self.draining.last_moment(Instant::now());
         self.stopping.store(true, Ordering::Release);
         bump(&self.applied);
         self.shutdown.cancel();
@@ -248,9 +280,12 @@ impl Pod {
         if tokio::time::timeout(SESSIONS_END, ended).await.is_err() {
             tracing::warn!("some sessions did not end in time");
         }
-        match self.hooks.flush(FLUSH).await {
+        match self.empty_outbox(until).await {
             0 => tracing::info!("stopped"),
-            left => tracing::warn!(left, "stopped with notifications that nobody took"),
+            left if self.peers.can_be() => {
+                tracing::error!(left, "stopped: notifications that nobody took are lost with this pod")
+            }
+            left => tracing::warn!(left, "stopped: notifications that nobody took wait in the state folder"),
         }
     }
 }

@@ -36,12 +36,15 @@ impl Signals {
     /// Resolves when the process is to end: a signal has come, and the pod has drained if it was SIGTERM and no further signal came.
     pub async fn drained(&mut self, pod: &Pod, grace: Option<Duration>) {
         if self.next().await == Came::Interrupt {
-            return;
+            return pod.hurry();
         }
         pod.terminate(grace);
         tokio::select! {
             () = pod.drained() => {}
-            _ = self.next() => tracing::warn!("told twice to stop: not waiting for sessions"),
+            _ = self.next() => {
+                tracing::warn!("told twice to stop: not waiting for sessions");
+                pod.hurry();
+            }
         }
     }
 

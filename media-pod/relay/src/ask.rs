@@ -19,7 +19,12 @@ pub(crate) fn peer_stream(name: &StreamName) -> PeerStream {
 }
 
 /// Asks all; the first who stands against it settles it. `failed` hears of each who does not answer.
-pub(crate) async fn claim(peers: &[Peer], claim: &Claim, patience: Duration, failed: impl Fn(&Peer, PeerError)) -> Answer {
+pub(crate) async fn claim(
+    peers: &[Peer],
+    claim: &Claim,
+    patience: Duration,
+    failed: impl Fn(&Peer, PeerError),
+) -> Answer {
     let ask = |peer| async move { (peer, within(patience, twice(|| claim_one(peer, claim))).await) };
     let mut asked: FuturesUnordered<_> = peers.iter().map(ask).collect();
     while let Some((peer, answer)) = asked.next().await {
@@ -61,7 +66,12 @@ async fn twice<T, F: Future<Output = Result<T, PeerError>>>(ask: impl Fn() -> F)
 }
 
 async fn claim_one(peer: &Peer, claim: &Claim) -> Result<ClaimAnswer, PeerError> {
-    let asked = peer.client().post(peer.url(PEER_CLAIMS_PATH)).json(claim).send().await?;
+    let asked = peer
+        .client()
+        .post(peer.url(PEER_CLAIMS_PATH))
+        .json(claim)
+        .send()
+        .await?;
     if asked.status() != StatusCode::OK {
         return Err(PeerError::BadAnswer(asked.status().to_string()));
     }
@@ -69,7 +79,12 @@ async fn claim_one(peer: &Peer, claim: &Claim) -> Result<ClaimAnswer, PeerError>
 }
 
 async fn evict_one(peer: &Peer, claim: &Claim) -> Result<(), PeerError> {
-    let asked = peer.client().post(peer.url(PEER_EVICTIONS_PATH)).json(claim).send().await?;
+    let asked = peer
+        .client()
+        .post(peer.url(PEER_EVICTIONS_PATH))
+        .json(claim)
+        .send()
+        .await?;
     if asked.status() == StatusCode::NO_CONTENT {
         Ok(())
     } else {

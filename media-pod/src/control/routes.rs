@@ -1,7 +1,7 @@
 //! What the operator may ask; what pods may is in [`super::peers`].
 
 use super::caller::authorize;
-use super::{peers, reports};
+use super::{ledger, outbox, peers, reports};
 use crate::pod::Pod;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, State};
@@ -10,7 +10,9 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, put};
 use axum::{Json, Router, middleware};
-use headgate_control::{CONFIG_PATH, DRAIN_PATH, DrainRequest, PodConfig, Problem, REPORT_PATH, SESSIONS_PATH};
+use headgate_control::{
+    CONFIG_PATH, DRAIN_PATH, DrainRequest, LEDGER_PATH, PodConfig, Problem, REPORT_PATH, SESSIONS_PATH,
+};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -24,7 +26,9 @@ pub fn router(pod: Arc<Pod>) -> Router {
         .route(DRAIN_PATH, put(drain).delete(undrain))
         .route(REPORT_PATH, get(report))
         .route(&format!("{SESSIONS_PATH}/{{id}}"), delete(end_session))
+        .route(LEDGER_PATH, get(ledger))
         .merge(peers::router())
+        .merge(outbox::router())
         .layer(middleware::from_fn(authorize))
         .with_state(pod)
 }
@@ -56,7 +60,14 @@ fn unreadable(error: &serde_json::Error) -> Problem {
 }
 
 async fn report(State(pod): State<Arc<Pod>>) -> Response {
-    let lines = Body::from_stream(reports::lines(pod));
+    json_lines(Body::from_stream(reports::lines(pod)))
+}
+
+async fn ledger(State(pod): State<Arc<Pod>>) -> Response {
+    json_lines(Body::from_stream(ledger::lines(&pod)))
+}
+
+fn json_lines(lines: Body) -> Response {
     ([(CONTENT_TYPE, "application/x-ndjson")], lines).into_response()
 }
 

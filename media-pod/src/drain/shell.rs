@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -15,6 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 /// What a process needs at most behind its drain's deadline, in the reckoning of the operator, which gives it so much grace.
 const MARGIN: Duration = Duration::from_secs(60);
+/// What it allows itself behind the deadline of a signal.
+const FAREWELL: Duration = Duration::from_secs(40);
+/// The same where it is not to wait.
+const HURRIED: Duration = Duration::from_secs(20);
 /// News that come closer together are looked at once.
 const PACE: Duration = Duration::from_millis(50);
 /// A deadline further away than this is as good as none.
@@ -26,6 +31,7 @@ pub struct Draining {
     current: Mutex<Option<(Drain, Anchor)>>,
     /// True from the moment when nothing keeps the process.
     done: watch::Sender<bool>,
+    hurried: AtomicBool,
 }
 
 /// One moment on both clocks, so that a deadline comes out as it went in.
@@ -56,6 +62,16 @@ impl Draining {
             publishers: count(SessionKind::Publish),
             viewers: count(SessionKind::Play),
         })
+    }
+
+    /// Until when a process that ends may look for somebody who takes what is left.
+    pub fn last_moment(&self, now: Instant) -> Instant {
+        let patient = self.drain().filter(|_| !self.hurried.load(Ordering::Acquire));
+        let (from, time) = match patient.and_then(|drain| drain.final_deadline()) {
+            Some(deadline) => (deadline, FAREWELL),
+            None => (now, HURRIED),
+        };
+        from.checked_add(time).unwrap_or(from)
     }
 
     fn change(&self, how: impl FnOnce(Option<Drain>, Anchor) -> Option<Drain>) -> Option<Drain> {
@@ -117,6 +133,11 @@ impl Pod {
         let now = Instant::now();
         let deadline = now.checked_add(length).unwrap_or(now);
         self.change_drain(|before, _| Some(Drain::tell(before, now, deadline)));
+    }
+
+    /// The process is to end now, whoever is here.
+    pub fn hurry(&self) {
+        self.draining().hurried.store(true, Ordering::Release);
     }
 
     /// Resolves when the process was told to end and nothing keeps it any more.

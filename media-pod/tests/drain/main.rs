@@ -171,3 +171,34 @@ async fn a_second_sigterm_and_a_sigint_wait_for_nobody() {
         assert_eq!(count(&back_end.heard(), "on_unpublish"), 1);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_was_killed_tells_the_ends_of_its_sessions_once_when_it_is_back() {
+    let back_end = BackEnd::start().await;
+    let mut pod = Process::standalone(&back_end.url).await;
+    let _publisher = RtmpClient::publish(pod.rtmp, "x").await.unwrap();
+    let _viewer = RtmpClient::play(pod.rtmp, "x").await.unwrap();
+    pod.kill_and_start_again().await;
+    back_end.hears("on_unpublish x").await;
+    back_end.hears("on_stop x").await;
+    back_end.hears("on_close").await;
+    pod.kill_and_start_again().await;
+    pod.signal("TERM").await;
+    pod.ends(SOON).await;
+    let heard = back_end.heard();
+    let told = [
+        "on_connect",
+        "on_publish x",
+        "on_play x",
+        "on_unpublish x",
+        "on_stop x",
+        "on_close",
+    ];
+    assert_eq!(told.map(|line| count(&heard, line)), [2, 1, 1, 1, 1, 2], "{heard:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_folder_that_cannot_be_used_is_said_at_the_start() {
+    let log = Process::without_state().await;
+    assert!(log.contains("cannot keep state in") && log.contains("--state"), "{log}");
+}

@@ -12,6 +12,7 @@ pub const SOON: Duration = Duration::from_secs(10);
 
 pub struct Process {
     child: Child,
+    command: Command,
     pub rtmp: u16,
     pub http: u16,
     admin: u16,
@@ -41,10 +42,25 @@ impl Process {
         Self::start(command, folder, [rtmp, http, admin]).await
     }
 
+    /// The log of a process that finds a file where its state folder should be.
+    pub async fn without_state() -> String {
+        let (folder, [rtmp, http, admin, _]) = (tempfile::tempdir().unwrap(), ports());
+        write_manifests(folder.path(), rtmp, http, "http://127.0.0.1:9/");
+        let file = folder.path().join("state");
+        std::fs::write(&file, "").unwrap();
+        let mut command = media_pod();
+        command.arg("--resources").arg(folder.path()).arg("--state").arg(file);
+        command.args(["--admin", &format!("127.0.0.1:{admin}")]);
+        let output = tokio::time::timeout(SOON, command.output()).await.unwrap().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
     async fn start(mut command: Command, folder: TempDir, [rtmp, http, admin]: [u16; 3]) -> Self {
         let child = command.spawn().unwrap();
         let process = Self {
             child,
+            command,
             rtmp,
             http,
             admin,
@@ -52,6 +68,13 @@ impl Process {
         };
         process.until_readyz("ok\n").await;
         process
+    }
+
+    /// SIGKILL, and the same command again.
+    pub async fn kill_and_start_again(&mut self) {
+        self.child.kill().await.unwrap();
+        self.child = self.command.spawn().unwrap();
+        self.until_readyz("ok\n").await;
     }
 
     pub async fn signal(&self, signal: &str) {

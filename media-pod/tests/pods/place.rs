@@ -34,7 +34,10 @@ impl Server {
     /// Pods `live-0` and so on, that know each other.
     pub async fn start(count: usize, on_conflict: &str) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let _ = tracing_subscriber::fmt().with_env_filter("headgate=info").with_test_writer().try_init();
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter("headgate=info")
+            .with_test_writer()
+            .try_init();
         let authority = Authority::new();
         let mut members = Vec::new();
         for _ in 0..count {
