@@ -107,10 +107,10 @@ impl Link {
         let (_, connected) = self.connected.get_or_init(|| self.connect(&session.connection)).await;
         connected.clone()?;
         hub.gate.admit(session).await?;
-        match hub.establish(&live, takeover) {
+        match hub.establish(&live) {
             Ok(()) => {
                 if takeover && session.kind == SessionKind::Publish {
-                    hub.settle(session);
+                    hub.evict_elsewhere(session);
                 }
                 Ok(Admitted {
                     live,

@@ -5,7 +5,21 @@
 //! is secured or has the lower id; another it beats. Of two newcomers each asks the other's pod after it has its own name, so at least one of them
 //! finds the other: both cannot be secured. The lowest of those who ask is refused only by one who is in, or secured.
 
+//!
+//! One who takes over has those cut that it displaced: who was in when it asked. Its evictions may come late, when an even newer one is in that it
+//! must not cut; so a pod cuts only whom the evicting session asked about. A claim that did not get through makes no difference when the publisher is
+//! older than any difference of clocks.
+
 use uuid::Uuid;
+
+/// Clocks of pods differ less.
+const SKEW_MILLIS: u128 = 1_000;
+
+/// Whether a session began before another, by whatever clocks.
+pub(crate) fn is_older(one: Uuid, other: Uuid) -> bool {
+    let millis = |id: Uuid| id.as_u128() >> 80;
+    millis(one).saturating_add(SKEW_MILLIS) < millis(other)
+}
 
 /// What a pod says to a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +91,13 @@ mod tests {
         assert_eq!(newcomer.contend(low), Answer::Free);
         assert!(!newcomer.secure(), "beaten");
         assert_eq!(newcomer.contend(Uuid::from_u128(3)), Answer::Free);
+    }
+
+    #[test]
+    fn a_session_is_older_only_beyond_the_difference_of_clocks() {
+        let at = |millis: u128| Uuid::from_u128((millis << 80) | 0x7000_0000);
+        assert!(is_older(at(5_000), at(6_001)));
+        assert!(!is_older(at(5_000), at(6_000)) && !is_older(at(6_001), at(5_000)));
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub trait Elsewhere: Send + Sync + 'static {
     /// A publisher has its name here and is not yet asked about: does anything elsewhere stand against it? Must bound its own time. With `takeover` a
     /// live publisher is no obstacle.
     fn claim<'a>(&'a self, session: &'a Arc<Session>, takeover: bool) -> BoxFuture<'a, Answer>;
-    /// A publisher that may take a name over is in: others of the name must end. Must bound its own time; nobody can take the name until it returns.
+    /// A publisher that may take a name over is in: those it displaced must end. Must bound its own time.
     fn established<'a>(&'a self, session: &'a Arc<Session>) -> BoxFuture<'a, ()>;
     /// A stream has viewers and no publisher here. Whoever keeps the edge feeds it until [`Edge::over`]. Must not block.
     fn wanted(&self, edge: Edge);
@@ -53,11 +53,10 @@ impl Hub {
         self.0.registry.lock().contend(name, session, takeover)
     }
 
-    /// A publisher elsewhere has taken the name over: one with another session than `except` ends here. True when there was one.
-    pub fn evict(&self, name: &StreamName, except: Uuid) -> bool {
-        let live = self.0.registry.lock().publisher(name);
-        live.filter(|live| live.session.id != except)
-            .is_some_and(|live| self.0.end(&live, EndReason::TakenOver))
+    /// A publisher elsewhere, `by`, has taken the name over: the one that it displaced here ends. True when there was one.
+    pub fn evict(&self, name: &StreamName, by: Uuid) -> bool {
+        let live = self.0.registry.lock().displaced(name, by);
+        live.is_some_and(|live| self.0.end(&live, EndReason::TakenOver))
     }
 
     /// The session of a stream's publisher, when it is here.
@@ -78,11 +77,10 @@ impl Inner {
     }
 
     /// Has the others end whom a publisher displaced; it need not wait for that.
-    pub(crate) fn settle(self: &Arc<Self>, session: &Arc<Session>) {
+    pub(crate) fn evict_elsewhere(self: &Arc<Self>, session: &Arc<Session>) {
         let (hub, session) = (Arc::clone(self), Arc::clone(session));
         self.admissions.spawn(async move {
             hub.elsewhere.established(&session).await;
-            hub.registry.lock().settle(&session);
         });
     }
 }

@@ -1,7 +1,7 @@
 //! One name in the registry: who has it, who wants it, who watches.
 
 use crate::StreamName;
-use crate::contest::{Answer, Newcomer};
+use crate::contest::{Answer, Newcomer, is_older};
 use crate::edge::{Interest, Seed};
 use crate::stream::Stream;
 use std::sync::Arc;
@@ -9,12 +9,15 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+/// Challengers that are remembered.
+const CHALLENGERS_MAX: usize = 16;
+
 pub(crate) struct Entry {
     pub(crate) stream: Arc<Stream>,
     pub(crate) publisher: Option<Uuid>,
     pub(crate) newcomer: Option<Newcomer>,
-    /// A publisher while its predecessors elsewhere are being ended: nobody may take the name from it, or an eviction that is late cut the wrong one.
-    pub(crate) settling: Option<Uuid>,
+    /// Sessions elsewhere that asked to take the name over from the publisher that is in, newest last.
+    challengers: Vec<Uuid>,
     /// Viewers, those who are asked about too.
     pub(crate) viewers: usize,
     /// Viewers that are in.
@@ -35,7 +38,7 @@ impl Entry {
             stream: Arc::new(Stream::new(name.clone())),
             publisher: None,
             newcomer: None,
-            settling: None,
+            challengers: Vec::new(),
             viewers: 0,
             present: 0,
             edge: None,
@@ -50,16 +53,34 @@ impl Entry {
     pub(crate) fn forget(&mut self, publisher: Uuid) {
         self.publisher = self.publisher.filter(|id| *id != publisher);
         self.newcomer = self.newcomer.filter(|n| n.session != publisher);
-        self.settling = self.settling.filter(|id| *id != publisher);
+    }
+
+    /// A newcomer is in. Says whom it displaces.
+    pub(crate) fn enter(&mut self, publisher: Uuid) -> Option<Uuid> {
+        self.newcomer = None;
+        self.challengers.clear();
+        self.publisher.replace(publisher)
     }
 
     /// See [`crate::contest`].
     pub(crate) fn contend(&mut self, session: Uuid, takeover: bool) -> Answer {
         let live = self.publisher.is_some();
-        if live && (!takeover || self.settling == self.publisher) {
+        if live && !takeover {
             return Answer::Taken;
         }
-        self.newcomer.as_mut().map_or(Answer::Free, |n| n.contend(session))
+        let answer = self.newcomer.as_mut().map_or(Answer::Free, |n| n.contend(session));
+        if live && answer == Answer::Free {
+            let too_many = self.challengers.len().saturating_sub(CHALLENGERS_MAX - 1);
+            self.challengers.drain(..too_many);
+            self.challengers.push(session);
+        }
+        answer
+    }
+
+    /// The publisher, if it goes before one elsewhere that took the name over.
+    pub(crate) fn yields_to(&self, other: Uuid) -> Option<Uuid> {
+        let must = |own: &Uuid| self.challengers.contains(&other) || is_older(*own, other);
+        self.publisher.filter(|own| *own != other).filter(must)
     }
 
     /// Keeps the edge in step: there while somebody watches and nobody publishes here. A new one is handed out once.

@@ -120,9 +120,9 @@ impl Hub {
 
 impl Inner {
     /// Makes a session that the gate let in a live one, or tells the gate that it is over already.
-    pub(crate) fn establish(self: &Arc<Self>, live: &Arc<Live>, takeover: bool) -> Result<(), EndReason> {
+    pub(crate) fn establish(self: &Arc<Self>, live: &Arc<Live>) -> Result<(), EndReason> {
         let mut registry = self.registry.lock();
-        let established = registry.establish(live, takeover);
+        let established = registry.establish(live);
         if let (Established::In(..), SessionKind::Publish) = (&established, live.session.kind) {
             live.stream.begin(live.session.id, None);
         }

@@ -176,7 +176,7 @@ impl Registry {
     }
 
     /// Makes a session that the gate let in a live one.
-    pub(crate) fn establish(&mut self, live: &Arc<Live>, takeover: bool) -> Established {
+    pub(crate) fn establish(&mut self, live: &Arc<Live>) -> Established {
         let session = &live.session;
         let Some(entry) = self
             .streams
@@ -191,11 +191,7 @@ impl Registry {
         }
         let mut displaced = None;
         match session.kind {
-            SessionKind::Publish => {
-                entry.newcomer = None;
-                displaced = entry.publisher.replace(session.id);
-                entry.settling = takeover.then_some(session.id);
-            }
+            SessionKind::Publish => displaced = entry.enter(session.id),
             SessionKind::Play => entry.present = entry.present.saturating_add(1),
         }
         let wanted = entry.review();
@@ -259,11 +255,9 @@ impl Registry {
         entry.map_or(Answer::Free, |entry| entry.contend(session, takeover))
     }
 
-    /// A publisher's predecessors elsewhere are ended.
-    pub(crate) fn settle(&mut self, session: &Session) {
-        if let Some(entry) = self.streams.get_mut(&session.name) {
-            entry.settling = entry.settling.filter(|id| *id != session.id);
-        }
+    /// The publisher that one elsewhere has displaced.
+    pub(crate) fn displaced(&self, name: &StreamName, by: Uuid) -> Option<Arc<Live>> {
+        self.get(self.streams.get(name)?.yields_to(by)?)
     }
 
     /// The publisher that is in.

@@ -1,5 +1,6 @@
 //! Claims and evictions: one small request to each peer, at the same time.
 
+use crate::relay::Inner;
 use crate::{Peer, PeerError};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -18,32 +19,27 @@ pub(crate) fn peer_stream(name: &StreamName) -> PeerStream {
     }
 }
 
-/// Asks all; the first who stands against it settles it. `failed` hears of each who does not answer.
-pub(crate) async fn claim(
-    peers: &[Peer],
-    claim: &Claim,
-    patience: Duration,
-    failed: impl Fn(&Peer, PeerError),
-) -> Answer {
-    let ask = |peer| async move { (peer, within(patience, twice(|| claim_one(peer, claim))).await) };
-    let mut asked: FuturesUnordered<_> = peers.iter().map(ask).collect();
-    while let Some((peer, answer)) = asked.next().await {
-        match answer {
-            Ok(ClaimAnswer::Taken) => return Answer::Taken,
-            Ok(ClaimAnswer::Free) => {}
-            Err(error) => failed(peer, error),
+impl Inner {
+    /// Asks all; the first who stands against it settles it.
+    pub(crate) async fn claim(&self, peers: &[Peer], claim: &Claim) -> Answer {
+        let patience = self.patience.claim;
+        let ask = |peer| async move { (peer, within(patience, twice(|| claim_one(peer, claim))).await) };
+        let mut asked: FuturesUnordered<_> = peers.iter().map(ask).collect();
+        while let Some((peer, answer)) = asked.next().await {
+            if self.noted(peer, answer) == Some(ClaimAnswer::Taken) {
+                return Answer::Taken;
+            }
         }
+        Answer::Free
     }
-    Answer::Free
-}
 
-/// Has all end a publisher of the name that is not this one.
-pub(crate) async fn evict(peers: &[Peer], claim: &Claim, patience: Duration, failed: impl Fn(&Peer, PeerError)) {
-    let ask = |peer| async move { (peer, within(patience, twice(|| evict_one(peer, claim))).await) };
-    let mut asked: FuturesUnordered<_> = peers.iter().map(ask).collect();
-    while let Some((peer, answer)) = asked.next().await {
-        if let Err(error) = answer {
-            failed(peer, error);
+    /// Has all end whom this one displaced.
+    pub(crate) async fn evict(&self, peers: &[Peer], claim: &Claim) {
+        let patience = self.patience.eviction;
+        let ask = |peer| async move { (peer, within(patience, twice(|| evict_one(peer, claim))).await) };
+        let mut asked: FuturesUnordered<_> = peers.iter().map(ask).collect();
+        while let Some((peer, answer)) = asked.next().await {
+            self.noted(peer, answer);
         }
     }
 }
@@ -66,12 +62,7 @@ async fn twice<T, F: Future<Output = Result<T, PeerError>>>(ask: impl Fn() -> F)
 }
 
 async fn claim_one(peer: &Peer, claim: &Claim) -> Result<ClaimAnswer, PeerError> {
-    let asked = peer
-        .client()
-        .post(peer.url(PEER_CLAIMS_PATH))
-        .json(claim)
-        .send()
-        .await?;
+    let asked = peer.client().post(peer.url(PEER_CLAIMS_PATH)).json(claim).send().await?;
     if asked.status() != StatusCode::OK {
         return Err(PeerError::BadAnswer(asked.status().to_string()));
     }
@@ -79,12 +70,7 @@ async fn claim_one(peer: &Peer, claim: &Claim) -> Result<ClaimAnswer, PeerError>
 }
 
 async fn evict_one(peer: &Peer, claim: &Claim) -> Result<(), PeerError> {
-    let asked = peer
-        .client()
-        .post(peer.url(PEER_EVICTIONS_PATH))
-        .json(claim)
-        .send()
-        .await?;
+    let asked = peer.client().post(peer.url(PEER_EVICTIONS_PATH)).json(claim).send().await?;
     if asked.status() == StatusCode::NO_CONTENT {
         Ok(())
     } else {

@@ -46,10 +46,8 @@ impl Inner {
         let ask = |peer| async move { (peer, Source::open(peer, name, patience).await) };
         let mut asked: FuturesUnordered<_> = peers.iter().map(ask).collect();
         while let Some((peer, answer)) = asked.next().await {
-            match answer {
-                Ok(Some(source)) => return Some(source),
-                Ok(None) => {}
-                Err(error) => self.failed(peer, &error),
+            if let Some(Some(source)) = self.noted(peer, answer) {
+                return Some(source);
             }
         }
         None
@@ -65,7 +63,8 @@ impl Inner {
         match source.feed(edge, self.patience.idle, &self.metrics).await {
             Ok(()) => tracing::info!(stream = %name, from = %origin.pod, "a stream that was brought here has ended"),
             Err(error) => {
-                tracing::warn!(stream = %name, from = %origin.pod, %error, "a stream that was brought here broke off");
+                let reason = error.reason();
+                tracing::info!(stream = %name, from = %origin.pod, reason, %error, "a stream that was brought here broke off");
             }
         }
     }

@@ -1,10 +1,12 @@
 //! [`Peers`]: the other pods of the server and a pooled client for each, made anew when an address or the certificates change.
 
+use crate::PeerError;
 use headgate_control::{Peer as Address, PodConfig, pod_tls_name};
 use parking_lot::Mutex;
 use reqwest::{Client, redirect, retry};
 use rustls::ClientConfig;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use url::Url;
 
@@ -26,12 +28,25 @@ pub struct Peer {
     client: Client,
     base: Url,
     address: Address,
+    /// The last request got no answer: said once in the log, however many follow.
+    down: Arc<AtomicBool>,
 }
 
 impl Peer {
     /// Speaks to this pod and trusts no other.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Notes how a request went.
+    pub(crate) fn note(&self, failure: Option<&PeerError>) {
+        let was_down = self.down.swap(failure.is_some(), Ordering::Relaxed);
+        let peer = &self.name;
+        match failure {
+            Some(error) if !was_down => tracing::warn!(%peer, reason = error.reason(), %error, "a peer does not answer"),
+            None if was_down => tracing::info!(%peer, "a peer answers again"),
+            Some(_) | None => {}
+        }
     }
 
     /// The URL of a path of its control port.
@@ -135,6 +150,7 @@ fn make(address: &Address, tls_name: &str, identity: &Arc<ClientConfig>) -> Opti
             client,
             base,
             address: address.clone(),
+            down: Arc::default(),
         }),
         (Err(error), _) => {
             tracing::error!(peer = %address.name, %error, "no client for a peer");

@@ -1,6 +1,6 @@
 //! [`Relay`]: the hub's way to the other pods.
 
-use crate::ask::{self, peer_stream};
+use crate::ask::peer_stream;
 use crate::{Metrics, Peer, PeerError, Peers};
 use futures::future::BoxFuture;
 use headgate_control::Claim;
@@ -64,16 +64,14 @@ impl Elsewhere for Relay {
     fn claim<'a>(&'a self, session: &'a Arc<Session>, takeover: bool) -> BoxFuture<'a, Answer> {
         Box::pin(async move {
             let (peers, claim) = (self.0.peers.all(), claim(session, takeover));
-            let failed = |peer: &Peer, error| self.0.failed(peer, &error);
-            ask::claim(&peers, &claim, self.0.patience.claim, failed).await
+            self.0.claim(&peers, &claim).await
         })
     }
 
     fn established<'a>(&'a self, session: &'a Arc<Session>) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             let (peers, claim) = (self.0.peers.all(), claim(session, true));
-            let failed = |peer: &Peer, error| self.0.failed(peer, &error);
-            ask::evict(&peers, &claim, self.0.patience.eviction, failed).await;
+            self.0.evict(&peers, &claim).await;
         })
     }
 
@@ -89,9 +87,10 @@ impl Elsewhere for Relay {
 }
 
 impl Inner {
-    pub(crate) fn failed(&self, peer: &Peer, error: &PeerError) {
-        self.metrics.failures.inc();
-        tracing::warn!(peer = %peer.name, reason = error.reason(), %error, "a peer does not answer");
+    /// Keeps count of how a peer's request went, and hands its answer on.
+    pub(crate) fn noted<T>(&self, peer: &Peer, answer: Result<T, PeerError>) -> Option<T> {
+        peer.note(answer.as_ref().err());
+        answer.inspect_err(|_| self.metrics.failures.inc()).ok()
     }
 }
 

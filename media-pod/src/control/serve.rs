@@ -7,6 +7,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,6 +85,10 @@ async fn connection(
     let tls = tls.current();
     let socket = match timeout(PATIENCE, TlsAcceptor::from(Arc::clone(&tls.server)).accept(socket)).await {
         Ok(Ok(socket)) => socket,
+        // A pod that has had its answer elsewhere does not wait for ours.
+        Ok(Err(error)) if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => {
+            return tracing::debug!(%peer, %error, "a client left before it said who it is");
+        }
         Ok(Err(error)) => return tracing::warn!(%peer, %error, "the control port refused a client"),
         Err(_) => return tracing::debug!(%peer, "no TLS handshake in time"),
     };

@@ -14,6 +14,8 @@ mod back_end;
 #[path = "../standalone/client.rs"]
 mod client;
 mod drain;
+mod hang;
+mod hooks;
 mod names;
 mod place;
 mod streams;

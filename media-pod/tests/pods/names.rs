@@ -1,7 +1,7 @@
 //! One name, one publisher, in all pods.
 
 use crate::client::RtmpClient;
-use crate::place::Server;
+use crate::place::{Authority, Server};
 use std::time::Instant;
 
 async fn live(publishers: &mut [RtmpClient]) -> usize {
@@ -26,6 +26,18 @@ async fn a_name_that_has_a_publisher_in_one_pod_is_busy_in_all() {
     let start = Instant::now();
     RtmpClient::publish(pods[2].rtmp, "cam").await.unwrap();
     println!("a claim to two peers, with all of RTMP, took {:?}", start.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_know_each_other_by_their_new_certificates_too() {
+    let server = Server::start(2, "Reject").await;
+    let pods = &server.0;
+    let _first = RtmpClient::publish(pods[0].rtmp, "cam").await.unwrap();
+    assert!(RtmpClient::publish(pods[1].rtmp, "cam").await.is_err());
+    let renewed = Authority::new();
+    pods.iter().for_each(|pod| pod.renew(&renewed));
+    assert!(RtmpClient::publish(pods[1].rtmp, "cam").await.is_err());
+    assert!(pods[1].metric("headgate_peer_failures_total").abs() < f64::EPSILON);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@ use headgate_media_pod::pod::Pod;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -18,7 +19,7 @@ pub struct Member {
     pub control: u16,
     listener: Option<TcpListener>,
     tls: Arc<Tls>,
-    _folder: TempDir,
+    folder: TempDir,
     pub stop: CancellationToken,
 }
 
@@ -33,6 +34,11 @@ impl Drop for Server {
 impl Server {
     /// Pods `live-0` and so on, that know each other.
     pub async fn start(count: usize, on_conflict: &str) -> Self {
+        Self::start_with(count, on_conflict, &[]).await
+    }
+
+    /// And further ones, that have just a control port.
+    pub async fn start_with(count: usize, on_conflict: &str, further: &[u16]) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let _ = tracing_subscriber::fmt()
             .with_env_filter("headgate=info")
@@ -43,12 +49,25 @@ impl Server {
         for _ in 0..count {
             members.push(Member::new(&authority).await);
         }
-        let ports: Vec<u16> = members.iter().map(|m| m.control).collect();
+        let ports: Vec<u16> = members.iter().map(|m| m.control).chain(further.iter().copied()).collect();
         for (index, member) in members.iter_mut().enumerate() {
             member.run(index, &ports, on_conflict);
         }
         Self(members)
     }
+}
+
+/// A pod with a peer that answers as it is told.
+pub async fn fake(routes: axum::Router) -> Server {
+    let mut server = Server::start(2, "Reject").await;
+    let real = server.0.remove(1);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let ports = [server.0[0].control, listener.local_addr().unwrap().port()];
+    tokio::spawn(serve(listener, Arc::clone(&real.tls), routes, server.0[0].stop.clone()));
+    let config = server.0[0].config(&ports, "Reject");
+    server.0[0].pod.apply(config).unwrap();
+    real.stop.cancel();
+    server
 }
 
 impl Member {
@@ -63,7 +82,7 @@ impl Member {
             control: listener.local_addr().unwrap().port(),
             listener: Some(listener),
             tls: Arc::new(Tls::load(folder.path()).unwrap()),
-            _folder: folder,
+            folder,
             stop: CancellationToken::new(),
         }
     }
@@ -89,6 +108,23 @@ impl Member {
         serde_json::from_value(config).unwrap()
     }
 
+    /// Asks and tells a back end below a path of this pod's own.
+    pub fn hook(&self, back_end: &str) {
+        let hook = serde_json::json!({
+            "name": "backend", "dialect": "SRS", "urls": [format!("{back_end}/{}", self.rtmp)],
+            "events": ["Publish", "Unpublish", "Play", "Stop"], "timeoutMilliseconds": 3000, "failurePolicy": "Fail",
+        });
+        let mut config = PodConfig::clone(&self.pod.config().unwrap());
+        config.hooks = vec![serde_json::from_value(hook).unwrap()];
+        self.pod.apply(config).unwrap();
+    }
+
+    /// Certificates of another CA, as when they are renewed.
+    pub fn renew(&self, authority: &Authority) {
+        authority.mount(self.folder.path());
+        assert!(self.tls.reload().unwrap());
+    }
+
     pub fn metric(&self, name: &str) -> f64 {
         let families = self.pod.registry().gather();
         let family = families.iter().find(|f| f.name() == name).unwrap();
@@ -110,13 +146,13 @@ impl Member {
     }
 }
 
-struct Authority {
+pub struct Authority {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut params = CertificateParams::new(vec![]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -135,7 +171,14 @@ impl Authority {
     }
 }
 
+/// Below the ports that connections get for themselves, and none twice.
 fn free_port() -> u16 {
-    let socket = std::net::TcpListener::bind("[::]:0").unwrap();
-    socket.local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 8_000).unwrap();
+    loop {
+        let port = 20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+        if std::net::TcpListener::bind(("::", port)).is_ok() {
+            return port;
+        }
+    }
 }
