@@ -19,7 +19,7 @@
 //! | `POST /v1/peer/evictions` | [`Claim`] | `204`: the publisher that this session displaced, if there was one here, is cut |
 //! | `GET /v1/peer/streams` | query: [`PeerStream`] | `200` with [`Found`]; `404`: not live here |
 //! | `GET /v1/peer/media` | query: [`PeerStream`] | `200`, held open: the stream as FLV from the newest key frame, with [`PEER_SESSION_HEADER`]; `404` |
-//! | `POST /v1/peer/outbox` | notifications, one JSON line each | `204`: they are safe in this pod's outbox |
+//! | `POST /v1/peer/outbox` | notifications, one JSON line each | `204`: they are safe in this pod's outbox; `503` with [`Problem`]: this one does not take them |
 //!
 //! The operator may ask for all but what stands below `/v1/peer`; a pod for nothing but that.
 //!

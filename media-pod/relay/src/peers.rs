@@ -114,11 +114,7 @@ impl State {
         let Some((own, identity)) = &self.own else { return };
         let shows = identity();
         let same = self.shown.as_ref().is_some_and(|shown| Arc::ptr_eq(shown, &shows));
-        let known = if same {
-            std::mem::take(&mut self.made)
-        } else {
-            Vec::new()
-        };
+        let known = if same { std::mem::take(&mut self.made) } else { Vec::new() };
         let others = self.wanted.iter().filter(|peer| peer.name != *own);
         self.made = others
             .filter_map(|peer| {

@@ -49,7 +49,11 @@ impl Server {
         for _ in 0..count {
             members.push(Member::new(&authority).await);
         }
-        let ports: Vec<u16> = members.iter().map(|m| m.control).chain(further.iter().copied()).collect();
+        let ports: Vec<u16> = members
+            .iter()
+            .map(|m| m.control)
+            .chain(further.iter().copied())
+            .collect();
         for (index, member) in members.iter_mut().enumerate() {
             member.run(index, &ports, on_conflict);
         }
