@@ -1,5 +1,6 @@
 //! Running in a cluster: the config from a mounted Secret to start with, and from the operator from then on.
 
+use crate::drain::MARGIN;
 use crate::pod::{Pod, Setup};
 use crate::stop::Signals;
 use crate::{admin, control, state};
@@ -38,7 +39,7 @@ pub struct ClusterOptions {
     /// Its namespace.
     #[arg(long, env = "POD_NAMESPACE", default_value = "")]
     pub pod_namespace: String,
-    /// How long the process has from SIGTERM to SIGKILL: the drain's deadline and 60 s at best, of which it needs 45 [default: long enough].
+    /// How long the process has from SIGTERM to SIGKILL: the drain's deadline and 60 s at best, of which it needs 45 [default: that of the config it starts with].
     #[arg(long, env = "TERMINATION_GRACE_SECONDS", value_name = "N")]
     pub grace_seconds: Option<u32>,
 }
@@ -92,6 +93,7 @@ pub async fn run(options: ClusterOptions) -> Result<(), CannotStart> {
     let operator = listen(options.control).await?;
     tracing::info!(pod = %options.pod_name, namespace = %options.pod_namespace, metrics = %options.metrics, control = %options.control, "started");
     start_config(&pod, &options.config_dir);
+    let grace = options.grace().or_else(|| usual_grace(&pod));
     tasks.spawn(admin::serve(metrics, Arc::clone(&pod), None, stop.clone()));
     let routes = control::router(Arc::clone(&pod));
     tasks.spawn(control::serve(operator, Arc::clone(&tls), routes, stop.clone()));
@@ -100,11 +102,17 @@ pub async fn run(options: ClusterOptions) -> Result<(), CannotStart> {
         async move { tls.watch(stop).await }
     });
     tasks.spawn(Arc::clone(&pod).keep_draining(stop.clone()));
-    signals.drained(&pod, options.grace()).await;
+    signals.drained(&pod, grace).await;
     signals.stopped(&pod).await;
     tokio::time::sleep(LAST_WORDS).await;
     stop.cancel();
     Ok(())
+}
+
+/// What the operator gives to a pod that it makes for this config; a later one cannot change it.
+fn usual_grace(pod: &Pod) -> Option<Duration> {
+    let seconds = pod.config()?.drain.deadline_seconds;
+    Some(Duration::from_secs(seconds.into()).saturating_add(MARGIN))
 }
 
 /// Without one the pod runs, and nobody can close its sessions if it is lost.

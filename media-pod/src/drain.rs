@@ -6,7 +6,7 @@
 
 mod shell;
 
-pub use shell::{Draining, Final};
+pub use shell::{Draining, Final, MARGIN};
 
 use headgate_hub::SessionKind;
 use std::time::Duration;
