@@ -321,8 +321,10 @@ impl Inner {
     async fn admit(&self, kind: HookEvent, session: &Session) -> Result<(), Refusal> {
         let event = Event::of_session(kind, session, None, &self.sequence);
         self.decide(event).await?;
-        let connection = connection_session(&session.connection);
-        let connected = self.books().is_open(connection);
+        let on = &session.connection;
+        let connected = self
+            .books()
+            .is_open(connection_session(&on.client_id, on.started.as_microsecond()));
         self.books()
             .enter(Opened::of_session(session, connected, &self.sequence))
             .await;

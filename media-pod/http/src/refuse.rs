@@ -36,7 +36,19 @@ pub(crate) fn problem(status: StatusCode, reason: &str, message: &str) -> Respon
 }
 
 pub(crate) fn refused(refusal: &Refusal) -> Response {
-    problem(status(refusal.reason), refusal.reason.as_str(), &refusal.message)
+    let answer = problem(status(refusal.reason), refusal.reason.as_str(), &refusal.message);
+    if refusal.reason == Reason::Draining {
+        return elsewhere(answer);
+    }
+    answer
+}
+
+/// The next request goes to another server, which takes a connection of its own.
+fn elsewhere(mut answer: Response) -> Response {
+    let headers = answer.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    answer
 }
 
 /// A session that was admitted and ended before there was anything to send.
@@ -47,6 +59,11 @@ pub(crate) fn ended(reason: EndReason) -> Response {
             Reason::StreamNotFound.as_str(),
             "nobody publishes this stream",
         ),
+        EndReason::Draining => elsewhere(problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            Reason::Draining.as_str(),
+            "this server is on its way out: come again",
+        )),
         other => problem(StatusCode::SERVICE_UNAVAILABLE, other.as_str(), "the session was ended"),
     }
 }

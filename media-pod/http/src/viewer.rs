@@ -7,10 +7,14 @@ use crate::refuse::MEDIA_HEADERS;
 use bytes::{Buf, Bytes};
 use headgate_hub::{Client, EndReason, Player, Traffic};
 use std::io::{self, IoSlice};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio_util::sync::CancellationToken;
+
+/// How long a viewer that is told goodbye has to take it.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// An admitted viewer with the first bytes it will get.
 pub(crate) struct Viewer {
@@ -36,9 +40,8 @@ impl Viewer {
             }
         };
         self.player.finish(reason);
-        if self.format == FlvFormat::Chunked && reason != EndReason::TooSlow {
-            // There is room for so little, or the peer is gone.
-            let _ = writer.try_write(LAST_CHUNK);
+        if !matches!(reason, EndReason::TooSlow | EndReason::PeerClosed) {
+            let _ = tokio::time::timeout(GOODBYE, end_body(&self.packets, self.format, &mut writer)).await;
         }
         let _ = writer.shutdown().await;
     }
@@ -61,6 +64,17 @@ impl Viewer {
         self.packets.clear();
         Ok(())
     }
+}
+
+/// A body that was begun is whole only with the rest of the packet that was under way, and its end.
+async fn end_body(packets: &[Bytes], format: FlvFormat, writer: &mut WriteHalf<'_>) -> io::Result<()> {
+    for packet in packets {
+        writer.write_all(packet).await?;
+    }
+    if format == FlvFormat::Chunked {
+        writer.write_all(LAST_CHUNK).await?;
+    }
+    Ok(())
 }
 
 /// As many packets as one system call takes.
