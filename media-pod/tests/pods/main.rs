@@ -15,5 +15,6 @@ mod hang;
 mod hooks;
 mod names;
 mod place;
+mod process;
 mod streams;
 mod watch;
