@@ -12,6 +12,8 @@ mod transport;
 mod view;
 
 pub use change::{Changes, viewers};
+#[cfg(test)]
+pub use ledger::Ledger;
 pub use ledgers::Kept;
 pub use transport::{LinkError, Peer};
 pub use view::View;
@@ -29,6 +31,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
 
 /// Revisions of one server whose entries are remembered, so that a pod that runs one of them is understood.
 const REVISIONS: usize = 8;
@@ -242,9 +245,8 @@ impl Links {
     }
 
     /// Whether any pod says that it has this publisher's session.
-    pub fn has_session(&self, stream: &ObjectKey, session: &str) -> bool {
-        let seen = self.sightings(stream);
-        seen.iter().any(|s| s.report.session.to_string() == session)
+    pub fn has_session(&self, stream: &ObjectKey, session: Uuid) -> bool {
+        self.sightings(stream).iter().any(|s| s.report.session == session)
     }
 
     /// The ledgers of a server's pods, of those too that are gone and that nobody has settled.

@@ -23,7 +23,7 @@ use tokio_util::task::AbortOnDropHandle;
 /// One request, from dialling to the answer's head or small body.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// A pod reports every few seconds; one that says nothing for so long is lost.
-const SILENCE: Duration = Duration::from_secs(15);
+const SILENCE: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 15 });
 const ANSWER_MAX: usize = 64 * 1024;
 /// Lines are read at 4 MiB a second, each counted as 1 KiB at least: a pod that sends more fills its own socket.
 const KIBIBYTE_TIME: Duration = Duration::from_micros(244);

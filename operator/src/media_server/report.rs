@@ -37,7 +37,7 @@ pub async fn report(ctx: &Context, applied: Applied) -> Result<Next, Error> {
         ctx.events.publish(server.as_ref(), &notes).await;
     }
     let survey = &applied.valid.fetched.survey;
-    ctx.events.publish(server.as_ref(), &survey.notes).await;
+    ctx.events.publish(server.as_ref(), survey.note.as_slice()).await;
     let next = written.next(&ctx.caches.servers).or_sooner(survey.again);
     let next = next.or_sooner(applied.valid.fetched.slowed);
     Ok(next.or_sooner(look_again(&applied)))
