@@ -18,5 +18,6 @@ mod hang;
 mod hooks;
 mod names;
 mod place;
+mod process;
 mod streams;
 mod watch;
