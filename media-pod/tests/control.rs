@@ -162,9 +162,7 @@ async fn only_the_operator_and_the_servers_pods_are_answered() {
 #[tokio::test]
 async fn a_pod_may_ask_for_what_pods_do_and_the_operator_for_the_rest() {
     let pod = Running::start().await;
-    let peer = pod
-        .authority
-        .client(Some(pod.authority.sign(&pod_tls_name("ns", "live"))), pod.port);
+    let peer = pod.authority.client(Some(pod.authority.sign(&pod_tls_name("ns", "live"))), pod.port);
     let operator = pod.authority.operator(pod.port);
     let stream = "/v1/peer/streams?vhost=__defaultVhost__&app=live&stream=x";
     let media = "/v1/peer/media?vhost=__defaultVhost__&app=live&stream=x";

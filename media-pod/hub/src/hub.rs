@@ -4,8 +4,8 @@ use crate::edge::Seed;
 use crate::live::Live;
 use crate::registry::{Established, Registry};
 use crate::{
-    Alone, Client, Connection, Edge, Elsewhere, EndReason, Gate, Metrics, Protocol, Refusal, Session, SessionKind,
-    Settings, StreamSnapshot, Traffic, snapshot,
+    Alone, Client, Connection, Edge, Elsewhere, EndReason, Gate, Metrics, Protocol, Refusal, Session, SessionKind, Settings, StreamSnapshot,
+    Traffic, snapshot,
 };
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;

@@ -93,10 +93,7 @@ impl Format for Tags {
     }
 
     fn start(&self, start: &Start<'_>) -> Bytes {
-        FlvFormat::Plain.start(&Start {
-            resumed: true,
-            ..*start
-        })
+        FlvFormat::Plain.start(&Start { resumed: true, ..*start })
     }
 
     fn config(&self, track: &Track, at: Timestamp) -> Bytes {

@@ -62,21 +62,13 @@ async fn of_publishers_that_start_at_the_same_instant_in_several_pods_exactly_on
             let tries = server.0.iter().map(|pod| RtmpClient::publish(pod.rtmp, &stream));
             let outcomes = futures::future::join_all(tries).await;
             let (mut there, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
-            assert!(
-                !there.is_empty(),
-                "{on_conflict} {round}: {:?}",
-                refused.iter().map(|r| r.as_ref().err()).collect::<Vec<_>>()
-            );
+            assert!(!there.is_empty(), "{on_conflict} {round}: {:?}", refused.iter().map(|r| r.as_ref().err()).collect::<Vec<_>>());
             let mut there: Vec<RtmpClient> = there.drain(..).map(Result::unwrap).collect();
             assert!(refused.iter().all(|r| r.as_ref().err().unwrap().contains("NameBusy")));
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             assert_eq!(live(&mut there).await, 1, "{on_conflict} {round}");
             let streams = server.0.iter().flat_map(|pod| pod.pod.report().streams);
-            assert_eq!(
-                streams.filter(|s| s.stream == stream).count(),
-                1,
-                "{on_conflict} {round}"
-            );
+            assert_eq!(streams.filter(|s| s.stream == stream).count(), 1, "{on_conflict} {round}");
         }
     }
 }

@@ -40,20 +40,13 @@ impl Server {
     /// And further ones, that have just a control port.
     pub async fn start_with(count: usize, on_conflict: &str, further: &[u16]) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let _ = tracing_subscriber::fmt()
-            .with_env_filter("headgate=info")
-            .with_test_writer()
-            .try_init();
+        let _ = tracing_subscriber::fmt().with_env_filter("headgate=info").with_test_writer().try_init();
         let authority = Authority::new();
         let mut members = Vec::new();
         for _ in 0..count {
             members.push(Member::new(&authority).await);
         }
-        let ports: Vec<u16> = members
-            .iter()
-            .map(|m| m.control)
-            .chain(further.iter().copied())
-            .collect();
+        let ports: Vec<u16> = members.iter().map(|m| m.control).chain(further.iter().copied()).collect();
         for (index, member) in members.iter_mut().enumerate() {
             member.run(index, &ports, on_conflict);
         }

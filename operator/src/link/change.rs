@@ -100,16 +100,24 @@ impl Changes {
 }
 
 /// What a MediaServer's reconcile looks at.
-fn summary(view: &View) -> Option<(bool, &[ListenerReport], usize, String, &[Uuid])> {
+#[derive(PartialEq)]
+struct Summary<'a> {
+    ready: bool,
+    listeners: &'a [ListenerReport],
+    streams: usize,
+    viewers: String,
+    adopted: &'a [Uuid],
+}
+
+fn summary(view: &View) -> Option<Summary<'_>> {
     let report = view.report.as_ref()?;
-    let viewers = coarse(viewers(report));
-    Some((
-        report.ready,
-        &report.listeners,
-        report.streams.len(),
-        viewers,
-        &report.adopted,
-    ))
+    Some(Summary {
+        ready: report.ready,
+        listeners: &report.listeners,
+        streams: report.streams.len(),
+        viewers: coarse(viewers(report)),
+        adopted: &report.adopted,
+    })
 }
 
 /// Viewers in one pod, of its own streams and of those that it relays.

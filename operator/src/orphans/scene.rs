@@ -112,15 +112,12 @@ impl Scene {
         outcome.inherit(left.count(), &kept.pod.name);
         ledger.clear_open();
         drop(ledger);
-        match REMEMBERED
-            .checked_sub(self.age(estate, kept))
-            .filter(|left| !left.is_zero())
-        {
-            Some(left) => outcome.look_after(left),
-            None => {
-                outcome.ledgers.push(kept.uid.clone());
-                estate.gone.remove(&kept.uid);
-            }
+        let left = REMEMBERED.saturating_sub(self.age(estate, kept));
+        if left.is_zero() {
+            outcome.ledgers.push(kept.uid.clone());
+            estate.gone.remove(&kept.uid);
+        } else {
+            outcome.look_after(left);
         }
     }
 
