@@ -100,7 +100,7 @@ pub type Wake = Arc<dyn Fn(&ObjectKey, Changes) + Send + Sync>;
 
 /// All links.
 pub struct Links {
-    links: Mutex<HashMap<ObjectKey, Link>>,
+    open: Mutex<HashMap<ObjectKey, Link>>,
     ledgers: Ledgers,
     env: Env,
 }
@@ -142,7 +142,7 @@ impl Links {
     /// No link yet.
     pub fn new(claim: Claim, metrics: Arc<Metrics>, wake: Wake) -> Self {
         Self {
-            links: Mutex::default(),
+            open: Mutex::default(),
             ledgers: Ledgers::default(),
             env: Env {
                 claim,
@@ -161,7 +161,7 @@ impl Links {
             body,
             since: Instant::now(),
         };
-        let mut links = self.links.lock();
+        let mut links = self.open.lock();
         let mut ended = Vec::new();
         links.retain(|pod, link| {
             let stays = link.server != *server || targets.iter().any(|t| t.pod == *pod && t.uid == link.uid);
@@ -176,18 +176,15 @@ impl Links {
                 push: push.clone(),
                 wish: target.wish,
             };
-            match links.get(&target.pod) {
-                Some(link) => {
-                    link.wanted.send_if_modified(|old| old.replace(wanted));
-                }
-                None => {
-                    let (pod, uid) = (target.pod, target.uid);
-                    let link = self.start(server, server_uid, &pod, uid.clone(), wanted);
-                    self.ledgers
-                        .follow(&self.env, server, &pod, &uid, link.wanted.subscribe());
-                    links.insert(pod, link);
-                }
+            if let Some(link) = links.get(&target.pod) {
+                link.wanted.send_if_modified(|old| old.replace(wanted));
+                continue;
             }
+            let (pod, uid) = (target.pod, target.uid);
+            let link = self.start(server, server_uid, &pod, uid.clone(), wanted);
+            let wanted = link.wanted.subscribe();
+            self.ledgers.follow(&self.env, server, &pod, &uid, wanted);
+            links.insert(pod, link);
         }
         drop(links);
         for view in ended {
@@ -198,7 +195,7 @@ impl Links {
     /// Ends the links of a server.
     pub fn forget(&self, server: &ObjectKey) {
         let mut ended = Vec::new();
-        self.links.lock().retain(|_, link| {
+        self.open.lock().retain(|_, link| {
             let stays = link.server != *server;
             if !stays {
                 ended.push(link.view.borrow().clone());
@@ -214,14 +211,14 @@ impl Links {
 
     /// Ends all: this process does not lead any more.
     pub fn clear(&self) {
-        self.links.lock().clear();
+        self.open.lock().clear();
         self.ledgers.clear();
         self.env.revisions.0.lock().clear();
     }
 
     /// What is known of a pod; `None` when it is not linked.
     pub fn view(&self, pod: &ObjectKey, uid: &str) -> Option<View> {
-        let links = self.links.lock();
+        let links = self.open.lock();
         let link = links.get(pod).filter(|l| l.uid == uid)?;
         let view = link.view.borrow().clone();
         Some(view)
@@ -234,7 +231,7 @@ impl Links {
 
     /// Where the stream with that object name is live: in one pod, or in several for a moment. By start.
     pub fn sightings(&self, stream: &ObjectKey) -> Vec<Sighting> {
-        let links = self.links.lock();
+        let links = self.open.lock();
         let near = || links.iter().filter(|(pod, _)| pod.namespace == stream.namespace);
         let seen = near().filter_map(|(pod, link)| {
             let view = link.view.borrow();
@@ -253,8 +250,9 @@ impl Links {
         if !seen.is_empty() {
             for (_, link) in near() {
                 let view = link.view.borrow();
-                let edge = view.edge(&stream.name).filter(|_| view.connected);
-                edge.into_iter().for_each(|edge| add_viewers(&mut seen, edge));
+                if let Some(edge) = view.edge(&stream.name).filter(|_| view.connected) {
+                    add_viewers(&mut seen, edge);
+                }
             }
         }
         seen.sort_by(|a, b| (a.report.started, &a.pod).cmp(&(b.report.started, &b.pod)));
@@ -281,7 +279,7 @@ impl Links {
         if !self.env.claim.holds() {
             return Err(LinkError::NotLeader);
         }
-        let peer = self.links.lock().get(pod).map(|l| l.wanted.borrow().peer.clone());
+        let peer = self.open.lock().get(pod).map(|l| l.wanted.borrow().peer.clone());
         match peer {
             Some(peer) => transport::kick(&peer, session).await,
             None => Ok(false),

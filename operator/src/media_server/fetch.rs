@@ -126,7 +126,7 @@ pub async fn fetch(ctx: &Context, key: &ObjectKey) -> Result<Option<Fetched>, Er
     let pods = linked(ctx, &server).await?;
     let seen = pods.iter().map(|l| (l.pod.as_ref(), l.view.as_ref()));
     Ok(Some(Fetched {
-        survey: ctx.orphans.survey(ctx, &server, seen),
+        survey: ctx.orphans.survey(ctx, &server, seen).await?,
         slowed: ctx.flow.slowed(key, Instant::now()),
         children,
         pods,
