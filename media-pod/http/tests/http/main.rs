@@ -11,4 +11,5 @@
 
 mod players;
 mod requests;
+mod sockets;
 mod support;
