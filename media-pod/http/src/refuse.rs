@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use headgate_hub::{EndReason, Reason, Refusal};
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 
 /// The HTTP status of a refusal.
 pub(crate) fn status(reason: Reason) -> StatusCode {
@@ -77,14 +77,6 @@ pub(crate) fn preflight() -> Response {
     ];
     with_cors((StatusCode::NO_CONTENT, headers).into_response())
 }
-
-/// The headers of every media response, wherever it is written.
-pub(crate) const MEDIA_HEADERS: [(HeaderName, HeaderValue); 4] = [
-    (header::CONTENT_TYPE, HeaderValue::from_static("video/x-flv")),
-    (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store")),
-    (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
-    (header::CONNECTION, HeaderValue::from_static("close")),
-];
 
 pub(crate) fn with_cors(mut response: Response) -> Response {
     response

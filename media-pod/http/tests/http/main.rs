@@ -12,4 +12,5 @@
 mod leaving;
 mod players;
 mod requests;
+mod sockets;
 mod support;
