@@ -131,7 +131,7 @@ async fn viewers_leave_one_after_the_other_and_the_publisher_does_not_notice() {
         "the Service leads elsewhere first: {ends:?}"
     );
     assert!(
-        ends[5] - ends[0] > Duration::from_millis(200),
+        ends[5] > ends[0] + Duration::from_millis(200),
         "not all at once: {ends:?}"
     );
     publisher.unpublish().await;
