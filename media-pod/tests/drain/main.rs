@@ -179,7 +179,9 @@ async fn a_process_that_was_killed_tells_the_ends_of_its_sessions_once_when_it_i
     let _publisher = RtmpClient::publish(pod.rtmp, "x").await.unwrap();
     let _viewer = RtmpClient::play(pod.rtmp, "x").await.unwrap();
     pod.kill_and_start_again().await;
+    let start = Instant::now();
     while count(&back_end.heard(), "on_close") < 2 {
+        assert!(start.elapsed() < SOON, "{:?}", back_end.heard());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // What was taken is noted a moment later; killed before that, it would be told again under its id.
