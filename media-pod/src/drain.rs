@@ -116,7 +116,7 @@ impl Drain {
         }
         let leaves = |o: &Occupant| Some((o.session, self.leaves(o, alone)?));
         let (due, later): (Vec<_>, Vec<_>) = occupants.iter().filter_map(leaves).partition(|(_, at)| *at <= now);
-        let last_call = before(deadline, LAST_CALL.min(self.length() / 4));
+        let last_call = before(deadline, LAST_CALL.min(self.share(4)));
         let settled = if alone { self.since } else { self.head_start() };
         let coming = later.iter().map(|(_, at)| *at).chain([last_call, settled, deadline]);
         Step {
@@ -133,18 +133,20 @@ impl Drain {
             (SessionKind::Publish, _) => None,
             (SessionKind::Play, true) => (!occupant.live).then_some(self.since),
             (SessionKind::Play, false) => {
-                let spread = SPREAD.min(self.length() / 2);
+                let spread = SPREAD.min(self.share(2));
                 Some(after(self.head_start(), part(spread, occupant.session)))
             }
         }
     }
 
-    fn length(&self) -> Duration {
-        self.deadline().saturating_duration_since(self.since)
+    /// One of so many parts of the whole time.
+    fn share(&self, parts: u32) -> Duration {
+        let length = self.deadline().saturating_duration_since(self.since);
+        length.checked_div(parts).unwrap_or_default()
     }
 
     fn head_start(&self) -> Instant {
-        after(self.since, HEAD_START.min(self.length() / 4))
+        after(self.since, HEAD_START.min(self.share(4)))
     }
 }
 
@@ -152,7 +154,7 @@ impl Drain {
 fn part(whole: Duration, session: Uuid) -> Duration {
     let [.., high, low] = session.into_bytes();
     let share = u32::from(u16::from_be_bytes([high, low]));
-    whole.saturating_mul(share) / (1 << 16)
+    whole.saturating_mul(share).checked_div(1 << 16).unwrap_or_default()
 }
 
 fn after(at: Instant, wait: Duration) -> Instant {
@@ -180,7 +182,7 @@ mod tests {
     }
 
     fn told(at: Instant, length: u32) -> Drain {
-        Drain::tell(None, at, at + seconds(length))
+        Drain::tell(None, at, after(at, seconds(length)))
     }
 
     #[test]

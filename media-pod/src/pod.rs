@@ -283,7 +283,7 @@ impl Pod {
         match self.empty_outbox(until).await {
             0 => tracing::info!("stopped"),
             left if self.peers.can_be() => {
-                tracing::error!(left, "stopped: notifications that nobody took are lost with this pod")
+                tracing::error!(left, "stopped: notifications that nobody took are lost with this pod");
             }
             left => tracing::warn!(left, "stopped: notifications that nobody took wait in the state folder"),
         }

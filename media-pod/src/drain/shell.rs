@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// What a process needs at most behind its drain's deadline, in the reckoning of the operator, which gives it so much grace.
-pub const MARGIN: Duration = Duration::from_secs(60);
+pub const MARGIN: Duration = Duration::from_mins(1);
 /// What it allows itself behind the deadline of a signal.
 const FAREWELL: Duration = Duration::from_secs(40);
 /// The same where it is not to wait.

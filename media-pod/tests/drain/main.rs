@@ -131,7 +131,7 @@ async fn viewers_leave_one_after_the_other_and_the_publisher_does_not_notice() {
         "the Service leads elsewhere first: {ends:?}"
     );
     assert!(
-        ends[5] - ends[0] > Duration::from_millis(200),
+        ends[5] > ends[0] + Duration::from_millis(200),
         "not all at once: {ends:?}"
     );
     publisher.unpublish().await;
@@ -179,9 +179,13 @@ async fn a_process_that_was_killed_tells_the_ends_of_its_sessions_once_when_it_i
     let _publisher = RtmpClient::publish(pod.rtmp, "x").await.unwrap();
     let _viewer = RtmpClient::play(pod.rtmp, "x").await.unwrap();
     pod.kill_and_start_again().await;
-    back_end.hears("on_unpublish x").await;
-    back_end.hears("on_stop x").await;
-    back_end.hears("on_close").await;
+    let start = Instant::now();
+    while count(&back_end.heard(), "on_close") < 2 {
+        assert!(start.elapsed() < SOON, "{:?}", back_end.heard());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // What was taken is noted a moment later; killed before that, it would be told again under its id.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     pod.kill_and_start_again().await;
     pod.signal("TERM").await;
     pod.ends(SOON).await;
