@@ -63,6 +63,8 @@ async fn receive(State(inbox): State<Inbox>, headers: HeaderMap, body: String) -
 
 /// Said by a child as the first thing.
 const BORN: &str = "born";
+/// Said once it has taken up what the one before it left.
+const READY: &str = "ready";
 
 /// One life of the process: recovers, then publishes and ends on all streams for ever.
 async fn live(state: &Path, port: u16) {
@@ -77,6 +79,7 @@ async fn live(state: &Path, port: u16) {
         ..endpoint("backend")
     };
     hooks.reconfigure(&server(), &[to]);
+    say(READY);
     if std::env::var_os("HEADGATE_LAST").is_some() {
         let left = hooks.flush(Duration::from_secs(20)).await;
         say(&format!("left {left}"));
@@ -121,7 +124,7 @@ fn child() {
     runtime.block_on(live(Path::new(&state), port));
 }
 
-/// Runs a child until some time after its birth, then kills it; returns what it said.
+/// Runs a child until some time after its birth, or after it is ready, then kills it; returns what it said.
 fn life(state: &Path, port: u16, time: Option<Duration>) -> Vec<String> {
     let mut command = Command::new(std::env::current_exe().expect("this"));
     command
@@ -138,6 +141,9 @@ fn life(state: &Path, port: u16, time: Option<Duration>) -> Vec<String> {
     let lines = out.lines().map_while(Result::ok);
     let mut said = lines.filter_map(|line| line.strip_prefix('#').map(str::to_owned));
     assert_eq!(said.next().as_deref(), Some(BORN));
+    if rand::random_range(0..4) > 0 || time.is_none() {
+        assert_eq!(said.next().as_deref(), Some(READY));
+    }
     let reader = std::thread::spawn(move || said.collect::<Vec<_>>());
     if let Some(time) = time {
         std::thread::sleep(time);
