@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// What segments are made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Container {
     /// MPEG-TS: every player reads it.
     Ts,

@@ -167,6 +167,11 @@ impl Segmenter {
         self.segments.len() > self.gone
     }
 
+    /// The target duration, as far as it is known.
+    pub fn target(&self) -> Duration {
+        Duration::from_secs(self.target.unwrap_or_else(|| self.wanted_target()))
+    }
+
     /// Whether a request can be answered now.
     pub fn reload(&self, directives: Directives) -> Reload {
         let edge = Edge {

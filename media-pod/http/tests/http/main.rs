@@ -9,6 +9,7 @@
 )]
 #![allow(clippy::arithmetic_side_effects)]
 
+mod hls;
 mod players;
 mod requests;
 mod sockets;
