@@ -10,7 +10,7 @@ pub use twice::Twice;
 
 use crate::context::{Context, now};
 use crate::link::Sighting;
-use crate::names::{DRAIN_FINALIZER, KICK_FINALIZER, MANAGED_BY, ObjectKey, SERVER_LABEL};
+use crate::names::{KICK_FINALIZER, MANAGED_BY, ObjectKey, SERVER_LABEL};
 use crate::orphans::Left;
 use crate::runner::{Error, Kind, Next};
 use decide::{Known, Live, Todo, decide};
@@ -159,10 +159,7 @@ fn server_of(ctx: &Context, object: Option<&Stream>, live: Option<&Sighting>) ->
         }
     };
     let server = ctx.caches.servers.get(&key)?;
-    // One that is being deleted and still drains has its streams.
-    let drains = server.finalizers().iter().any(|f| f == DRAIN_FINALIZER);
-    let stays = server.metadata.deletion_timestamp.is_none() || drains;
-    let lives = stays && server.uid().as_deref() == Some(&*uid);
+    let lives = server.metadata.deletion_timestamp.is_none() && server.uid().as_deref() == Some(&*uid);
     lives.then_some(server)
 }
 
