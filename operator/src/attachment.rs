@@ -126,7 +126,11 @@ impl Attachment {
 
 /// An object that refers to a server that is being deleted says so while that drains: nobody new gets in there.
 pub fn note_leaving(findings: &mut [Finding], attachments: &[Attachment]) {
-    let is_leaving = |a: &&Attachment| a.server.as_ref().is_some_and(|s| s.metadata.deletion_timestamp.is_some());
+    let is_leaving = |a: &&Attachment| {
+        a.server
+            .as_ref()
+            .is_some_and(|s| s.metadata.deletion_timestamp.is_some())
+    };
     let Some(leaving) = attachments.iter().find(is_leaving) else {
         return;
     };

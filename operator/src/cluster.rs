@@ -107,7 +107,8 @@ impl<K> Namespaced for K where
 /// A kind that lives in no namespace and can be read.
 pub trait Global: Resource<DynamicType = (), Scope = ClusterResourceScope> + Clone + Debug + DeserializeOwned {}
 
-impl<K> Global for K where K: Resource<DynamicType = (), Scope = ClusterResourceScope> + Clone + Debug + DeserializeOwned {}
+impl<K> Global for K where K: Resource<DynamicType = (), Scope = ClusterResourceScope> + Clone + Debug + DeserializeOwned
+{}
 
 /// The way to the API server.
 #[derive(Clone)]

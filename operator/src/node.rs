@@ -91,7 +91,15 @@ pub async fn watch(client: Client, ctx: Arc<Context>, routes: Routes, stop: Canc
         return;
     }
     let changed = move |change: &crate::cache::Change<Node>| routes.node(change);
-    global_watch::<Node>(client, ctx.caches.nodes.clone(), ctx.metrics.clone(), slim, changed, stop).await;
+    global_watch::<Node>(
+        client,
+        ctx.caches.nodes.clone(),
+        ctx.metrics.clone(),
+        slim,
+        changed,
+        stop,
+    )
+    .await;
 }
 
 /// Asks until there is a plain answer.
@@ -101,7 +109,11 @@ where
 {
     let api: Api<Node> = Api::all(client.clone());
     loop {
-        match api.list_metadata(&ListParams::default().limit(1)).await.map_err(ClusterError::from) {
+        match api
+            .list_metadata(&ListParams::default().limit(1))
+            .await
+            .map_err(ClusterError::from)
+        {
             Ok(_) => return true,
             Err(error) if error.is_verdict() => {
                 tracing::warn!(
@@ -157,12 +169,37 @@ mod tests {
         let taint = |key: &str| json!({ "taints": [{ "key": key, "effect": "NoSchedule" }] });
         let cases = [
             ("good", json!({}), "True", [false, false, false]),
-            ("cordoned", json!({ "unschedulable": true }), "True", [true, false, false]),
-            ("taken by karpenter", taint("karpenter.sh/disrupted"), "True", [true, false, false]),
-            ("taken by the autoscaler", taint("ToBeDeletedByClusterAutoscaler"), "True", [true, false, false]),
-            ("tainted for other reasons", taint("dedicated"), "True", [false, false, false]),
+            (
+                "cordoned",
+                json!({ "unschedulable": true }),
+                "True",
+                [true, false, false],
+            ),
+            (
+                "taken by karpenter",
+                taint("karpenter.sh/disrupted"),
+                "True",
+                [true, false, false],
+            ),
+            (
+                "taken by the autoscaler",
+                taint("ToBeDeletedByClusterAutoscaler"),
+                "True",
+                [true, false, false],
+            ),
+            (
+                "tainted for other reasons",
+                taint("dedicated"),
+                "True",
+                [false, false, false],
+            ),
             ("out of reach", json!({}), "Unknown", [false, true, false]),
-            ("given up", taint("node.kubernetes.io/out-of-service"), "Unknown", [false, true, true]),
+            (
+                "given up",
+                taint("node.kubernetes.io/out-of-service"),
+                "Unknown",
+                [false, true, true],
+            ),
         ];
         for (name, spec, ready, [cordoned, silent, given_up]) in cases {
             let mut node = node(&spec, ready);

@@ -275,7 +275,13 @@ mod tests {
 
     #[test]
     fn hooks_stand_by_order_and_then_by_name() {
-        let config = pod_config(&server(), [], [&hook("c", 0), &hook("b", 0), &hook("a", 5)], &Keys, Surroundings::default());
+        let config = pod_config(
+            &server(),
+            [],
+            [&hook("c", 0), &hook("b", 0), &hook("a", 5)],
+            &Keys,
+            Surroundings::default(),
+        );
         assert_eq!(
             config.hooks.iter().map(|h| h.name.as_str()).collect::<Vec<_>>(),
             ["b", "c", "a"]

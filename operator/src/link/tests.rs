@@ -113,7 +113,9 @@ impl Played {
     }
 
     fn drain(&self, deadline: Option<Timestamp>) -> Response<Body> {
-        self.drained.lock().push(deadline.map_or_else(|| "no".into(), |d| d.to_string()));
+        self.drained
+            .lock()
+            .push(deadline.map_or_else(|| "no".into(), |d| d.to_string()));
         let report = |deadline| headgate_control::DrainReport {
             deadline,
             publishers: 1,
@@ -325,8 +327,13 @@ async fn a_pod_is_told_to_drain_whenever_it_says_that_it_does_not() {
     wish(&links, &peer, "1", Wish::Leave(deadline("2027-01-01T12:00:00Z")));
     until(&links, |v| drains(v, "2027-01-01T12:00:00Z")).await;
     assert!(told.lock().iter().any(|c| c.server));
-    played.report.send_modify(|r| (r.instance, r.draining) = ("j".into(), None));
-    until(&links, |v| drains(v, "2027-01-01T12:00:00Z") && v.report.as_ref().is_some_and(|r| r.instance == "j")).await;
+    played
+        .report
+        .send_modify(|r| (r.instance, r.draining) = ("j".into(), None));
+    until(&links, |v| {
+        drains(v, "2027-01-01T12:00:00Z") && v.report.as_ref().is_some_and(|r| r.instance == "j")
+    })
+    .await;
     wish(&links, &peer, "1", Wish::Leave(deadline("2027-01-01T11:00:00Z")));
     until(&links, |v| drains(v, "2027-01-01T11:00:00Z")).await;
     wish(&links, &peer, "1", Wish::Serve);
@@ -336,7 +343,12 @@ async fn a_pod_is_told_to_drain_whenever_it_says_that_it_does_not() {
     let seen = played.drained.lock().clone();
     assert_eq!(
         seen,
-        ["2027-01-01T12:00:00Z", "2027-01-01T12:00:00Z", "2027-01-01T11:00:00Z", "no"]
+        [
+            "2027-01-01T12:00:00Z",
+            "2027-01-01T12:00:00Z",
+            "2027-01-01T11:00:00Z",
+            "no"
+        ]
     );
 }
 

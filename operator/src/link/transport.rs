@@ -195,12 +195,20 @@ pub async fn kick(peer: &Peer, session: &str) -> Result<bool, LinkError> {
 /// Has the pod be on its way out until a deadline.
 pub async fn drain(peer: &Peer, wanted: &DrainRequest) -> Result<(), LinkError> {
     let body = serde_json::to_vec(wanted).map_err(|e| LinkError::BadReport(peer.address, e.to_string()))?;
-    done(request(peer, Method::PUT, DRAIN_PATH, body.into()).await?, peer, "PUT drain")
+    done(
+        request(peer, Method::PUT, DRAIN_PATH, body.into()).await?,
+        peer,
+        "PUT drain",
+    )
 }
 
 /// Has it stay.
 pub async fn undrain(peer: &Peer) -> Result<(), LinkError> {
-    done(request(peer, Method::DELETE, DRAIN_PATH, Bytes::new()).await?, peer, "DELETE drain")
+    done(
+        request(peer, Method::DELETE, DRAIN_PATH, Bytes::new()).await?,
+        peer,
+        "DELETE drain",
+    )
 }
 
 fn done((status, _): (StatusCode, Bytes), peer: &Peer, what: &'static str) -> Result<(), LinkError> {

@@ -112,9 +112,20 @@ mod tests {
         let (mut view, now) = (View::default(), Instant::now());
         let mut drains = |publishers: Option<u32>, second| {
             let deadline = jiff::Timestamp::UNIX_EPOCH;
-            let draining = publishers.map(|publishers| headgate_control::DrainReport { deadline, publishers, viewers: 1 });
+            let draining = publishers.map(|publishers| headgate_control::DrainReport {
+                deadline,
+                publishers,
+                viewers: 1,
+            });
             let at = now.checked_add(Duration::from_secs(second)).unwrap();
-            view.heard("live", PodReport { draining, ..report("i", "1") }, at);
+            view.heard(
+                "live",
+                PodReport {
+                    draining,
+                    ..report("i", "1")
+                },
+                at,
+            );
             view.quiet.map(|since| since.saturating_duration_since(now).as_secs())
         };
         assert_eq!((drains(None, 0), drains(Some(1), 1)), (None, None));

@@ -202,7 +202,11 @@ impl Choice {
 
     /// A pod that drains and fits again serves on instead of a new one, or instead of an idle one, which then is too many.
     fn take_back(&mut self, serving: &mut Vec<PodState>, going: &[PodState], replicas: usize) {
-        let mut able: Vec<PodState> = going.iter().filter(|p| p.fits() && p.drain != Drain::Over).copied().collect();
+        let mut able: Vec<PodState> = going
+            .iter()
+            .filter(|p| p.fits() && p.drain != Drain::Over)
+            .copied()
+            .collect();
         able.sort_by_key(PodState::worth);
         let fitting = |all: &[PodState]| all.iter().filter(|p| p.fits()).count();
         let mut staying: Vec<PodState> = serving.iter().filter(|p| p.fits()).copied().collect();
@@ -255,7 +259,9 @@ impl Choice {
         leaving.sort_by_key(|p| (!p.cordoned, Reverse(p.worth())));
         let no_room = fitting.iter().any(|p| p.stuck);
         for pod in leaving {
-            let others = serving.iter().filter(|p| p.phase == Phase::Ready && p.ordinal != pod.ordinal);
+            let others = serving
+                .iter()
+                .filter(|p| p.phase == Phase::Ready && p.ordinal != pod.ordinal);
             let enough = others.count() >= replicas;
             // Who empties a node waits for its publishers, and would wait for ever where no other node takes a pod.
             let pressed = pod.cordoned && pod.load > Load::Viewers && no_room;
@@ -281,8 +287,15 @@ impl Choice {
         let old = serving.iter().filter(|p| !p.fits() && p.phase == Phase::Ready).count();
         let there = fitting.saturating_add(soon);
         let missing = target.replicas.saturating_sub(there);
-        let room = target.replicas.saturating_add(SURGE).saturating_sub(there.saturating_add(old));
-        let held: BTreeSet<usize> = pods.iter().map(|p| p.ordinal).chain(target.reserved.iter().copied()).collect();
+        let room = target
+            .replicas
+            .saturating_add(SURGE)
+            .saturating_sub(there.saturating_add(old));
+        let held: BTreeSet<usize> = pods
+            .iter()
+            .map(|p| p.ordinal)
+            .chain(target.reserved.iter().copied())
+            .collect();
         let free = (0..).filter(|ordinal| !held.contains(ordinal));
         self.create = free.take(missing.min(room)).collect();
     }

@@ -10,7 +10,7 @@ use super::{addresses, is_leaving, is_ready, plan};
 use crate::context::Context;
 use crate::events::transitions;
 use crate::link::viewers;
-use crate::names::{self, REVISION_LABEL, label};
+use crate::names::{self, ObjectKey, REVISION_LABEL, label};
 use crate::runner::{Error, Kind as _, Next};
 use crate::status::{Written, write_if_changed};
 use headgate_api::condition::{ConditionType, Finding, merge};
@@ -19,6 +19,7 @@ use headgate_control::PodReport;
 use headgate_resolve::coarse;
 use kube::ResourceExt;
 use std::time::Duration;
+use tokio::time::Instant;
 
 const TOLD: &[(ConditionType, bool)] = &[(ConditionType::Ready, true), (ConditionType::Degraded, false)];
 /// Somebody else's object goes without a word to us.
@@ -28,6 +29,13 @@ const PODS_MAX: usize = 256;
 /// Writes the status, if it says something new.
 pub async fn report(ctx: &Context, applied: Applied) -> Result<Next, Error> {
     let server = &applied.valid.fetched.server;
+    ctx.events.publish(server.as_ref(), &events::notes(&applied)).await;
+    // A configuration is in force within milliseconds.
+    let passing = progress::configuring(&applied).is_some();
+    let key = ObjectKey::of(server.as_ref());
+    if let Some(wait) = ctx.holds.wait(super::Servers::NAME, &key, passing, Instant::now()) {
+        return Ok(Next::After(wait).or_sooner(look_again(&applied)));
+    }
     let new = status(&applied);
     let old = server.status.as_ref();
     let written = write_if_changed::<MediaServer, _>(ctx, super::Servers::NAME, server.as_ref(), old, &new).await?;
@@ -36,7 +44,6 @@ pub async fn report(ctx: &Context, applied: Applied) -> Result<Next, Error> {
         let notes = transitions(before, &new.conditions, TOLD);
         ctx.events.publish(server.as_ref(), &notes).await;
     }
-    ctx.events.publish(server.as_ref(), &events::notes(&applied)).await;
     let next = written.next(&ctx.caches.servers);
     Ok(next.or_sooner(look_again(&applied)))
 }
@@ -57,7 +64,11 @@ pub fn status(applied: &Applied) -> MediaServerStatus {
     let unheard = fetched.pods.iter().any(|l| is_ready(&l.pod) && is_unheard(l));
     let before = server.status.as_ref().filter(|_| unheard);
     // Ready always stands there; what is only bad or passing stands there while it holds, so that all that is shown is True when all is well.
-    let passing = [progress::progressing(applied), progress::draining(fetched), degraded(applied)];
+    let passing = [
+        progress::progressing(applied),
+        progress::draining(fetched),
+        degraded(applied),
+    ];
     let passing = passing.into_iter().flatten();
     let findings: Vec<Finding> = [ready_finding(applied, ready)].into_iter().chain(passing).collect();
     let old = server

@@ -46,7 +46,10 @@ pub fn trouble(linked: &Linked, now: Timestamp) -> Option<Trouble> {
             ),
         ),
         Some("Succeeded") => at(true, "ended"),
-        _ if status.and_then(started).is_some_and(|s| now.as_second().saturating_sub(s) >= SLOW_SECONDS) => {
+        _ if status
+            .and_then(started)
+            .is_some_and(|s| now.as_second().saturating_sub(s) >= SLOW_SECONDS) =>
+        {
             at(true, "runs and does not get ready: see its log")
         }
         _ => at(false, "starts"),
@@ -78,4 +81,3 @@ fn waiting(status: &PodStatus) -> Option<(String, String)> {
 pub fn cut(text: &str) -> String {
     text.chars().take(MESSAGE_MAX).collect()
 }
-

@@ -13,12 +13,7 @@ use kube::ResourceExt;
 use serde_json::json;
 
 /// Puts our finalizer on a server, before it has anything that must drain.
-pub async fn finalizer(
-    ctx: &Context,
-    fetched: &Fetched,
-    work: &Work,
-    refused: &mut Vec<Refusal>,
-) -> Result<(), Error> {
+pub async fn finalizer(ctx: &Context, fetched: &Fetched, work: &Work, refused: &mut Vec<Refusal>) -> Result<(), Error> {
     if work.finalizer != Finalizer::Add {
         return Ok(());
     }

@@ -100,7 +100,10 @@ impl Fleet<'_> {
 
     fn mark(&self, linked: &Linked) -> Option<Mark> {
         let pod = linked.pod.as_ref();
-        let ended = pod.status.as_ref().is_some_and(|s| matches!(s.phase.as_deref(), Some("Failed" | "Succeeded")));
+        let ended = pod
+            .status
+            .as_ref()
+            .is_some_and(|s| matches!(s.phase.as_deref(), Some("Failed" | "Succeeded")));
         if pod.metadata.deletion_timestamp.is_some() || ended || self.goes(pod).is_some() {
             return None;
         }
@@ -168,7 +171,12 @@ pub fn peers(fetched: &Fetched) -> Vec<Peer> {
             address: SocketAddr::new(address(&linked.pod)?, CONTROL_PORT),
         })
     };
-    let all: Vec<Peer> = fetched.pods.iter().filter(|l| !l.node.given_up).filter_map(peer).collect();
+    let all: Vec<Peer> = fetched
+        .pods
+        .iter()
+        .filter(|l| !l.node.given_up)
+        .filter_map(peer)
+        .collect();
     if all.len() > 1 { all } else { Vec::new() }
 }
 

@@ -67,7 +67,9 @@ fn spec(server: &MediaServer, media_image: &str) -> PodSpec {
             ..PodSecurityContext::default()
         }),
         subdomain: Some(names::headless_service(&name)),
-        termination_grace_period_seconds: Some(i64::from(server.spec.drain.deadline_seconds).saturating_add(GRACE_SECONDS)),
+        termination_grace_period_seconds: Some(
+            i64::from(server.spec.drain.deadline_seconds).saturating_add(GRACE_SECONDS),
+        ),
         topology_spread_constraints: Some(vec![spread(&name)]),
         tolerations: Some(template.tolerations.clone()).filter(|t| !t.is_empty()),
         volumes: Some(volumes(&name)),

@@ -172,7 +172,12 @@ pub fn next(fetched: &Fetched) -> Option<Duration> {
         let old = [ENDED_SECONDS, STUCK_SECONDS].map(|limit| seconds(limit.saturating_sub(age(pod, now))));
         let unready = !is_ready(pod);
         let old = old.into_iter().flatten().filter(move |_| unready);
-        [over, quiet, away].into_iter().flatten().filter(|d| !d.is_zero()).chain(old).min()
+        [over, quiet, away]
+            .into_iter()
+            .flatten()
+            .filter(|d| !d.is_zero())
+            .chain(old)
+            .min()
     };
     fetched.pods.iter().filter_map(of).min()
 }

@@ -1,7 +1,7 @@
 use super::*;
+use crate::media_server::fetch::Linked;
 use crate::media_server::samples::{fetched, noon, pod, ready, server, view};
 use crate::media_server::validate::validate;
-use crate::media_server::fetch::Linked;
 use crate::names::label;
 use crate::tls::Authority;
 use headgate_control::PodReport;
@@ -71,7 +71,10 @@ fn the_seal_is_made_once_and_outlives_either_secret() {
     assert_eq!(seal(Some(&ca), None), first);
     assert_eq!(seal(None, Some(&pod)), first);
     let mut edited = ca.clone();
-    edited.data.get_or_insert_default().insert("seal.key".into(), k8s_openapi::ByteString(b"no".into()));
+    edited
+        .data
+        .get_or_insert_default()
+        .insert("seal.key".into(), k8s_openapi::ByteString(b"no".into()));
     assert_eq!(seal(Some(&edited), Some(&pod)), first);
 }
 
@@ -116,15 +119,20 @@ fn another_deadline_is_no_reason_for_another_pod_and_is_in_the_next_one() {
         let pod = self::work(fetched(spec)).create.remove(0);
         pod.spec.unwrap().termination_grace_period_seconds
     };
-    assert_eq!((grace("{}"), grace("{drain: {deadlineSeconds: 7}}")), (Some(660), Some(67)));
+    assert_eq!(
+        (grace("{}"), grace("{drain: {deadlineSeconds: 7}}")),
+        (Some(660), Some(67))
+    );
 }
 
 const STREAM: &str = "{vhost: v, app: a, stream: s, session: 00000000-0000-0000-0000-000000000001, protocol: RTMP, address: x, clientId: c, started: 2027-01-01T00:00:00Z, bitrateKilobits: 1}";
 
 /// A pod that reports so, beside what every report has.
 fn reporting(mut pod: Linked, more: &str) -> Linked {
-    let report: PodReport =
-        serde_yaml::from_str(&format!("{{instance: i, sequence: 1, revision: r, ready: true, {more}}}")).unwrap();
+    let report: PodReport = serde_yaml::from_str(&format!(
+        "{{instance: i, sequence: 1, revision: r, ready: true, {more}}}"
+    ))
+    .unwrap();
     pod.view = Some(view(report));
     pod
 }
@@ -139,7 +147,8 @@ fn idle(ordinal: usize) -> Linked {
 
 fn noted(mut linked: Linked, deadline: &str) -> Linked {
     let pod = Arc::make_mut(&mut linked.pod);
-    pod.annotations_mut().insert(names::DRAIN_ANNOTATION.into(), deadline.into());
+    pod.annotations_mut()
+        .insert(names::DRAIN_ANNOTATION.into(), deadline.into());
     linked
 }
 
@@ -163,7 +172,9 @@ fn a_live_pod_that_must_go_is_told_until_when_and_it_is_written_down_first() {
 fn a_drain_keeps_its_deadline_unless_a_shorter_one_is_wanted_now() {
     let until = |spec: &str| {
         let mut pod = noted(live(0), "2027-01-01T12:05:00Z");
-        Arc::make_mut(&mut pod.pod).labels_mut().insert(names::LIVE_LABEL.into(), "true".into());
+        Arc::make_mut(&mut pod.pod)
+            .labels_mut()
+            .insert(names::LIVE_LABEL.into(), "true".into());
         let work = of(spec, vec![pod]);
         (work.wishes["live-0"], work.marks.len())
     };
@@ -177,12 +188,22 @@ fn a_drain_keeps_its_deadline_unless_a_shorter_one_is_wanted_now() {
         until("{replicas: 0, drain: {deadlineSeconds: 60}}"),
         (at("2027-01-01T12:01:00Z"), 1)
     );
-    assert_eq!(until("{replicas: 0, drain: {deadlineSeconds: 298}}").1, 0, "clocks differ");
+    assert_eq!(
+        until("{replicas: 0, drain: {deadlineSeconds: 298}}").1,
+        0,
+        "clocks differ"
+    );
 }
 
 #[test]
 fn a_pod_past_its_deadline_goes_and_one_that_nobody_is_in_goes_before() {
-    let graces = |pod: Linked| of("{replicas: 0}", vec![pod]).delete.iter().map(|r| r.grace).collect::<Vec<_>>();
+    let graces = |pod: Linked| {
+        of("{replicas: 0}", vec![pod])
+            .delete
+            .iter()
+            .map(|r| r.grace)
+            .collect::<Vec<_>>()
+    };
     let (before, after) = ("2027-01-01T12:05:00Z", "2027-01-01T12:00:00Z");
     assert_eq!(graces(noted(live(0), before)), []);
     assert_eq!(graces(noted(live(0), after)), [Some(60)]);
@@ -202,7 +223,10 @@ fn a_pod_past_its_deadline_goes_and_one_that_nobody_is_in_goes_before() {
 #[test]
 fn what_is_written_down_and_no_time_is_taken_off() {
     let work = of("{}", vec![noted(idle(0), "soon")]);
-    assert_eq!(work.marks[0].patch["metadata"]["annotations"], json!({ "headgate.dev/drain-deadline": null }));
+    assert_eq!(
+        work.marks[0].patch["metadata"]["annotations"],
+        json!({ "headgate.dev/drain-deadline": null })
+    );
     assert_eq!(work.wishes["live-0"], Wish::Serve);
 }
 
@@ -220,10 +244,14 @@ fn a_pod_on_its_way_out_by_another_hand_is_not_told_anything() {
 fn a_pod_carries_a_label_just_while_it_has_publishers() {
     let label = |mut linked: Linked, labelled: bool| {
         if labelled {
-            Arc::make_mut(&mut linked.pod).labels_mut().insert(names::LIVE_LABEL.into(), "true".into());
+            Arc::make_mut(&mut linked.pod)
+                .labels_mut()
+                .insert(names::LIVE_LABEL.into(), "true".into());
         }
         let work = of("{}", vec![linked]);
-        work.marks.first().map(|m| m.patch["metadata"]["labels"][names::LIVE_LABEL].clone())
+        work.marks
+            .first()
+            .map(|m| m.patch["metadata"]["labels"][names::LIVE_LABEL].clone())
     };
     assert_eq!(label(live(0), false), Some(json!("true")));
     assert_eq!(label(live(0), true), None);
@@ -253,7 +281,11 @@ fn a_running_pod_that_nobody_has_heard_of_is_not_taken_for_idle() {
         of("{replicas: 0}", vec![linked])
     };
     let asked = of("{replicas: 0}", vec![pod(&server("{}"), 0, &ready())]);
-    assert_eq!((asked.delete.len(), asked.marks.len()), (0, 0), "its word is on the way");
+    assert_eq!(
+        (asked.delete.len(), asked.marks.len()),
+        (0, 0),
+        "its word is on the way"
+    );
     let was_ready = unheard(&ready());
     assert_eq!((was_ready.delete.len(), was_ready.marks.len()), (0, 1));
     let mut new = ready();
@@ -265,7 +297,12 @@ fn a_running_pod_that_nobody_has_heard_of_is_not_taken_for_idle() {
 }
 
 fn on(mut linked: Linked, cordoned: bool, silent: bool, given_up: bool) -> Linked {
-    linked.node = crate::node::Standing { known: true, cordoned, silent, given_up };
+    linked.node = crate::node::Standing {
+        known: true,
+        cordoned,
+        silent,
+        given_up,
+    };
     linked
 }
 
@@ -311,20 +348,38 @@ fn pods_know_each_other_while_they_have_an_address() {
     };
     let peers = |pods: Vec<Linked>| -> Vec<String> {
         let config = of("{replicas: 2}", pods).config;
-        config.peers.iter().map(|p| format!("{} {}", p.name, p.address)).collect()
+        config
+            .peers
+            .iter()
+            .map(|p| format!("{} {}", p.name, p.address))
+            .collect()
     };
     let both = ["live-0 10.0.0.1:9443", "live-1 [fd00::1]:9443"];
-    assert_eq!(peers(vec![at(1, "fd00::1", "Running"), at(0, "10.0.0.1", "Running")]), both);
+    assert_eq!(
+        peers(vec![at(1, "fd00::1", "Running"), at(0, "10.0.0.1", "Running")]),
+        both
+    );
     assert!(peers(vec![at(0, "10.0.0.1", "Running"), at(1, "10.0.0.2", "Failed")]).is_empty());
     let mut unready = at(1, "fd00::1", "Running");
-    Arc::make_mut(&mut unready.pod).status.get_or_insert_default().conditions = None;
-    assert_eq!(peers(vec![at(0, "10.0.0.1", "Running"), noted(unready, "2027-01-01T12:05:00Z")]), both);
+    Arc::make_mut(&mut unready.pod)
+        .status
+        .get_or_insert_default()
+        .conditions = None;
+    assert_eq!(
+        peers(vec![
+            at(0, "10.0.0.1", "Running"),
+            noted(unready, "2027-01-01T12:05:00Z")
+        ]),
+        both
+    );
 }
 
 fn leaving(spec: &str, farewell: Farewell, pods: Vec<Linked>, since: &str) -> Work {
     let mut fetched = fetched(spec);
     let server = Arc::make_mut(&mut fetched.server);
-    server.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(since.parse().unwrap()));
+    server.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
+        since.parse().unwrap(),
+    ));
     server.metadata.finalizers = Some(vec![DRAIN_FINALIZER.into()]);
     (fetched.pods, fetched.farewell) = (pods, Some(farewell));
     work(fetched)
@@ -352,10 +407,16 @@ fn a_server_that_is_deleted_does_not_wait_for_ever() {
         let work = leaving("{}", Farewell::Drain, vec![pod], since);
         (work.finalizer, work.next)
     };
-    assert_eq!(ending("2027-01-01T11:49:10Z"), (Finalizer::Leave, Some(Duration::from_secs(11))));
+    assert_eq!(
+        ending("2027-01-01T11:49:10Z"),
+        (Finalizer::Leave, Some(Duration::from_secs(11)))
+    );
     assert_eq!(ending("2027-01-01T11:48:59Z").0, Finalizer::Remove);
     let forced = leaving("{}", Farewell::AtOnce, vec![live(0)], "2027-01-01T12:00:00Z");
-    assert_eq!((forced.finalizer, forced.delete[0].grace), (Finalizer::Remove, Some(10)));
+    assert_eq!(
+        (forced.finalizer, forced.delete[0].grace),
+        (Finalizer::Remove, Some(10))
+    );
     assert!(forced.marks.is_empty());
 }
 

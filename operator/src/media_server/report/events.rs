@@ -13,11 +13,17 @@ pub fn notes(applied: &Applied) -> Vec<Note> {
     };
     let lost = work.delete.iter().filter(|r| r.why == Why::Lost);
     let cut = work.delete.iter().filter(|r| r.why != Why::Lost && r.publishers > 0);
-    [begins(&work.marks), over(cut), gone(lost)].into_iter().flatten().collect()
+    [begins(&work.marks), over(cut), gone(lost)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn begins(marks: &[Mark]) -> Option<Note> {
-    let all: Vec<_> = marks.iter().filter_map(|m| Some((m.pod.name_any(), m.begins?))).collect();
+    let all: Vec<_> = marks
+        .iter()
+        .filter_map(|m| Some((m.pod.name_any(), m.begins?)))
+        .collect();
     let (_, (why, until)) = all.first()?;
     let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
     let because = match why {

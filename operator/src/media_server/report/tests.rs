@@ -13,7 +13,10 @@ fn report_of(ready: bool, listeners: &str) -> PodReport {
 }
 
 fn applied(fetched: Fetched, refused: Vec<Refusal>) -> Applied {
-    let Planned { valid, work } = plan(validate(fetched));
+    let Planned { mut valid, work } = plan(validate(fetched));
+    let wanted = work.as_ref().map(|w| w.config.revision.clone()).unwrap_or_default();
+    let views = valid.fetched.pods.iter_mut().filter_map(|l| l.view.as_mut());
+    views.for_each(|v| v.revision.clone_from(&wanted));
     Applied { valid, work, refused }
 }
 
@@ -111,7 +114,9 @@ fn reporting(spec: &str, ordinal: usize, more: &str) -> Linked {
 fn draining(mut linked: Linked) -> Linked {
     let noted = Arc::make_mut(&mut linked.pod);
     let deadline = "2027-01-01T12:05:00Z".to_owned();
-    noted.annotations_mut().insert(crate::names::DRAIN_ANNOTATION.into(), deadline);
+    noted
+        .annotations_mut()
+        .insert(crate::names::DRAIN_ANNOTATION.into(), deadline);
     linked
 }
 
@@ -127,6 +132,23 @@ fn who_drains_until_when_and_with_whom_is_said_without_a_clock() {
     Arc::make_mut(&mut again.server).status = Some(first.clone());
     (again.pods, again.now) = (said, later);
     assert_eq!(status(&applied(again, vec![])), first);
+}
+
+#[test]
+fn a_configuration_that_is_not_in_force_yet_is_said_to_go_in_place() {
+    let mut behind = with_pod("{}", &ready(), Some(report_of(true, "[]")));
+    assert!(progress::configuring(&behind).is_none());
+    let view = behind.valid.fetched.pods[0].view.as_mut().unwrap();
+    view.revision = "old".into();
+    let (_, reason, message) = shown(&behind, ConditionType::Progressing);
+    assert_eq!(reason, "Configuring");
+    assert!(message.contains("in place: 0 of 1 have revision"), "{message}");
+    let wanted = behind.work.as_ref().unwrap().config.revision.clone();
+    behind.valid.fetched.pods[0].view.as_mut().unwrap().refused = Some(wanted);
+    assert!(
+        progress::configuring(&behind).is_none(),
+        "it is said elsewhere that it was refused"
+    );
 }
 
 #[test]
@@ -155,7 +177,10 @@ fn a_rollout_that_does_not_go_on_says_why_and_that_the_old_pods_serve() {
     for (kind, expected) in [(ConditionType::Progressing, "False"), (ConditionType::Degraded, "True")] {
         let (status, reason, message) = shown(&stopped, kind);
         assert_eq!((status.as_str(), reason.as_str()), (expected, "RolloutStopped"));
-        assert!(message.contains("pod live-1 waits: ImagePullBackOff no such image"), "{message}");
+        assert!(
+            message.contains("pod live-1 waits: ImagePullBackOff no such image"),
+            "{message}"
+        );
     }
     assert_eq!(shown(&stopped, ConditionType::Ready).0, "True");
 }
@@ -166,18 +191,29 @@ fn what_begins_and_what_is_cut_is_told_once() {
         let mut fetched = fetched(spec);
         fetched.pods = pods;
         let notes = events::notes(&applied(fetched, vec![]));
-        notes.into_iter().map(|n| (n.reason, n.warning, n.message)).collect::<Vec<_>>()
+        notes
+            .into_iter()
+            .map(|n| (n.reason, n.warning, n.message))
+            .collect::<Vec<_>>()
     };
     let live = "streams: [{vhost: v, app: a, stream: s, session: 00000000-0000-0000-0000-000000000001, protocol: RTMP, address: x, clientId: c, started: 2027-01-01T00:00:00Z, bitrateKilobits: 1}]";
     let begins = told("{replicas: 0}", vec![reporting("{}", 0, live)]);
-    assert_eq!((begins.len(), begins[0].0.as_str(), begins[0].1), (1, "DrainStarted", false));
+    assert_eq!(
+        (begins.len(), begins[0].0.as_str(), begins[0].1),
+        (1, "DrainStarted", false)
+    );
     assert!(begins[0].2.contains("until 2027-01-01T12:10:00Z"), "{}", begins[0].2);
     assert!(told("{replicas: 0}", vec![draining(reporting("{}", 0, live))]).is_empty());
     let mut over = draining(reporting("{}", 0, live));
     let noted = Arc::make_mut(&mut over.pod);
-    noted.annotations_mut().insert(crate::names::DRAIN_ANNOTATION.into(), "2027-01-01T11:00:00Z".into());
+    noted
+        .annotations_mut()
+        .insert(crate::names::DRAIN_ANNOTATION.into(), "2027-01-01T11:00:00Z".into());
     let over = told("{replicas: 0}", vec![over]);
-    assert_eq!((over.len(), over[0].0.as_str(), over[0].1), (1, "DrainDeadlineOver", true));
+    assert_eq!(
+        (over.len(), over[0].0.as_str(), over[0].1),
+        (1, "DrainDeadlineOver", true)
+    );
     assert!(told("{replicas: 0}", vec![reporting("{}", 0, "streams: []")]).is_empty());
 }
 
