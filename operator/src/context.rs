@@ -1,6 +1,6 @@
 //! What every reconcile has at hand.
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Word};
 use crate::cluster::Cluster;
 use crate::events::Events;
 use crate::hook_endpoint::Told;
@@ -85,7 +85,7 @@ impl Caches {
         let key = ObjectKey::of(server);
         let uid = server.metadata.uid.as_deref().unwrap_or_default();
         self.pods
-            .select(&key.namespace, |pod| crate::names::is_owned_by(pod, uid))
+            .find(&key.namespace, &Word::owner(uid))
     }
 }
 

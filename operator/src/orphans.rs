@@ -7,6 +7,7 @@
 mod decide;
 mod estate;
 
+use crate::cache::Word;
 use crate::context::Context;
 use crate::events::Note;
 use crate::link::{Kept, View};
@@ -140,9 +141,8 @@ impl<'a> Scene<'a> {
         let ledgers = ctx.links.ledgers(&key);
         let living = Living::of(ctx, pods.clone().map(|(pod, _)| pod));
         let heirs = pods.filter(|(pod, _)| living.uids.contains(&pod.uid().unwrap_or_default()));
-        let streams = ctx.caches.streams.select(&key.namespace, |s| {
-            s.spec.server_ref.name == key.name && sealed(s).is_some()
-        });
+        let mut streams = ctx.caches.streams.find(&key.namespace, &Word::server(&key.name));
+        streams.retain(|s| sealed(s).is_some());
         Self {
             heirs: heirs.map(|(pod, view)| heir(pod, view, &ledgers)).collect(),
             ctx,

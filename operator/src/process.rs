@@ -1,6 +1,6 @@
 //! The process: watches that always run, reconcilers that run while it leads, and an orderly end.
 
-use crate::cache::{self, Cache, Change, Scope};
+use crate::cache::{self, Cache, Change, Scope, Worded};
 use crate::cli::RunOptions;
 use crate::cluster::{Cluster, Namespaced};
 use crate::context::{Caches, Context, Queues};
@@ -155,7 +155,7 @@ struct Start<'a> {
 }
 
 impl Start<'_> {
-    fn watch<K: Namespaced + may::Watch + 'static>(
+    fn watch<K: Namespaced + Worded + may::Watch + 'static>(
         &self,
         tasks: &mut JoinSet<()>,
         store: &Arc<Cache<K>>,

@@ -1,6 +1,6 @@
 //! Who wakes whom: from a change of one object to the objects whose reconcile looks at it.
 
-use crate::cache::Change;
+use crate::cache::{Change, Word};
 use crate::context::{Caches, Queues};
 use crate::link::Changes;
 use crate::names::{ObjectKey, SERVER_LABEL, label};
@@ -76,8 +76,8 @@ impl Routes {
             self.queues.servers.add(server);
         }
         let Some(secret) = key(change) else { return };
-        let named = |k: &StreamKey| k.spec.secret_ref.name == secret.name;
-        for stream_key in self.caches.keys.select(&secret.namespace, named) {
+        let named = Word::secret(&secret.name);
+        for stream_key in self.caches.keys.find(&secret.namespace, &named) {
             self.queues.keys.add(ObjectKey::of(stream_key.as_ref()));
             for server in &stream_key.spec.server_refs {
                 self.queues.servers.add(secret.sibling(&server.name));
@@ -127,13 +127,12 @@ impl Routes {
     }
 
     fn attached(&self, server: &ObjectKey) {
-        let namespace = &server.namespace;
-        let names = |refs: &[ObjectRef]| refs.iter().any(|r| r.name == server.name);
-        for key in self.caches.keys.select(namespace, |k| names(&k.spec.server_refs)) {
-            self.queues.keys.add(ObjectKey::of(key.as_ref()));
+        let word = Word::server(&server.name);
+        for key in self.caches.keys.find_keys(&server.namespace, &word) {
+            self.queues.keys.add(key);
         }
-        for hook in self.caches.hooks.select(namespace, |h| names(&h.spec.server_refs)) {
-            self.queues.hooks.add(ObjectKey::of(hook.as_ref()));
+        for hook in self.caches.hooks.find_keys(&server.namespace, &word) {
+            self.queues.hooks.add(hook);
         }
     }
 

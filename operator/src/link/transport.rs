@@ -7,7 +7,7 @@ use headgate_control::{Applied, CONFIG_PATH, Problem};
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -29,6 +29,8 @@ const ANSWER_MAX: usize = 64 * 1024;
 const KIBIBYTE_TIME: Duration = Duration::from_micros(244);
 /// As much as this time pays for is read at once: the largest report, or a whole ledger.
 const BURST_TIME: Duration = Duration::from_secs(6);
+/// Read and written at once. There is a connection for each pod, and what a buffer has grown to it keeps.
+const BUFFER_MAX: usize = 8 * 1024;
 
 /// Why a pod was not understood.
 #[derive(Debug, thiserror::Error)]
@@ -127,7 +129,9 @@ impl Connection {
             .connect(name, tcp)
             .await
             .map_err(|e| LinkError::Tls(address, e))?;
-        let (sender, connection) = handshake(TokioIo::new(tls))
+        let (sender, connection) = Builder::new()
+            .max_buf_size(BUFFER_MAX)
+            .handshake(TokioIo::new(tls))
             .await
             .map_err(|e| LinkError::Http(address, e))?;
         let task = AbortOnDropHandle::new(tokio::spawn(async move {
