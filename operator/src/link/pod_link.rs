@@ -1,7 +1,8 @@
 //! The task of one link: two loops, one that listens and one that pushes. Ended by dropping it.
 
 use super::check::check;
-use super::transport::{self, Lines, LinkError};
+use super::lines::Lines;
+use super::transport::{self, LinkError};
 use super::{Changes, Env, View, Wanted};
 use crate::names::ObjectKey;
 use crate::queue::backoff;

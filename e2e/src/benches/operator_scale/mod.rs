@@ -258,10 +258,12 @@ impl Bench<'_> {
                 .expect(pod::edit(&names.namespace(names.server_of(key)), &names.key(key), 3));
         }
         let operator = self.start()?;
-        let cached = until(&operator, async || operator.is_ready().await).await?;
-        let reconciled = until(&operator, async || self.reconciled(&operator).await).await?;
-        let linked = until(&operator, async || self.fleet.pods().iter().all(|pod| pod.is_linked())).await?;
-        let pushed = until(&operator, async || self.fleet.in_force.open() == 0).await?;
+        let (cached, reconciled, linked, pushed) = tokio::try_join!(
+            until(&operator, async || operator.is_ready().await),
+            until(&operator, async || self.reconciled(&operator).await),
+            until(&operator, async || self.fleet.pods().iter().all(|pod| pod.is_linked())),
+            until(&operator, async || self.fleet.in_force.open() == 0),
+        )?;
         self.figure(Figure::new("cold start: caches filled", cached, "s"));
         self.figure(Figure::new("cold start: everything reconciled", reconciled, "s").goal(5.0));
         self.figure(Figure::new("cold start: every pod heard of", linked, "s"));
@@ -279,13 +281,8 @@ impl Bench<'_> {
             ("HookEndpoint", scale.hooks),
             ("Stream", scale.streams),
         ];
-        for (kind, count) in wanted {
-            let done = operator.reconciles(kind).await.unwrap_or(0.0);
-            if done < number(count) {
-                return false;
-            }
-        }
-        true
+        let done = operator.reconciles().await.unwrap_or_default();
+        wanted.iter().all(|(kind, count)| done.of(kind) >= number(*count))
     }
 
     fn figure(&mut self, figure: Figure) {

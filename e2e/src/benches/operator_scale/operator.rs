@@ -43,6 +43,18 @@ pub struct Memory {
     pub peak: u64,
 }
 
+/// How many reconciles came to an end, by kind.
+#[derive(Clone, Debug, Default)]
+pub struct Reconciles(String);
+
+impl Reconciles {
+    /// Of one kind.
+    pub fn of(&self, kind: &str) -> f64 {
+        let label = format!("kind=\"{kind}\"");
+        sum(&self.0, "headgate_reconcile_total", |labels| labels.contains(&label))
+    }
+}
+
 impl Operator {
     /// Starts it.
     pub fn start(setup: &Setup<'_>) -> Result<Self> {
@@ -92,11 +104,9 @@ impl Operator {
             .await
     }
 
-    /// How many reconciles of a kind came to an end.
-    pub async fn reconciles(&self, kind: &str) -> Result<f64> {
-        let label = format!("kind=\"{kind}\"");
-        self.metric("headgate_reconcile_total", |labels| labels.contains(&label))
-            .await
+    /// How many reconciles came to an end.
+    pub async fn reconciles(&self) -> Result<Reconciles> {
+        Ok(Reconciles(http_body(&self.metrics, "/metrics").await?))
     }
 
     /// Its memory.
