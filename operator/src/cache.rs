@@ -1,7 +1,7 @@
 //! One cache a kind, fed by one watch, read by every reconciler.
 //!
-//! Objects are slimmed and packed before they are kept, and found by name or by what they have to do with. One that cannot be read is counted and passed over: what was known of it before
-//! stays, and nobody else's watch suffers.
+//! Objects are slimmed and packed before they are kept, and found by name or by what they have to do with. One that cannot be read
+//! is counted and passed over: what was known of it before stays, and nobody else's watch suffers.
 
 mod guard;
 mod packed;
@@ -10,7 +10,7 @@ mod words;
 
 pub use words::{Word, Worded};
 
-use crate::cluster::Namespaced;
+use crate::cluster::{Global, Namespaced};
 use crate::metrics::Metrics;
 use crate::names::ObjectKey;
 use crate::rbac::may;
@@ -21,8 +21,11 @@ use kube::runtime::{WatchStreamExt, utils::StreamBackoff};
 use kube::{Api, Client, Resource};
 use packed::{Dictionary, Packed};
 use parking_lot::RwLock;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use shelf::Shelf;
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::pin::pin;
 use std::sync::Arc;
@@ -74,7 +77,7 @@ impl<K> Change<K> {
     }
 }
 
-impl<K: Namespaced + Worded> Cache<K> {
+impl<K: Kept> Cache<K> {
     /// Whether everything there was has been read once.
     pub fn is_synced(&self) -> bool {
         self.synced.load(Ordering::Acquire)
@@ -86,11 +89,24 @@ impl<K: Namespaced + Worded> Cache<K> {
         unpack(store.shelves.get(&key.namespace)?.get(&key.name)?)
     }
 
+    /// Whether there is one.
+    pub fn has(&self, key: &ObjectKey) -> bool {
+        let store = self.store.read();
+        store.shelves.get(&key.namespace).is_some_and(|s| s.get(&key.name).is_some())
+    }
+
     /// Those of a namespace that have a word, by name.
     pub fn find(&self, namespace: &str, word: &Word) -> Vec<Arc<K>> {
         let store = self.store.read();
         let shelf = store.shelves.get(namespace);
         let found = shelf.into_iter().flat_map(|s| s.with(word));
+        found.filter_map(unpack).collect()
+    }
+
+    /// Those of all namespaces that have a word.
+    pub fn find_all(&self, word: &Word) -> Vec<Arc<K>> {
+        let store = self.store.read();
+        let found = store.shelves.values().flat_map(|s| s.with(word));
         found.filter_map(unpack).collect()
     }
 
@@ -154,12 +170,12 @@ impl<K: Namespaced + Worded> Cache<K> {
 }
 
 impl Store {
-    fn get<K: Namespaced>(&self, key: &ObjectKey) -> Option<Arc<K>> {
+    fn get<K: Kept>(&self, key: &ObjectKey) -> Option<Arc<K>> {
         unpack(self.shelves.get(&key.namespace)?.get(&key.name)?)
     }
 
     /// Objects that were read can be written.
-    fn put<K: Namespaced + Worded>(&mut self, key: &ObjectKey, object: &K, old: Option<&K>) {
+    fn put<K: Kept>(&mut self, key: &ObjectKey, object: &K, old: Option<&K>) {
         match self.dictionary.pack(object) {
             Ok(packed) => {
                 let shelf = self.shelves.entry(key.namespace.clone()).or_default();
@@ -171,7 +187,7 @@ impl Store {
     }
 }
 
-fn unpack<K: Namespaced>(packed: &Packed) -> Option<Arc<K>> {
+fn unpack<K: Kept>(packed: &Packed) -> Option<Arc<K>> {
     let object = packed.unpack::<K>();
     object
         .inspect_err(|error| tracing::error!(kind = %K::kind(&()), %error, "object not found again"))
@@ -211,26 +227,70 @@ pub async fn watch<K>(
     changed: impl Fn(&Change<K>) + Send,
     stop: CancellationToken,
 ) where
-    K: Namespaced + Worded + may::Watch + 'static,
+    K: Namespaced + Kept + may::Watch + 'static,
 {
     let api: Api<Guarded<K>> = if scope.namespace.is_empty() {
         Api::all(client)
     } else {
         Api::namespaced(client, &scope.namespace)
     };
-    let config = watcher::Config::default().labels(scope.labels);
-    let events: StreamBackoff<_, _> = watcher(api, config).default_backoff();
-    let mut events = pin!(events);
-    let mut feed = Feed {
+    let feed = Feed {
         cache,
         slim,
         changed,
         metrics,
         listed: None,
     };
+    follow(api, watcher::Config::default().labels(scope.labels), feed, stop).await;
+}
+
+/// The same for a kind that lives in no namespace.
+pub async fn global_watch<K>(
+    client: Client,
+    cache: Arc<Cache<K>>,
+    metrics: Arc<Metrics>,
+    slim: fn(&mut K),
+    changed: impl Fn(&Change<K>) + Send,
+    stop: CancellationToken,
+) where
+    K: Global + Kept + may::Watch + 'static,
+{
+    let feed = Feed {
+        cache,
+        slim,
+        changed,
+        metrics,
+        listed: None,
+    };
+    let api: Api<Guarded<K>> = Api::all(client);
+    follow(api, watcher::Config::default(), feed, stop).await;
+}
+
+async fn follow<K, F>(
+    api: Api<Guarded<K>>,
+    config: watcher::Config,
+    mut feed: Feed<K, F>,
+    stop: CancellationToken,
+) where
+    K: Kept,
+    F: Fn(&Change<K>) + Send,
+{
+    let events: StreamBackoff<_, _> = watcher(api, config).default_backoff();
+    let mut events = pin!(events);
     while let Some(Some(event)) = stop.run_until_cancelled(events.next()).await {
         feed.event(event);
     }
+}
+
+/// What can be read from a watch and kept.
+pub trait Kept:
+    Resource<DynamicType = ()> + Worded + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
+{
+}
+
+impl<K> Kept for K where
+    K: Resource<DynamicType = ()> + Worded + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
+{
 }
 
 struct Feed<K: 'static, F> {
@@ -242,7 +302,7 @@ struct Feed<K: 'static, F> {
     listed: Option<Vec<ObjectKey>>,
 }
 
-impl<K: Namespaced + Worded + 'static, F: Fn(&Change<K>)> Feed<K, F> {
+impl<K: Kept, F: Fn(&Change<K>)> Feed<K, F> {
     fn event(&mut self, event: Result<Event<Guarded<K>>, watcher::Error>) {
         match event {
             Ok(Event::Init) => self.listed = Some(Vec::new()),

@@ -1,33 +1,35 @@
-//! Sessions that lost their pod. A pod closes its own sessions, also after a crash; one whose object is gone, or whose node is given
-//! up, cannot. What it left goes to another pod of the server in its configuration, and is forgotten when that pod says it is done.
+//! Sessions that lost their pod. A pod closes its own sessions, also after a crash; one whose object is gone cannot. What it left goes
+//! to another pod of the server in its configuration, and is forgotten when that pod says it is done.
 //!
 //! What is left is known from two places: the pod's ledger as the link heard it, and the Stream objects, which outlive the operator.
 //! A pod that is only out of reach leaves nothing: its publishers may live, and it closes them itself.
 
 mod decide;
 mod estate;
+mod scene;
 
 use crate::cache::Word;
+use crate::cluster::ClusterError;
 use crate::context::Context;
 use crate::events::Note;
 use crate::link::{Kept, View};
 use crate::media_server::is_ready;
 use crate::names::ObjectKey;
-use decide::{Fate, Heir, Session};
+use decide::Heir;
 use estate::Estate;
 use headgate_api::{MediaServer, Stream};
 use headgate_control::Orphan;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use parking_lot::Mutex;
+use scene::{LostStream, Outcome, Scene};
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// What a pod that is gone said of its sessions is remembered for so long, for a Stream that is late.
-const REMEMBERED: Duration = Duration::from_mins(1);
+/// A pod that lost its labels goes without a word to us.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// What is left of the pods of each server.
 #[derive(Debug, Default)]
@@ -43,7 +45,7 @@ pub struct Survey {
     /// Open sessions that are not remembered, and the pod that has them.
     pub left_out: Option<(String, u64)>,
     /// What users are told.
-    pub notes: Vec<Note>,
+    pub note: Option<Note>,
 }
 
 /// What a Stream has to know of the session it names.
@@ -57,17 +59,7 @@ pub enum Left {
     Adopted,
 }
 
-/// What one look sees.
-struct Scene<'a> {
-    ctx: &'a Context,
-    living: Living,
-    ledgers: Vec<Kept>,
-    streams: Vec<Arc<Stream>>,
-    heirs: Vec<Heir>,
-    now: Instant,
-}
-
-/// The pods that are there and not given up.
+/// The pods that there are.
 #[derive(Debug, Default)]
 struct Living {
     uids: HashSet<String>,
@@ -76,45 +68,66 @@ struct Living {
 
 impl Orphans {
     /// Looks after what the pods of a server have left. `pods`: those that there are, with what they say.
-    pub fn survey<'a>(
+    pub async fn survey<'a>(
         &self,
         ctx: &Context,
         server: &MediaServer,
-        pods: impl Iterator<Item = (&'a Pod, Option<&'a View>)> + Clone,
-    ) -> Survey {
+        pods: impl Iterator<Item = (&'a Pod, Option<&'a View>)> + Clone + Send,
+    ) -> Result<Survey, ClusterError> {
         let key = ObjectKey::of(server);
-        let scene = Scene::new(ctx, server, pods.clone());
-        let mut all = self.0.lock();
+        let mut scene = scene(ctx, &key, pods.clone());
+        let reports = pods.filter_map(|(_, view)| view.filter(|v| v.connected)?.report.as_deref());
+        let adopted: Vec<Uuid> = reports.flat_map(|r| &r.adopted).copied().collect();
+        let confirmed = self.0.lock().get(&key).map(|e| e.confirmed.clone()).unwrap_or_default();
+        let suspects = scene.suspects();
+        let hidden = hidden(ctx, &key, suspects.iter().filter(|(id, _)| !confirmed.contains(*id))).await?;
+        scene.leave_out(&hidden);
         let uid = server.metadata.uid.as_deref().unwrap_or_default();
+        let (mut survey, outcome) = self.look(&key, uid, &scene, &adopted);
+        if !hidden.is_empty() {
+            survey.again = Some(survey.again.map_or(LOOK_AGAIN, |a| a.min(LOOK_AGAIN)));
+        }
+        outcome.ledgers.iter().for_each(|uid| ctx.links.drop_ledger(uid));
+        outcome.streams.into_iter().for_each(|s| ctx.queues.streams.add(s));
+        Ok(survey)
+    }
+
+    fn look(&self, key: &ObjectKey, uid: &str, scene: &Scene, adopted: &[Uuid]) -> (Survey, Outcome) {
+        let mut all = self.0.lock();
         let estate = all.entry(key.clone()).or_insert_with(|| Estate::of(uid));
         if estate.server_uid != uid {
             *estate = Estate::of(uid);
         }
-        let reports = pods.filter_map(|(_, view)| view.filter(|v| v.connected)?.report.as_deref());
-        let closed = estate.adopted(reports.flat_map(|r| &r.adopted));
-        if closed > 0 {
-            tracing::info!(server = %key, closed, left = estate.count(), "sessions of pods that are gone are closed");
+        let closed = estate.adopted(adopted);
+        let outcome = scene.look(estate);
+        estate.confirmed = scene.suspects().into_keys().collect();
+        let survey = Survey {
+            orphans: estate.orphans(),
+            again: outcome.again,
+            left_out: scene.left_out(),
+            note: outcome.note(),
+        };
+        if closed > 0 || outcome.inherited > 0 {
+            let (waiting, inherited) = (estate.count(), outcome.inherited);
+            tracing::info!(server = %key, inherited, closed, waiting, "sessions of pods that are gone");
         }
-        let survey = scene.survey(estate);
         if estate.is_empty() {
-            all.remove(&key);
+            all.remove(key);
         }
-        survey
+        (survey, outcome)
     }
 
     /// Whether the session that a Stream of `server` names is still to be closed by somebody else.
     pub fn left(&self, ctx: &Context, server: &MediaServer, stream: &Stream) -> Left {
-        let Some((session, _)) = sealed(stream) else {
+        let pods = ctx.caches.pods_of(server);
+        let living = Living::of(pods.iter().map(AsRef::as_ref));
+        let Some(lost) = lost(ctx, &living, stream).filter(|l| !l.live) else {
             return Left::No;
         };
-        let pods = ctx.caches.pods_of(server);
-        if !Living::of(ctx, pods.iter().map(AsRef::as_ref)).is_gone(stream) || is_live(ctx, stream) {
-            return Left::No;
-        }
         let all = self.0.lock();
         match all.get(&ObjectKey::of(server)) {
-            Some(estate) if estate.is_settled(&session) => Left::No,
-            Some(estate) if estate.is_waiting(&session) => Left::Adopted,
+            Some(estate) if estate.is_settled(&lost.session) => Left::No,
+            Some(estate) if estate.is_waiting(&lost.session) => Left::Adopted,
             _ => Left::Unseen,
         }
     }
@@ -131,195 +144,77 @@ impl Orphans {
     }
 }
 
-impl<'a> Scene<'a> {
-    fn new<'p>(
-        ctx: &'a Context,
-        server: &MediaServer,
-        pods: impl Iterator<Item = (&'p Pod, Option<&'p View>)> + Clone,
-    ) -> Self {
-        let key = ObjectKey::of(server);
-        let ledgers = ctx.links.ledgers(&key);
-        let living = Living::of(ctx, pods.clone().map(|(pod, _)| pod));
-        let heirs = pods.filter(|(pod, _)| living.uids.contains(&pod.uid().unwrap_or_default()));
-        let mut streams = ctx.caches.streams.find(&key.namespace, &Word::server(&key.name));
-        streams.retain(|s| sealed(s).is_some());
-        Self {
-            heirs: heirs.map(|(pod, view)| heir(pod, view, &ledgers)).collect(),
-            ctx,
-            living,
-            ledgers,
-            streams,
-            now: Instant::now(),
+/// Which of these pods are there all the same: the watch loses sight of one that loses its labels, and what follows cannot be taken back.
+async fn hidden(
+    ctx: &Context,
+    server: &ObjectKey,
+    suspects: impl Iterator<Item = (&String, &String)>,
+) -> Result<HashSet<String>, ClusterError> {
+    let mut hidden = HashSet::new();
+    for (id, name) in suspects {
+        let pod = ctx.cluster.get::<Pod>(&server.sibling(name)).await?;
+        if pod.is_some_and(|pod| pod.uid().as_ref() == Some(id) || id == name) {
+            tracing::warn!(server = %server, pod = name, "a pod lost its labels: what it has open is left to it");
+            hidden.insert(id.clone());
         }
     }
-
-    fn survey(&self, estate: &mut Estate) -> Survey {
-        let mut survey = Survey::default();
-        let gone = self.ledgers.iter().filter(|k| !self.living.uids.contains(&k.uid));
-        let gone: Vec<&Kept> = gone.collect();
-        estate.gone.retain(|uid, _| gone.iter().any(|k| k.uid == *uid));
-        for kept in &gone {
-            let wait = self.wait(estate, &kept.uid);
-            survey.look(wait);
-            if wait.is_none() {
-                self.inherit(estate, kept, &mut survey);
-            }
-        }
-        for stream in &self.streams {
-            self.stream(estate, stream, &mut survey);
-        }
-        estate.entrust(&self.heirs);
-        self.forget_settled(estate);
-        survey.orphans = estate.orphans();
-        survey.left_out = self.left_out();
-        survey
-    }
-
-    /// `None` when the pod with that UID, which is gone, will not speak again.
-    fn wait(&self, estate: &mut Estate, uid: &str) -> Option<Duration> {
-        let since = *estate.gone.entry(uid.to_owned()).or_insert(self.now);
-        let kept = self.ledgers.iter().find(|k| k.uid == uid)?;
-        let silence = kept.ledger.lock().silence(self.now);
-        decide::wait(self.now.saturating_duration_since(since), silence)
-    }
-
-    /// What its ledger names. A ledger goes once its pod's object is gone too; what it said of closed sessions stays for a moment.
-    fn inherit(&self, estate: &mut Estate, kept: &Kept, survey: &mut Survey) {
-        let mut ledger = kept.ledger.lock();
-        let left = ledger
-            .sessions()
-            .filter(|(s, sealed)| estate.inherit(*s, (*sealed).clone()));
-        let left = left.count();
-        let is_there = self.ctx.caches.pods.get(&kept.pod).and_then(|p| p.uid()) == Some(kept.uid.clone());
-        if !is_there {
-            ledger.clear_open();
-        }
-        drop(ledger);
-        survey.lost(&kept.pod.name, left, estate.take_dropped());
-        let since = estate.gone.get(&kept.uid);
-        let age = since.map_or(Duration::ZERO, |at| self.now.saturating_duration_since(*at));
-        if is_there || age < REMEMBERED {
-            survey.look(Some(REMEMBERED));
-        } else {
-            self.ctx.links.drop_ledger(&kept.uid);
-            estate.gone.remove(&kept.uid);
-        }
-    }
-
-    fn stream(&self, estate: &mut Estate, stream: &Stream, survey: &mut Survey) {
-        let (Some((id, sealed)), Some(status)) = (sealed(stream), &stream.status) else {
-            return;
-        };
-        if !self.living.is_gone(stream) {
-            return;
-        }
-        let uid = status.pod_uid.as_deref().unwrap_or_default();
-        let kept = self.ledgers.iter().find(|k| k.uid == uid);
-        let session = Session {
-            sealed: true,
-            gone: true,
-            live: is_live(self.ctx, stream),
-            early: kept.is_some() && self.wait(estate, uid).is_some(),
-            closed: kept.is_some_and(|k| k.ledger.lock().is_closed(&id)),
-            waiting: estate.is_waiting(&id),
-            settled: estate.is_settled(&id),
-        };
-        let changed = match session.fate() {
-            Fate::Orphan => {
-                let left = usize::from(estate.inherit(id, sealed.into()));
-                survey.lost(&status.pod, left, estate.take_dropped());
-                true
-            }
-            Fate::Closed => {
-                estate.settle(id);
-                true
-            }
-            Fate::Own | Fate::Open | Fate::Adopted => false,
-        };
-        if changed {
-            self.ctx.queues.streams.add(ObjectKey::of(stream));
-        }
-    }
-
-    /// What a Stream or a ledger names could be inherited once more if it were forgotten.
-    fn forget_settled(&self, estate: &mut Estate) {
-        let streams = self.streams.iter().filter_map(|s| sealed(s));
-        let mut named: HashSet<Uuid> = streams.map(|(session, _)| session).collect();
-        for kept in &self.ledgers {
-            if !self.living.uids.contains(&kept.uid) {
-                named.extend(kept.ledger.lock().sessions().map(|(session, _)| session));
-            }
-        }
-        estate.retain_settled(|session| named.contains(session));
-    }
-
-    fn left_out(&self) -> Option<(String, u64)> {
-        let count = |k: &Kept| (k.pod.name.clone(), k.ledger.lock().left_out());
-        self.ledgers.iter().map(count).find(|(_, count)| *count > 0)
-    }
+    Ok(hidden)
 }
 
-impl Survey {
-    fn look(&mut self, wait: Option<Duration>) {
-        self.again = match (self.again, wait) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
-    }
-
-    /// One Event a pod.
-    fn lost(&mut self, pod: &str, left: usize, dropped: u64) {
-        if dropped > 0 {
-            tracing::warn!(
-                pod,
-                dropped,
-                "sessions of a pod that is gone are too many: nobody closes them"
-            );
-        }
-        if left == 0 {
-            return;
-        }
-        tracing::info!(
-            pod,
-            left,
-            "a pod is gone and left open sessions: another pod closes them"
-        );
-        let message =
-            format!("pod {pod} is gone with open sessions: another pod of this server sends their closing events");
-        if !self.notes.iter().any(|n| n.message == message) {
-            self.notes.push(Note {
-                warning: true,
-                reason: "SessionsLost".into(),
-                message,
-                action: "CloseSessions",
-            });
-        }
+fn scene<'p>(
+    ctx: &Context,
+    server: &ObjectKey,
+    pods: impl Iterator<Item = (&'p Pod, Option<&'p View>)> + Clone,
+) -> Scene {
+    let living = Living::of(pods.clone().map(|(pod, _)| pod));
+    let (here, gone): (Vec<Kept>, Vec<Kept>) = {
+        let all = ctx.links.ledgers(server).into_iter();
+        all.partition(|k| living.uids.contains(&k.uid))
+    };
+    let streams = ctx.caches.streams.find(&server.namespace, &Word::server(&server.name));
+    Scene {
+        heirs: pods.map(|(pod, view)| heir(pod, view, &here)).collect(),
+        streams: streams.iter().filter_map(|s| lost(ctx, &living, s)).collect(),
+        here,
+        gone,
+        now: Instant::now(),
     }
 }
 
 impl Living {
-    fn of<'p>(ctx: &Context, pods: impl Iterator<Item = &'p Pod>) -> Self {
+    fn of<'p>(pods: impl Iterator<Item = &'p Pod>) -> Self {
         let mut living = Self::default();
-        for pod in pods.filter(|p| !is_given_up(ctx, p)) {
+        for pod in pods {
             living.uids.extend(pod.uid());
             living.names.extend(pod.metadata.name.clone());
         }
         living
     }
-
-    /// An older operator wrote no UID.
-    fn is_gone(&self, stream: &Stream) -> bool {
-        let status = stream.status.as_ref();
-        match status.and_then(|s| s.pod_uid.as_ref()) {
-            Some(uid) => !self.uids.contains(uid),
-            None => status.is_none_or(|s| !self.names.contains(&s.pod)),
-        }
-    }
 }
 
-/// Whether the user, or the cluster in their name, has given the pod's node up.
-fn is_given_up(_ctx: &Context, _pod: &Pod) -> bool {
-    false
+/// The Stream, where its pod is gone and somebody must be told of its end.
+fn lost(ctx: &Context, living: &Living, stream: &Stream) -> Option<LostStream> {
+    let status = stream.status.as_ref()?;
+    let publisher = status.publisher.as_ref()?;
+    let sealed = publisher.sealed.as_ref()?;
+    // An older operator wrote no UID.
+    let is_there = match &status.pod_uid {
+        Some(uid) => living.uids.contains(uid),
+        None => living.names.contains(&status.pod),
+    };
+    if is_there {
+        return None;
+    }
+    let stream = ObjectKey::of(stream);
+    let session: Uuid = publisher.session.parse().ok()?;
+    Some(LostStream {
+        live: ctx.links.has_session(&stream, session),
+        session,
+        sealed: sealed.as_str().into(),
+        pod: status.pod.clone(),
+        pod_uid: status.pod_uid.clone().unwrap_or_else(|| status.pod.clone()),
+        stream,
+    })
 }
 
 fn heir(pod: &Pod, view: Option<&View>, ledgers: &[Kept]) -> Heir {
@@ -334,15 +229,4 @@ fn heir(pod: &Pod, view: Option<&View>, ledgers: &[Kept]) -> Heir {
         heard: view.is_some_and(|v| v.connected),
         able: is_ready(pod) && view.is_some_and(View::is_ready) && !leaves && knows,
     }
-}
-
-/// The session that a Stream names, if somebody must be told of its end.
-fn sealed(stream: &Stream) -> Option<(Uuid, &str)> {
-    let publisher = stream.status.as_ref()?.publisher.as_ref()?;
-    Some((publisher.session.parse().ok()?, publisher.sealed.as_deref()?))
-}
-
-fn is_live(ctx: &Context, stream: &Stream) -> bool {
-    let publisher = stream.status.as_ref().and_then(|s| s.publisher.as_ref());
-    publisher.is_some_and(|p| ctx.links.has_session(&ObjectKey::of(stream), &p.session))
 }

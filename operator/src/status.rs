@@ -1,6 +1,6 @@
 //! The one way to write a status: only when it says something new, and at most once in two seconds an object.
 
-use crate::cache::Worded;
+use crate::cache::Kept;
 use crate::cluster::Namespaced;
 use crate::context::Context;
 use crate::names::ObjectKey;
@@ -107,7 +107,7 @@ pub enum Written<K> {
     Later(Duration),
 }
 
-impl<K: Namespaced + Worded> Written<K> {
+impl<K: Kept> Written<K> {
     /// When to look again. A new version goes into the cache, so that the next reconcile sees it even before the watch does.
     pub fn next(self, cache: &crate::cache::Cache<K>) -> Next {
         match self {

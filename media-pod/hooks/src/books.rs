@@ -116,13 +116,11 @@ impl Books {
 
     /// The same, and waits until it is safe, in bounded time. False when it is not.
     pub(crate) async fn append_durably(&self, record: Record) -> bool {
-        match &self.log {
-            Some(log) => log.append_durably(record).await,
-            None => {
-                self.listener.written(&record);
-                true
-            }
+        if let Some(log) = &self.log {
+            return log.append_durably(record).await;
         }
+        self.listener.written(&record);
+        true
     }
 
     /// Notices that are done with.
@@ -130,6 +128,11 @@ impl Books {
         if self.log.is_some() {
             self.append(Record::Done(numbers));
         }
+    }
+
+    /// Whether a session is open.
+    pub(crate) fn is_open(&self, session: Uuid) -> bool {
+        self.ledger.is_open(session)
     }
 
     /// Enters a session, before anybody hears that it is let in.
@@ -199,18 +202,5 @@ fn open_log(path: &Path, metrics: &LogMetrics, sink: Arc<dyn Sink>) -> Option<(L
             tracing::error!(%path, %error, "the outbox cannot be opened: all of it is in memory only");
             None
         }
-    }
-}
-
-/// For gauges.
-impl Books {
-    /// Sessions that are open.
-    pub(crate) fn open_sessions(&self) -> usize {
-        self.ledger.len()
-    }
-
-    /// Whether a session is open.
-    pub(crate) fn is_open(&self, session: Uuid) -> bool {
-        self.ledger.is_open(session)
     }
 }

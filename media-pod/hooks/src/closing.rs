@@ -1,6 +1,6 @@
 //! What the hooks do about sessions that are over: tell of them, also of those that an earlier process or another pod had.
 
-use headgate_control::Orphan;
+use headgate_control::{HookEvent, Orphan};
 use jiff::Timestamp;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -26,19 +26,19 @@ pub(crate) enum Cause {
     Orphan,
 }
 
+/// Notices in one record of what was taken over.
+const PART: usize = 64;
+
 /// Where a notice goes.
 type Way = (Arc<Endpoint>, Entry);
 
 impl Inner {
-    /// Tells of the end of what `event` names, and closes it in the ledger.
+    /// Tells of an event. One that ends a session closes it in the ledger in the same step.
     pub(crate) fn tell(&self, event: Event) {
-        let closes = if self.books().is_open(event.session) {
-            vec![event.session]
-        } else {
-            Vec::new()
-        };
+        let ends = matches!(event.kind, HookEvent::Unpublish | HookEvent::Stop | HookEvent::Close);
+        let closes = Some(event.session).filter(|session| ends && self.books().is_open(*session));
         let told = Told {
-            closes,
+            closes: closes.into_iter().collect(),
             ..Told::default()
         };
         self.append(told, [event]);
@@ -47,7 +47,8 @@ impl Inner {
     /// Appends events for all that take them: to the log first, so that nothing is done with before it is there.
     fn append(&self, mut told: Told, events: impl IntoIterator<Item = Event>) {
         let mut ways = Vec::new();
-        for event in events {
+        for mut event in events {
+            event.stream = self.names().stream(&event.stream);
             let (notice, to) = self.address(Arc::new(event));
             ways.extend(to);
             told.notices
@@ -88,7 +89,10 @@ impl Inner {
     /// Takes up what an earlier process left, now that it is known to whom it goes: first what it had to send, in its order, then the ends of what it had open.
     pub(crate) fn take_up(&self, left: State) {
         self.sequence().follow(left.sequence);
-        for pending in left.pending.into_values() {
+        for mut pending in left.pending.into_values() {
+            if let Some(event) = Arc::get_mut(&mut pending.event) {
+                event.stream = self.names().stream(&event.stream);
+            }
             let endpoint = pending.target.endpoint.clone();
             match self.way(pending) {
                 Ok((to, entry)) => to.outbox.push(entry),
@@ -246,30 +250,41 @@ impl Inner {
         if let Some(odd) = records.iter().find(|record| record.version != VERSION) {
             return Err(TakeOverError::UnknownVersion(odd.version));
         }
-        let (mut ways, mut names) = (Vec::new(), HashSet::new());
+        let (mut ways, mut names) = (Vec::new(), Vec::new());
         for record in records {
             let name = record.name();
-            if !self.books().taken_over.lock().contains(name) && names.insert(name) {
+            if self.books().taken_over.lock().insert(name) {
+                names.push(name);
                 ways.extend(self.accept(record));
             }
         }
-        let told = Told {
-            notices: ways.iter().map(|(endpoint, entry)| notice(endpoint, entry)).collect(),
-            ..Told::default()
-        };
-        if !told.notices.is_empty() && !self.books().append_durably(Record::Told(told)).await {
-            self.books()
-                .done(ways.into_iter().map(|(_, entry)| entry.log).collect());
+        if !self.write_down(&ways).await {
+            let mut taken_over = self.books().taken_over.lock();
+            for name in names {
+                taken_over.forget(name);
+            }
             return Err(TakeOverError::NotDurable);
         }
-        names
-            .into_iter()
-            .for_each(|name| self.books().taken_over.lock().insert(name));
         self.count_handover("in", ways.len());
         for (endpoint, entry) in ways {
             endpoint.outbox.push(entry);
         }
         Ok(())
+    }
+
+    /// Writes what was taken over, in parts that are no more than one write each. False, and none of it stays, when that fails.
+    async fn write_down(&self, ways: &[Way]) -> bool {
+        for part in ways.chunks(PART) {
+            let told = Told {
+                notices: part.iter().map(|(endpoint, entry)| notice(endpoint, entry)).collect(),
+                ..Told::default()
+            };
+            if !self.books().append_durably(Record::Told(told)).await {
+                self.books().done(ways.iter().map(|(_, entry)| entry.log).collect());
+                return false;
+            }
+        }
+        true
     }
 
     /// Where a record that came goes. Nowhere when it is there already, or when its endpoint is gone: then it is dead, and counted.

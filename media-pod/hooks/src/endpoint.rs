@@ -166,13 +166,8 @@ fn count_from_zero(spec: &HookEndpoint, metrics: &Metrics) {
 fn on_dead(spec: &HookEndpoint, context: Arc<Context>) -> OnDead {
     let (endpoint, dialect) = (spec.name.clone(), spec.dialect);
     Box::new(move |event, death| {
-        count_dead(
-            &context,
-            &endpoint,
-            dialect::of(dialect).event_name(event.kind),
-            event,
-            death,
-        )
+        let name = dialect::of(dialect).event_name(event.kind);
+        count_dead(&context, &endpoint, name, event, death);
     })
 }
 

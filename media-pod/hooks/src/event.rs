@@ -103,7 +103,7 @@ impl Event {
 
     /// An event about a connection. `traffic` makes it a closing one.
     pub fn of_connection(kind: HookEvent, client: &Connection, traffic: Option<Traffic>, sequence: &Sequence) -> Self {
-        let session = identity::connection_session(client);
+        let session = identity::connection_session(&client.client_id, client.started.as_microsecond());
         Self {
             id: id(kind, session, traffic),
             kind,

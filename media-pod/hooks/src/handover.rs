@@ -96,18 +96,22 @@ pub(crate) struct Remembered {
 }
 
 impl Remembered {
-    pub(crate) fn contains(&self, name: Uuid) -> bool {
-        self.names.contains(&name)
-    }
-
-    pub(crate) fn insert(&mut self, name: Uuid) {
-        if self.names.insert(name) {
-            self.order.push_back(name);
+    /// False when it was there already.
+    pub(crate) fn insert(&mut self, name: Uuid) -> bool {
+        if !self.names.insert(name) {
+            return false;
         }
+        self.order.push_back(name);
         if self.order.len() > REMEMBERED_MAX
             && let Some(oldest) = self.order.pop_front()
         {
             self.names.remove(&oldest);
         }
+        true
+    }
+
+    /// It came to nothing.
+    pub(crate) fn forget(&mut self, name: Uuid) {
+        self.names.remove(&name);
     }
 }

@@ -23,6 +23,7 @@ use crate::event::{Event, Sequence};
 use crate::failure::{Cause, Failure};
 use crate::handover::{HandoverRecord, TakeOverError};
 use crate::identity::{Origin, connection_session};
+use crate::intern::Interner;
 use crate::ledger::LedgerView;
 use crate::log::metrics::LogMetrics;
 use crate::metrics::Metrics;
@@ -50,6 +51,7 @@ pub(crate) struct Inner {
     context: Arc<Context>,
     transports: Arc<dyn Transports>,
     sequence: Sequence,
+    names: Interner,
     service_id: String,
     /// In the order in which they are asked.
     attached: ArcSwap<Vec<Attached>>,
@@ -116,6 +118,7 @@ impl Hooks {
             context,
             transports,
             sequence: Sequence::default(),
+            names: Interner::default(),
             service_id: service_id.to_owned(),
             attached: ArcSwap::default(),
             changing: Mutex::new(()),
@@ -311,11 +314,17 @@ impl Inner {
         &self.sequence
     }
 
+    pub(crate) fn names(&self) -> &Interner {
+        &self.names
+    }
+
     async fn admit(&self, kind: HookEvent, session: &Session) -> Result<(), Refusal> {
         let event = Event::of_session(kind, session, None, &self.sequence);
         self.decide(event).await?;
-        let connection = connection_session(&session.connection);
-        let connected = self.books().is_open(connection);
+        let on = &session.connection;
+        let connected = self
+            .books()
+            .is_open(connection_session(&on.client_id, on.started.as_microsecond()));
         self.books()
             .enter(Opened::of_session(session, connected, &self.sequence))
             .await;

@@ -18,6 +18,7 @@ mod handover;
 mod health;
 mod hooks;
 mod identity;
+mod intern;
 mod ledger;
 mod log;
 mod metrics;

@@ -47,7 +47,7 @@ impl Collector for OutboxMetrics {
             return Vec::new();
         };
         self.open
-            .set(i64::try_from(hooks.books().open_sessions()).unwrap_or(i64::MAX));
+            .set(i64::try_from(hooks.books().ledger.len()).unwrap_or(i64::MAX));
         for endpoint in &hooks.endpoints() {
             let pending = i64::try_from(endpoint.outbox.pending()).unwrap_or(i64::MAX);
             self.pending.with_label_values(&[&endpoint.name]).set(pending);

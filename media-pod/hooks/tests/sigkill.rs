@@ -133,7 +133,9 @@ fn life(state: &Path, port: u16, time: Option<Duration>) -> Vec<String> {
     let out = BufReader::new(child.stdout.take().expect("a pipe"));
     let reader = std::thread::spawn(move || {
         let lines = out.lines().map_while(Result::ok);
-        lines.filter_map(|line| line.strip_prefix('#').map(str::to_owned)).collect::<Vec<_>>()
+        lines
+            .filter_map(|line| line.strip_prefix('#').map(str::to_owned))
+            .collect::<Vec<_>>()
     });
     if let Some(time) = time {
         std::thread::sleep(time);
@@ -149,8 +151,12 @@ fn kills_at_random_points_lose_nothing_and_mix_up_no_stream() {
     let bounded = std::env::var_os("HEADGATE_SIGKILLS").is_none();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let (inbox, state) = (Inbox::default(), tempfile::tempdir().expect("a folder"));
-    let app = axum::Router::new().route("/hook", post(receive)).with_state(inbox.clone());
-    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
+    let app = axum::Router::new()
+        .route("/hook", post(receive))
+        .with_state(inbox.clone());
+    let listener = runtime
+        .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
+        .expect("a port");
     let port = listener.local_addr().expect("a port").port();
     runtime.spawn(async move { axum::serve(listener, app).await });
 
@@ -164,7 +170,11 @@ fn kills_at_random_points_lose_nothing_and_mix_up_no_stream() {
     assert_eq!(last, ["left 0"]);
     let got = inbox.lock().clone();
     let sessions = judge(&opened, &got);
-    println!("{killed} kills, {sessions} sessions, {} deliveries, {} of them repeats", got.len(), repeats(&got));
+    println!(
+        "{killed} kills, {sessions} sessions, {} deliveries, {} of them repeats",
+        got.len(),
+        repeats(&got)
+    );
     assert!(sessions > killed, "the test did something");
 }
 
@@ -173,7 +183,10 @@ fn judge(opened: &[String], got: &[Got]) -> usize {
     let mut ends: HashMap<&str, Vec<&str>> = HashMap::new();
     let mut ids: HashMap<(&str, &str), HashSet<&str>> = HashMap::new();
     let mut seen = HashSet::new();
-    for got in got.iter().filter(|got| got.action == "on_unpublish" || got.action == "on_close") {
+    for got in got
+        .iter()
+        .filter(|got| got.action == "on_unpublish" || got.action == "on_close")
+    {
         ids.entry((&got.session, &got.action)).or_default().insert(&got.id);
         if got.action == "on_unpublish" && seen.insert(&got.session) {
             ends.entry(&got.stream).or_default().push(&got.session);
@@ -186,20 +199,31 @@ fn judge(opened: &[String], got: &[Got]) -> usize {
         .map(|got| (got.action.as_str(), got.session.as_str()))
         .collect();
     for (session, action) in ids.keys() {
-        let question = if *action == "on_close" { "on_connect" } else { "on_publish" };
+        let question = if *action == "on_close" {
+            "on_connect"
+        } else {
+            "on_publish"
+        };
         assert!(asked.contains(&(question, session)), "an end of what never began");
     }
     let mut order: HashMap<String, Vec<&str>> = HashMap::new();
     for line in opened {
         let mut words = line.split(' ');
         if let (Some("open"), Some(n), Some(session)) = (words.next(), words.next(), words.next()) {
-            order.entry(format!("__defaultVhost__/live/s{n}")).or_default().push(session);
+            order
+                .entry(format!("__defaultVhost__/live/s{n}"))
+                .or_default()
+                .push(session);
         }
     }
     for (stream, sessions) in &order {
         // A session may have an end without our having read of its beginning: the kill came between the two.
         let known: HashSet<&&str> = sessions.iter().collect();
-        let told: Vec<&str> = ends[stream.as_str()].iter().copied().filter(|s| known.contains(s)).collect();
+        let told: Vec<&str> = ends[stream.as_str()]
+            .iter()
+            .copied()
+            .filter(|s| known.contains(s))
+            .collect();
         assert_eq!(&told, sessions, "{stream}: all, in order");
     }
     let close_of: HashSet<&str> = ids.keys().filter(|(_, a)| *a == "on_close").map(|(s, _)| *s).collect();
@@ -209,7 +233,9 @@ fn judge(opened: &[String], got: &[Got]) -> usize {
 }
 
 fn repeats(got: &[Got]) -> usize {
-    let told = got.iter().filter(|got| got.action == "on_unpublish" || got.action == "on_close");
+    let told = got
+        .iter()
+        .filter(|got| got.action == "on_unpublish" || got.action == "on_close");
     let mut seen = HashSet::new();
     told.filter(|got| !seen.insert(&got.id)).count()
 }

@@ -4,8 +4,8 @@ use crate::edge::Seed;
 use crate::live::Live;
 use crate::registry::{Established, Registry};
 use crate::{
-    Alone, Client, Connection, Edge, Elsewhere, EndReason, Gate, Metrics, Protocol, Refusal, Session, SessionKind, Settings, StreamSnapshot,
-    Traffic, snapshot,
+    Alone, Client, Connection, Edge, Elsewhere, EndReason, Gate, Metrics, Protocol, Refusal, Session, SessionKind,
+    Settings, StreamSnapshot, Traffic, snapshot,
 };
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -30,6 +30,8 @@ pub(crate) struct Inner {
     /// Viewers that are there, for the merge window.
     pub(crate) viewers: AtomicUsize,
     changed: watch::Sender<u64>,
+    /// Publishers should come back elsewhere.
+    pub(crate) leave: watch::Sender<bool>,
 }
 
 impl Hub {
@@ -49,6 +51,7 @@ impl Hub {
             admissions: TaskTracker::new(),
             viewers: AtomicUsize::new(0),
             changed: watch::Sender::new(0),
+            leave: watch::Sender::new(false),
         }))
     }
 

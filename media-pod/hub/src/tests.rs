@@ -5,5 +5,6 @@ mod chaos;
 mod contest;
 mod edges;
 mod media;
+mod moving;
 mod sessions;
 mod support;

@@ -62,7 +62,12 @@ async fn twice<T, F: Future<Output = Result<T, PeerError>>>(ask: impl Fn() -> F)
 }
 
 async fn claim_one(peer: &Peer, claim: &Claim) -> Result<ClaimAnswer, PeerError> {
-    let asked = peer.client().post(peer.url(PEER_CLAIMS_PATH)).json(claim).send().await?;
+    let asked = peer
+        .client()
+        .post(peer.url(PEER_CLAIMS_PATH))
+        .json(claim)
+        .send()
+        .await?;
     if asked.status() != StatusCode::OK {
         return Err(PeerError::BadAnswer(asked.status().to_string()));
     }
@@ -70,7 +75,12 @@ async fn claim_one(peer: &Peer, claim: &Claim) -> Result<ClaimAnswer, PeerError>
 }
 
 async fn evict_one(peer: &Peer, claim: &Claim) -> Result<(), PeerError> {
-    let asked = peer.client().post(peer.url(PEER_EVICTIONS_PATH)).json(claim).send().await?;
+    let asked = peer
+        .client()
+        .post(peer.url(PEER_EVICTIONS_PATH))
+        .json(claim)
+        .send()
+        .await?;
     if asked.status() == StatusCode::NO_CONTENT {
         Ok(())
     } else {

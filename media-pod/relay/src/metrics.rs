@@ -15,7 +15,10 @@ impl Metrics {
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let metrics = Self {
             edges: IntGauge::new("headgate_edges", "Streams that are brought here from another pod.")?,
-            bytes: IntCounter::new("headgate_edge_bytes_total", "Bytes of streams that came from other pods.")?,
+            bytes: IntCounter::new(
+                "headgate_edge_bytes_total",
+                "Bytes of streams that came from other pods.",
+            )?,
             failures: IntCounter::new(
                 "headgate_peer_failures_total",
                 "Requests to other pods without a valid answer in time.",

@@ -43,7 +43,9 @@ impl Peer {
         let was_down = self.down.swap(failure.is_some(), Ordering::Relaxed);
         let peer = &self.name;
         match failure {
-            Some(error) if !was_down => tracing::warn!(%peer, reason = error.reason(), %error, "a peer does not answer"),
+            Some(error) if !was_down => {
+                tracing::warn!(%peer, reason = error.reason(), %error, "a peer does not answer");
+            }
             None if was_down => tracing::info!(%peer, "a peer answers again"),
             Some(_) | None => {}
         }
@@ -114,7 +116,11 @@ impl State {
         let Some((own, identity)) = &self.own else { return };
         let shows = identity();
         let same = self.shown.as_ref().is_some_and(|shown| Arc::ptr_eq(shown, &shows));
-        let known = if same { std::mem::take(&mut self.made) } else { Vec::new() };
+        let known = if same {
+            std::mem::take(&mut self.made)
+        } else {
+            Vec::new()
+        };
         let others = self.wanted.iter().filter(|peer| peer.name != *own);
         self.made = others
             .filter_map(|peer| {

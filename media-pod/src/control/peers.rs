@@ -93,7 +93,10 @@ impl Format for Tags {
     }
 
     fn start(&self, start: &Start<'_>) -> Bytes {
-        FlvFormat::Plain.start(&Start { resumed: true, ..*start })
+        FlvFormat::Plain.start(&Start {
+            resumed: true,
+            ..*start
+        })
     }
 
     fn config(&self, track: &Track, at: Timestamp) -> Bytes {

@@ -77,7 +77,13 @@ async fn many_who_wait_for_a_stream_that_is_nowhere_ask_as_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_sends_nonsense_is_not_asked_in_a_loop() {
-    let nonsense = || ([("headgate-session", uuid::Uuid::nil().to_string())], Bytes::from_static(b"<html>nothing</html>")).into_response();
+    let nonsense = || {
+        (
+            [("headgate-session", uuid::Uuid::nil().to_string())],
+            Bytes::from_static(b"<html>nothing</html>"),
+        )
+            .into_response()
+    };
     let (server, asked) = one_that_answers(nonsense).await;
     let _viewer = Viewer::rtmp(server.0[0].rtmp, "cam").await;
     tokio::time::sleep(Duration::from_secs(3)).await;

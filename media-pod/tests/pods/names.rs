@@ -35,7 +35,9 @@ async fn pods_know_each_other_by_their_new_certificates_too() {
     let _first = RtmpClient::publish(pods[0].rtmp, "cam").await.unwrap();
     assert!(RtmpClient::publish(pods[1].rtmp, "cam").await.is_err());
     let renewed = Authority::new();
-    pods.iter().for_each(|pod| pod.renew(&renewed));
+    for pod in pods {
+        pod.renew(&renewed);
+    }
     assert!(RtmpClient::publish(pods[1].rtmp, "cam").await.is_err());
     assert!(pods[1].metric("headgate_peer_failures_total").abs() < f64::EPSILON);
 }
@@ -62,13 +64,21 @@ async fn of_publishers_that_start_at_the_same_instant_in_several_pods_exactly_on
             let tries = server.0.iter().map(|pod| RtmpClient::publish(pod.rtmp, &stream));
             let outcomes = futures::future::join_all(tries).await;
             let (mut there, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
-            assert!(!there.is_empty(), "{on_conflict} {round}: {:?}", refused.iter().map(|r| r.as_ref().err()).collect::<Vec<_>>());
+            assert!(
+                !there.is_empty(),
+                "{on_conflict} {round}: {:?}",
+                refused.iter().map(|r| r.as_ref().err()).collect::<Vec<_>>()
+            );
             let mut there: Vec<RtmpClient> = there.drain(..).map(Result::unwrap).collect();
             assert!(refused.iter().all(|r| r.as_ref().err().unwrap().contains("NameBusy")));
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             assert_eq!(live(&mut there).await, 1, "{on_conflict} {round}");
             let streams = server.0.iter().flat_map(|pod| pod.pod.report().streams);
-            assert_eq!(streams.filter(|s| s.stream == stream).count(), 1, "{on_conflict} {round}");
+            assert_eq!(
+                streams.filter(|s| s.stream == stream).count(),
+                1,
+                "{on_conflict} {round}"
+            );
         }
     }
 }

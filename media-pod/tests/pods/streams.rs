@@ -45,13 +45,19 @@ async fn every_pod_plays_what_one_has_frame_by_frame() {
         let numbers = seen.iter().filter(|frame| frame.starts_with('v')).count();
         assert_eq!(numbers, 100, "viewer {index}");
         let differs = seen.iter().zip(&all[0]).find(|(here, origin)| here != origin);
-        assert_eq!((differs, seen.len()), (None, all[0].len()), "viewer {index}: here and at the origin");
+        assert_eq!(
+            (differs, seen.len()),
+            (None, all[0].len()),
+            "viewer {index}: here and at the origin"
+        );
     }
 }
 
 /// Everything of a frame, in a few letters.
 fn told((kind, millis, body): &Seen) -> String {
-    let sum = body.iter().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(*byte)));
+    let sum = body
+        .iter()
+        .fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(*byte)));
     format!("{kind}{millis} {} {sum}", body.len())
 }
 
@@ -72,11 +78,18 @@ async fn a_report_tells_edges_from_streams_and_a_relay_is_no_viewer() {
     for viewer in &mut viewers {
         viewer.until(9).await;
     }
-    let edge = pods[1].reports("20 viewers", |r| r.edges.first().is_some_and(|e| e.viewers.values().sum::<u32>() == 20)).await;
+    let edge = pods[1]
+        .reports("20 viewers", |r| {
+            r.edges.first().is_some_and(|e| e.viewers.values().sum::<u32>() == 20)
+        })
+        .await;
     let origin = pods[0].reports("a stream", |r| r.streams.len() == 1).await;
     assert_eq!((edge.streams.len(), edge.edges.len(), origin.edges.len()), (0, 1, 0));
     let said = &edge.edges[0];
-    assert_eq!((said.from.as_str(), said.stream.as_str(), said.session), ("live-0", "cam", origin.streams[0].session));
+    assert_eq!(
+        (said.from.as_str(), said.stream.as_str(), said.session),
+        ("live-0", "cam", origin.streams[0].session)
+    );
     assert!(origin.streams[0].viewers.is_empty(), "{origin:#?}");
     assert!((pods[1].metric("headgate_edges") - 1.0).abs() < f64::EPSILON);
     assert!(pods[1].metric("headgate_publishers").abs() < f64::EPSILON);
@@ -101,7 +114,10 @@ async fn the_first_viewer_of_an_edge_sees_a_picture_at_once() {
         Viewer::rtmp(pod.rtmp, "cam").await.next().await.unwrap();
         waits.push(start.elapsed());
     }
-    println!("first picture: at the origin {:?}, at an edge {:?} and {:?}", waits[0], waits[1], waits[2]);
+    println!(
+        "first picture: at the origin {:?}, at an edge {:?} and {:?}",
+        waits[0], waits[1], waits[2]
+    );
     assert!(waits.iter().all(|w| *w < Duration::from_secs(1)), "{waits:?}");
 }
 

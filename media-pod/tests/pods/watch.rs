@@ -11,9 +11,9 @@ use tokio::time::timeout;
 pub type Seen = (char, u32, Bytes);
 
 const AVC: &[u8] = &[
-    0x17, 0, 0, 0, 0, 1, 0x64, 0, 0x1f, 0xff, 0xe1, 0, 0x1a, 0x67, 0x64, 0, 0x1f, 0xac, 0xd9, 0x40, 0x50, 0x05, 0xbb, 1,
-    0x10, 0, 0, 3, 0, 0x10, 0, 0, 3, 3, 0xc0, 0xf1, 0x83, 0x19, 0x60, 1, 0, 6, 0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0, 0xfd,
-    0xf8, 0xf8, 0,
+    0x17, 0, 0, 0, 0, 1, 0x64, 0, 0x1f, 0xff, 0xe1, 0, 0x1a, 0x67, 0x64, 0, 0x1f, 0xac, 0xd9, 0x40, 0x50, 0x05, 0xbb,
+    1, 0x10, 0, 0, 3, 0, 0x10, 0, 0, 3, 3, 0xc0, 0xf1, 0x83, 0x19, 0x60, 1, 0, 6, 0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0,
+    0xfd, 0xf8, 0xf8, 0,
 ];
 
 /// Sends the sequence header of H.264 at 64x36.
@@ -34,13 +34,13 @@ pub async fn pictures(publisher: &mut RtmpClient, from: u32, count: u32) {
 
 /// One viewer.
 pub enum Viewer {
-    Rtmp(RtmpClient),
+    Rtmp(Box<RtmpClient>),
     Http(reqwest::Response, TagStream),
 }
 
 impl Viewer {
     pub async fn rtmp(port: u16, stream: &str) -> Self {
-        Self::Rtmp(RtmpClient::play(port, stream).await.unwrap())
+        Self::Rtmp(Box::new(RtmpClient::play(port, stream).await.unwrap()))
     }
 
     /// Returns once the first bytes of the stream are there.
@@ -54,7 +54,9 @@ impl Viewer {
     /// The next frame; sequence headers are passed over.
     pub async fn next(&mut self) -> Option<Seen> {
         loop {
-            let seen = timeout(Duration::from_secs(10), self.any()).await.expect("nothing to see")?;
+            let seen = timeout(Duration::from_secs(10), self.any())
+                .await
+                .expect("nothing to see")?;
             let is_config = seen.2.get(1) == Some(&0);
             if !is_config {
                 return Some(seen);

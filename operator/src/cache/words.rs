@@ -1,8 +1,10 @@
 //! By what else than its name an object is found, so that nobody looks through all of a namespace.
 
 use crate::names::{SERVER_LABEL, label};
+use crate::node::node_of;
 use headgate_api::{HookEndpoint, MediaServer, ObjectRef, Stream, StreamKey};
-use k8s_openapi::api::core::v1::{Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{Node, Pod, Secret, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Resource;
 
 /// What an object has to do with another.
@@ -18,6 +20,11 @@ impl Word {
     /// It names the Secret.
     pub fn secret(name: &str) -> Self {
         Self(format!("secret/{name}").into())
+    }
+
+    /// It runs on the node.
+    pub fn node(name: &str) -> Self {
+        Self(format!("node/{name}").into())
     }
 
     /// An object with this UID owns it.
@@ -59,7 +66,20 @@ impl Worded for Stream {
 
 impl Worded for Pod {
     fn words(&self) -> Vec<Word> {
+        let node = node_of(self).map(|name| Word::node(name));
+        sorted(of_server(self).into_iter().chain(node))
+    }
+}
+
+impl Worded for PodDisruptionBudget {
+    fn words(&self) -> Vec<Word> {
         of_server(self)
+    }
+}
+
+impl Worded for Node {
+    fn words(&self) -> Vec<Word> {
+        Vec::new()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::names::session_path;
 use bytes::Bytes;
-use headgate_control::{Applied, CONFIG_PATH, Problem};
+use headgate_control::{Applied, CONFIG_PATH, DRAIN_PATH, DrainRequest, Problem};
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -22,7 +22,7 @@ use tokio_util::task::AbortOnDropHandle;
 /// One request, from dialling to the answer's head or small body.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// A pod reports every few seconds; one that says nothing for so long is lost.
-pub const SILENCE: Duration = Duration::from_secs(15);
+pub const SILENCE: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 15 });
 const ANSWER_MAX: usize = 64 * 1024;
 
 /// Why a pod was not understood.
@@ -198,5 +198,31 @@ pub async fn kick(peer: &Peer, session: &str) -> Result<bool, LinkError> {
         StatusCode::NO_CONTENT | StatusCode::OK | StatusCode::ACCEPTED => Ok(true),
         StatusCode::NOT_FOUND => Ok(false),
         other => Err(LinkError::Status(peer.address, other, "DELETE session")),
+    }
+}
+
+/// Has the pod be on its way out until a deadline.
+pub async fn drain(peer: &Peer, wanted: &DrainRequest) -> Result<(), LinkError> {
+    let body = serde_json::to_vec(wanted).map_err(|e| LinkError::BadReport(peer.address, e.to_string()))?;
+    done(
+        request(peer, Method::PUT, DRAIN_PATH, body.into()).await?,
+        peer,
+        "PUT drain",
+    )
+}
+
+/// Has it stay.
+pub async fn undrain(peer: &Peer) -> Result<(), LinkError> {
+    done(
+        request(peer, Method::DELETE, DRAIN_PATH, Bytes::new()).await?,
+        peer,
+        "DELETE drain",
+    )
+}
+
+fn done((status, _): (StatusCode, Bytes), peer: &Peer, what: &'static str) -> Result<(), LinkError> {
+    match status {
+        StatusCode::NO_CONTENT | StatusCode::OK => Ok(()),
+        other => Err(LinkError::Status(peer.address, other, what)),
     }
 }

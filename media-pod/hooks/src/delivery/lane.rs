@@ -139,6 +139,8 @@ pub(super) enum State {
 
 /// Notices in the order in which they are told.
 pub(super) struct Lane {
+    /// Its own, for those who point to it often.
+    pub(super) key: Arc<LaneKey>,
     pub(super) notices: VecDeque<Notice>,
     pub(super) state: State,
     /// Woken before its time, which was this: one more failure then changes nothing.

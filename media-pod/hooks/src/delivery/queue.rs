@@ -20,7 +20,7 @@ pub(crate) struct Queue {
     ready: VecDeque<LaneKey>,
     sleeping: BTreeSet<(Instant, LaneKey)>,
     /// Lanes by the age of what was pushed; entries of notices that are gone are skipped.
-    arrivals: VecDeque<(u64, LaneKey)>,
+    arrivals: VecDeque<(u64, Arc<LaneKey>)>,
     suspended: HashSet<usize>,
     dead: Vec<(Arc<Event>, Death)>,
     next: u64,
@@ -71,16 +71,17 @@ impl Queue {
         self.next = number.saturating_add(1);
         self.count = self.count.saturating_add(1);
         self.bytes = self.bytes.saturating_add(entry.event.size());
-        self.arrivals.push_back((number, key.clone()));
         let notice = entry.notice(number, now);
         let lane = self.lanes.entry(key.clone()).or_insert_with(|| {
-            self.ready.push_back(key);
+            self.ready.push_back(key.clone());
             Lane {
-                notices: VecDeque::new(),
+                key: Arc::new(key),
+                notices: VecDeque::with_capacity(1),
                 state: State::Ready,
                 early: None,
             }
         });
+        self.arrivals.push_back((number, lane.key.clone()));
         lane.notices.push_back(notice);
         self.bound();
     }
@@ -121,7 +122,8 @@ impl Queue {
 
     /// When [`Queue::take`] may have something that it has not now.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        self.sleeping.first().map(|(until, _)| *until)
+        let first = self.sleeping.first().filter(|_| !self.held);
+        first.map(|(until, _)| *until)
     }
 
     /// Failures of this notice so far, that count for its next wait.
@@ -412,7 +414,7 @@ impl Queue {
                 in_flight.push((number, key));
                 continue;
             }
-            found = Some((key, usize::from(lane.state == State::InFlight)));
+            found = Some(((*key).clone(), usize::from(lane.state == State::InFlight)));
             break;
         }
         for entry in in_flight.into_iter().rev() {

@@ -134,6 +134,11 @@ impl Index {
         self.segments.values().map(|held| held.live).sum()
     }
 
+    /// Whether any notice is pending.
+    pub(crate) fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// Numbers of the notices that stand in a segment.
     pub(crate) fn pending_in(&self, segment: u64) -> Vec<u64> {
         let here = self.pending.iter().filter(|(_, place)| place.segment == segment);

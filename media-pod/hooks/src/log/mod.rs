@@ -129,3 +129,6 @@ fn recover(store: &dyn Store, metrics: &LogMetrics) -> io::Result<(State, Index,
     }
     Ok((state, index, next))
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,18 +16,33 @@ use super::metrics::{LogMetrics, Trouble};
 use super::record::Record;
 use super::store::{Segment, Store};
 
-/// Bytes after which a segment is not written to any more.
-pub(crate) const SEGMENT: u64 = 2 * 1024 * 1024;
 /// Bytes in one write.
 const WRITE: usize = 256 * 1024;
-/// A log below this is left as it is.
-const SMALL: u64 = 4 * SEGMENT;
-/// Bytes of the whole log; then the oldest notices are given up.
-pub(crate) const LOG_MAX: u64 = 256 * 1024 * 1024;
 /// Records that wait for a disk that fails; then the oldest are not written at all.
 const BACKLOG_MAX: usize = 100_000;
 /// How often a disk that fails is tried.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How much is in what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    /// Bytes after which a segment is not written to any more.
+    pub(crate) segment: u64,
+    /// Bytes of a log that is left as it is.
+    pub(crate) small: u64,
+    /// Bytes of the whole log; then the oldest notices are given up.
+    pub(crate) log: u64,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self {
+            segment: 2 * 1024 * 1024,
+            small: 8 * 1024 * 1024,
+            log: 256 * 1024 * 1024,
+        }
+    }
+}
 
 /// See the module.
 pub(crate) struct Writer {
@@ -37,7 +52,7 @@ pub(crate) struct Writer {
     pub(crate) sink: Arc<dyn Sink>,
     /// Number of the next segment.
     pub(crate) next: u64,
-    pub(crate) limit: u64,
+    pub(crate) sizes: Sizes,
     current: Option<Current>,
     backlog: VecDeque<Op>,
     /// Set while the disk fails.
@@ -71,7 +86,7 @@ impl Writer {
             metrics,
             sink,
             next,
-            limit: LOG_MAX,
+            sizes: Sizes::default(),
             current: None,
             backlog: VecDeque::new(),
             failing: None,
@@ -151,7 +166,12 @@ impl Writer {
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<u64> {
-        if self.current.as_ref().is_none_or(|current| current.length >= SEGMENT) {
+        let segment_max = self.sizes.segment;
+        if self
+            .current
+            .as_ref()
+            .is_none_or(|current| current.length >= segment_max)
+        {
             let segment = self.store.create(self.next)?;
             self.current = Some(Current {
                 number: self.next,
@@ -218,6 +238,8 @@ impl Writer {
     fn skip(&self, op: Op, why: &str) {
         self.metrics.error(Trouble::Skipped);
         tracing::debug!(why, "not written to the outbox");
+        // It will never be safer than now.
+        self.sink.written(&op.record);
         if let Some(ack) = op.ack {
             let _ = ack.send(false);
         }
@@ -229,22 +251,32 @@ impl Writer {
             if self.current.as_ref().is_some_and(|current| current.number == oldest) {
                 return;
             }
-            let (bytes, needed) = (self.index.bytes(), self.index.live());
-            let sparse = bytes > SMALL && bytes > needed.saturating_mul(2);
-            let full = bytes > self.limit;
-            if live && (self.failing.is_some() || !(sparse || full) || !self.copy_forward(oldest, !full || sparse)) {
+            if live && !self.empty(oldest) {
                 return;
             }
-            if !self.drop_segment(oldest) || live {
+            if !self.drop_segment(oldest) {
                 return;
             }
         }
     }
 
+    /// Copies forward what is still needed of the oldest segment, if that is worth it. Without room for it all, its notices are given up.
+    fn empty(&mut self, oldest: u64) -> bool {
+        let (bytes, needed) = (self.index.bytes(), self.index.live());
+        let sparse = bytes > self.sizes.small && bytes > needed.saturating_mul(2);
+        // Open sessions alone are never too much: there are only as many as the pod has.
+        let full = bytes > self.sizes.log && self.index.has_pending();
+        if self.failing.is_some() || !(sparse || full) {
+            return false;
+        }
+        self.copy_forward(oldest, sparse)
+    }
+
     fn drop_segment(&mut self, segment: u64) -> bool {
         match self.store.remove(segment) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                self.failed(&error);
+                self.metrics.error(Trouble::Write);
+                tracing::debug!(segment, %error, "a segment of the outbox cannot be removed");
                 false
             }
             _ => {
@@ -256,26 +288,34 @@ impl Writer {
 
     /// Writes what is still needed of a segment once more. Without `notices` those are given up.
     fn copy_forward(&mut self, segment: u64, notices: bool) -> bool {
-        let Ok(bytes) = self.store.read(segment) else {
-            self.metrics.error(Trouble::Unread);
-            return false;
-        };
         if !notices {
             self.give_up(segment);
         }
+        let Ok(bytes) = self.store.read(segment) else {
+            self.metrics.error(Trouble::Unread);
+            tracing::warn!(
+                segment,
+                "a segment of the outbox cannot be read: what it holds is in memory only"
+            );
+            return true;
+        };
+        let (mut copy, mut records) = (Vec::new(), Vec::new());
         for piece in frame::read(&bytes) {
             let Piece::Record(record, _) = piece else { continue };
             let Some(record) = self.index.live_part(record, notices) else {
                 continue;
             };
-            let mut bytes = Vec::new();
-            frame::write(&record, &mut bytes);
-            match self.write(&bytes) {
-                Ok(to) => self.index.apply(&record, to, bytes.len()),
-                Err(error) => {
-                    self.failed(&error);
-                    return false;
-                }
+            let before = copy.len();
+            frame::write(&record, &mut copy);
+            records.push((record, copy.len().saturating_sub(before)));
+        }
+        match self.write(&copy) {
+            Ok(to) => records
+                .iter()
+                .for_each(|(record, size)| self.index.apply(record, to, *size)),
+            Err(error) => {
+                self.failed(&error);
+                return false;
             }
         }
         self.metrics.compactions.inc();
@@ -284,10 +324,12 @@ impl Writer {
 
     fn give_up(&mut self, segment: u64) {
         let numbers = self.index.pending_in(segment);
-        tracing::warn!(
-            count = numbers.len(),
-            "the outbox is full: its oldest notifications are given up"
-        );
+        if !numbers.is_empty() {
+            tracing::warn!(
+                count = numbers.len(),
+                "the outbox is full: its oldest notifications are given up"
+            );
+        }
         self.index.apply(&Record::Done(numbers.clone()), segment, 0);
         self.sink.given_up(&numbers);
     }

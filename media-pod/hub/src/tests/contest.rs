@@ -79,8 +79,11 @@ impl Model {
             let reached = self.reaches(at, to);
             let claim = Message::Claim { from: at, to, session };
             let answer = Answer::Free;
-            self.messages
-                .push(if reached { claim } else { Message::Answer { at, session, answer } });
+            self.messages.push(if reached {
+                claim
+            } else {
+                Message::Answer { at, session, answer }
+            });
         }
     }
 
@@ -88,7 +91,11 @@ impl Model {
         match self.messages.swap_remove(index) {
             Message::Claim { from, to, session } => {
                 let answer = self.pods[to].contend(&name("x"), session, self.takeover);
-                self.messages.push(Message::Answer { at: from, session, answer });
+                self.messages.push(Message::Answer {
+                    at: from,
+                    session,
+                    answer,
+                });
             }
             Message::Answer { at, session, answer } => self.answered(at, session, answer),
             Message::Evict { to, by } => {

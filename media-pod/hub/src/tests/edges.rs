@@ -84,7 +84,10 @@ async fn one_edge_serves_all_viewers_and_is_nobodys_session() {
     assert_eq!(snapshot[0].origin.as_ref().map(|o| &*o.pod), Some("live-1"));
     assert_eq!(snapshot[0].viewers.get(&Protocol::Rtmp), Some(&2));
     assert!(w.metric("headgate_publishers").abs() < f64::EPSILON);
-    assert!(w.hub.found(&name("x")).is_none() && w.hub.tap(&name("x"), &readable()).is_none(), "no circles");
+    assert!(
+        w.hub.found(&name("x")).is_none() && w.hub.tap(&name("x"), &readable()).is_none(),
+        "no circles"
+    );
     assert_eq!(w.diary.take(), ["Play live/x", "Play live/x"]);
     drop((first, second, edge));
     w.assert_nothing_is_left();
@@ -119,7 +122,11 @@ async fn viewers_stay_while_sources_come_and_go() {
         assert!(edge.begin(origin()));
         edge.track(video_track());
         feed(&edge, "V0 v40");
-        assert_eq!(read(&mut viewer).await.unwrap(), format!("{start}(1 at 0) V0 v40"), "{round}");
+        assert_eq!(
+            read(&mut viewer).await.unwrap(),
+            format!("{start}(1 at 0) V0 v40"),
+            "{round}"
+        );
         edge.end();
         feed(&edge, "V80");
         millis(8_000).await;
@@ -154,7 +161,10 @@ async fn a_publisher_that_comes_displaces_the_edge_and_one_that_goes_makes_anoth
 #[tokio::test(start_paused = true)]
 async fn the_end_of_all_ends_edges_and_wants_no_more() {
     let (w, others) = among();
-    let viewers = [play(&w.hub, "x", "").await.unwrap(), play(&w.hub, "x", "").await.unwrap()];
+    let viewers = [
+        play(&w.hub, "x", "").await.unwrap(),
+        play(&w.hub, "x", "").await.unwrap(),
+    ];
     let edge = others.edge();
     w.hub.end_all(EndReason::Shutdown);
     edge.over().await;
