@@ -136,6 +136,10 @@ mod tests {
         assert_eq!(other.open(&sealed), Err(Unreadable::NotOurs));
         assert_eq!(key.open(sealed.get(..20).unwrap_or_default()), Err(Unreadable::NotOurs));
         assert_ne!(key.seal(&opened), Some(sealed.clone()), "another nonce each time");
-        assert!(sealed.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
+        assert!(
+            sealed
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        );
     }
 }
