@@ -92,7 +92,10 @@ impl<K: Kept> Cache<K> {
     /// Whether there is one.
     pub fn has(&self, key: &ObjectKey) -> bool {
         let store = self.store.read();
-        store.shelves.get(&key.namespace).is_some_and(|s| s.get(&key.name).is_some())
+        store
+            .shelves
+            .get(&key.namespace)
+            .is_some_and(|s| s.get(&key.name).is_some())
     }
 
     /// Those of a namespace that have a word, by name.
@@ -266,12 +269,8 @@ pub async fn global_watch<K>(
     follow(api, watcher::Config::default(), feed, stop).await;
 }
 
-async fn follow<K, F>(
-    api: Api<Guarded<K>>,
-    config: watcher::Config,
-    mut feed: Feed<K, F>,
-    stop: CancellationToken,
-) where
+async fn follow<K, F>(api: Api<Guarded<K>>, config: watcher::Config, mut feed: Feed<K, F>, stop: CancellationToken)
+where
     K: Kept,
     F: Fn(&Change<K>) + Send,
 {

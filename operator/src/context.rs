@@ -90,8 +90,7 @@ impl Caches {
     pub fn pods_of(&self, server: &MediaServer) -> Vec<Arc<Pod>> {
         let key = ObjectKey::of(server);
         let uid = server.metadata.uid.as_deref().unwrap_or_default();
-        self.pods
-            .find(&key.namespace, &Word::owner(uid))
+        self.pods.find(&key.namespace, &Word::owner(uid))
     }
 }
 

@@ -6,7 +6,8 @@ use crate::ui::say;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-const TITLE: &str = "# What the benches found\n\nWritten by `cargo e2e bench`; each run replaces the section of its bench.\n";
+const TITLE: &str =
+    "# What the benches found\n\nWritten by `cargo e2e bench`; each run replaces the section of its bench.\n";
 
 /// One measured figure.
 #[derive(Clone, Debug, PartialEq)]

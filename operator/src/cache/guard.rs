@@ -33,7 +33,8 @@ impl<'de, K: Resource + DeserializeOwned> Deserialize<'de> for Guarded<K> {
             Ok(object) => return Ok(Self(Ok(object))),
             Err(error) => error.to_string(),
         };
-        let PartialObjectMeta::<K> { metadata, .. } = PartialObjectMeta::deserialize(&value).map_err(D::Error::custom)?;
+        let PartialObjectMeta::<K> { metadata, .. } =
+            PartialObjectMeta::deserialize(&value).map_err(D::Error::custom)?;
         Ok(Self(Err(Unreadable { error, metadata })))
     }
 }

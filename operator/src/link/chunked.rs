@@ -41,7 +41,11 @@ impl Chunked {
         match *self {
             Self::Size => {
                 let Some(end) = raw.iter().position(|b| *b == b'\n') else {
-                    return if raw.len() > SIZE_LINE_MAX { Err(BadChunk) } else { Ok(()) };
+                    return if raw.len() > SIZE_LINE_MAX {
+                        Err(BadChunk)
+                    } else {
+                        Ok(())
+                    };
                 };
                 let line = raw.split_to(end);
                 raw.advance(1);
@@ -103,7 +107,14 @@ mod tests {
 
     #[test]
     fn what_is_no_chunk_is_refused() {
-        for bad in ["xyz\r\n", "\r\n", "-1\r\n", "+1\r\n", "1\r\nabc", "ffffffffffffffffff\r\n"] {
+        for bad in [
+            "xyz\r\n",
+            "\r\n",
+            "-1\r\n",
+            "+1\r\n",
+            "1\r\nabc",
+            "ffffffffffffffffff\r\n",
+        ] {
             assert_eq!(decoded(&[bad.as_bytes()]), Err(BadChunk), "{bad:?}");
         }
         assert_eq!(decoded(&["1".repeat(300).as_bytes()]), Err(BadChunk));
@@ -112,7 +123,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_body_comes_out_however_it_is_cut(chunks in proptest::collection::vec("[a-z\r\n]{1,40}", 0..8), cut in 1..7_usize) {
-            let coded: String = chunks.iter().map(|c| format!("{:X}\r\n{c}\r\n", c.len())).collect();
+            let coded = chunks.iter().fold(String::new(), |all, c| format!("{all}{:X}\r\n{c}\r\n", c.len()));
             let parts: Vec<&[u8]> = coded.as_bytes().chunks(cut).collect();
             let (state, body) = decoded(&parts).unwrap();
             prop_assert_eq!(state, Chunked::Size);

@@ -114,7 +114,9 @@ fn steady(report: &mut PodReport, before: &PodReport) {
     let known = before.streams.iter().map(|s| (s.session, s));
     let known: HashMap<_, _> = known.collect();
     for stream in &mut report.streams {
-        let Some(old) = known.get(&stream.session) else { continue };
+        let Some(old) = known.get(&stream.session) else {
+            continue;
+        };
         let measured = stream.bitrate_kilobits;
         if (measured.div_ceil(2)..=measured.saturating_mul(2)).contains(&old.bitrate_kilobits) {
             stream.bitrate_kilobits = old.bitrate_kilobits;

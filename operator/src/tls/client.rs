@@ -3,9 +3,9 @@
 use super::{Authority, LEAF_LIFE, Pair, TlsError};
 use k8s_openapi::jiff::Timestamp;
 use parking_lot::Mutex;
+use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::client::Resumption;
 use rustls::{ClientConfig, RootCertStore};
 use std::collections::HashMap;
 use std::sync::Arc;

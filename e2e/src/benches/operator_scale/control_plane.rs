@@ -57,7 +57,9 @@ impl ControlPlane {
         server.start(layout)?;
         let kubectl = self.kubectl();
         server
-            .serves(layout, async || kubectl.run(&["get", "--raw", "/readyz"]).await.map(drop))
+            .serves(layout, async || {
+                kubectl.run(&["get", "--raw", "/readyz"]).await.map(drop)
+            })
             .await
     }
 

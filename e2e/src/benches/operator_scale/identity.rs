@@ -19,7 +19,9 @@ pub async fn install(plane: &ControlPlane, operator: &Path) -> Result<PathBuf> {
         .run(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"])
         .await?;
     kubectl.run(&["create", "namespace", NAMESPACE]).await?;
-    kubectl.run(&["create", "serviceaccount", NAME, "-n", NAMESPACE]).await?;
+    kubectl
+        .run(&["create", "serviceaccount", NAME, "-n", NAMESPACE])
+        .await?;
     for place in ["watched", "own"] {
         let rules = Cmd::new(operator).args(["rbac", place]).run().await?;
         kubectl.apply(NAMESPACE, &granted(place, &rules)).await?;

@@ -13,13 +13,13 @@ mod waits;
 
 use super::{Figure, Results, release};
 use crate::error::{Context as _, Error, Result};
-use futures::{StreamExt as _, TryStreamExt as _};
 use crate::harness::eventually;
 use crate::tools::paths::Paths;
 use crate::ui::{say, step};
 use clap::Args;
 use control_plane::ControlPlane;
 use fleet::Fleet;
+use futures::{StreamExt as _, TryStreamExt as _};
 use objects::Names;
 use operator::{Memory, Operator, Setup};
 use std::path::{Path, PathBuf};
@@ -154,11 +154,19 @@ impl Bench<'_> {
 
     /// Everything is made while the operator runs.
     async fn fill(&mut self, operator: &Operator) -> Result<()> {
-        step("the operator leads", eventually(LIMIT, "it is ready", async || leads(operator).await)).await?;
+        step(
+            "the operator leads",
+            eventually(LIMIT, "it is ready", async || leads(operator).await),
+        )
+        .await?;
         let begun = Instant::now();
         step("objects made", objects::create(&self.client, self.scale)).await?;
         step("all of them in force", self.filled()).await?;
-        self.figure(Figure::new("everything made and in force in the pods", begun.elapsed().as_secs_f64(), "s"));
+        self.figure(Figure::new(
+            "everything made and in force in the pods",
+            begun.elapsed().as_secs_f64(),
+            "s",
+        ));
         step("at rest", rest(operator)).await
     }
 
@@ -203,7 +211,11 @@ impl Bench<'_> {
         let _ = came(&shown).await;
         let _ = came(&gone).await;
         let _ = came(&self.fleet.in_force).await;
-        self.times("spec change → in force in the pod", self.fleet.in_force.take(), Some(1.0));
+        self.times(
+            "spec change → in force in the pod",
+            self.fleet.in_force.take(),
+            Some(1.0),
+        );
         self.times("stream live → Stream visible", shown.take(), Some(2.0));
         self.times("stream ended → Stream gone", gone.take(), None);
         say(format_args!("  {} streams are live", streams.count()));
@@ -255,7 +267,7 @@ impl Bench<'_> {
         for key in 0..servers {
             self.fleet
                 .in_force
-                .expect(pod::edit(&names.namespace(names.server_of(key)), &names.key(key), 3));
+                .expect(pod::edit(&names.namespace(names.server_of(key)), &Names::key(key), 3));
         }
         let operator = self.start()?;
         let (cached, reconciled, linked, pushed) = tokio::try_join!(
@@ -299,12 +311,20 @@ impl Bench<'_> {
     fn memory(&mut self, what: &str, memory: Memory) {
         let mebibytes = |bytes: u64| f64::from(u32::try_from(bytes / 1024).unwrap_or(u32::MAX)) * 1024.0 / MEBIBYTE;
         self.figure(Figure::new(what, mebibytes(memory.now), "MiB").goal(64.0));
-        self.figure(Figure::new(format!("{what}, at its peak"), mebibytes(memory.peak), "MiB"));
+        self.figure(Figure::new(
+            format!("{what}, at its peak"),
+            mebibytes(memory.peak),
+            "MiB",
+        ));
     }
 
     fn times(&mut self, what: &str, times: Times, goal: Option<f64>) {
         let (count, p99) = (times.count, times.p99.as_secs_f64());
-        self.figure(Figure::new(format!("{what}, p50 of {count}"), times.p50.as_secs_f64(), "s"));
+        self.figure(Figure::new(
+            format!("{what}, p50 of {count}"),
+            times.p50.as_secs_f64(),
+            "s",
+        ));
         let p99 = Figure::new(format!("{what}, p99"), p99, "s");
         self.figure(match goal {
             Some(goal) => p99.goal(goal),
@@ -329,7 +349,9 @@ async fn until(operator: &Operator, holds: impl AsyncFn() -> bool) -> Result<f64
 
 async fn leads(operator: &Operator) -> Result<()> {
     let leads = operator.metric("headgate_leader", |_| true).await?;
-    crate::ensure!(leads > 0.5, "it does not lead");
+    if leads < 0.5 {
+        return Err(Error::new("it does not lead"));
+    }
     Ok(())
 }
 
@@ -352,7 +374,7 @@ async fn rest(operator: &Operator) -> Result<()> {
 }
 
 async fn came(waits: &Waits) -> Result<()> {
-    eventually(Duration::from_secs(60), "everything came", async || {
+    eventually(Duration::from_mins(1), "everything came", async || {
         crate::ensure!(waits.open() == 0, "{} are missing", waits.open());
         Ok(())
     })

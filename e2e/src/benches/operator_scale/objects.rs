@@ -38,7 +38,7 @@ impl Names<'_> {
     }
 
     /// A key.
-    pub fn key(self, key: usize) -> String {
+    pub fn key(key: usize) -> String {
         format!("key-{key}")
     }
 }
@@ -56,14 +56,19 @@ pub async fn create(client: &Client, scale: &Scale) -> Result<()> {
         // A pod is refused without it, and no controller runs that would make it.
         one::<ServiceAccount>(client, &name, json!({ "metadata": { "name": "default" } })).await?;
     }
-    let server = |n: usize| (names.namespace(n), json!({ "metadata": { "name": format!("s{n}") }, "spec": {} }));
+    let server = |n: usize| {
+        (
+            names.namespace(n),
+            json!({ "metadata": { "name": format!("s{n}") }, "spec": {} }),
+        )
+    };
     many::<MediaServer>(client, (0..scale.servers).map(server)).await?;
     many::<StreamKey>(client, (0..scale.keys).map(|n| key(names, n))).await?;
     many::<HookEndpoint>(client, (0..scale.hooks).map(|n| hook(names, n))).await
 }
 
 fn key(names: Names<'_>, number: usize) -> (String, Value) {
-    let (server, name) = (names.server_of(number), names.key(number));
+    let (server, name) = (names.server_of(number), Names::key(number));
     let spec = json!({
         "serverRefs": [{ "name": format!("s{server}") }],
         "stream": { "app": "live", "name": format!("room-{number}-*") },
@@ -78,7 +83,10 @@ fn key(names: Names<'_>, number: usize) -> (String, Value) {
 
 /// Each is for two servers of one namespace.
 fn hook(names: Names<'_>, number: usize) -> (String, Value) {
-    let first = number.saturating_mul(2).checked_rem(names.0.servers.max(1)).unwrap_or(0);
+    let first = number
+        .saturating_mul(2)
+        .checked_rem(names.0.servers.max(1))
+        .unwrap_or(0);
     let second = first.saturating_add(names.spaces());
     let servers = [first, second].into_iter().filter(|n| *n < names.0.servers);
     let servers: Vec<Value> = servers.map(|n| json!({ "name": format!("s{n}") })).collect();
@@ -96,7 +104,7 @@ fn hook(names: Names<'_>, number: usize) -> (String, Value) {
 
 /// Changes a key, and awaits the change in its pod.
 pub async fn change(client: &Client, names: Names<'_>, key: usize, limit: u32, awaited: &Waits) -> Result<()> {
-    let (namespace, name) = (names.namespace(names.server_of(key)), names.key(key));
+    let (namespace, name) = (names.namespace(names.server_of(key)), Names::key(key));
     let keys: Api<StreamKey> = Api::namespaced(client.clone(), &namespace);
     awaited.expect(edit(&namespace, &name, limit));
     let patch = Patch::Merge(json!({ "spec": { "maxPublishers": limit } }));

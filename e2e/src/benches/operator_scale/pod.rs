@@ -8,8 +8,8 @@ use axum::routing::{delete, get, put};
 use axum::{Json, Router};
 use futures::stream::unfold;
 use headgate_control::{
-    Applied, CONFIG_PATH, DRAIN_PATH, HookReport, LEDGER_PATH, LedgerLine, Listener, ListenerReport, PodConfig, PodReport,
-    REPORT_PATH, SESSIONS_PATH, StreamReport, TrackReport,
+    Applied, CONFIG_PATH, DRAIN_PATH, HookReport, LEDGER_PATH, LedgerLine, Listener, ListenerReport, PodConfig,
+    PodReport, REPORT_PATH, SESSIONS_PATH, StreamReport, TrackReport,
 };
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -134,7 +134,9 @@ impl Played {
         for stream in &streams {
             // A stream came in with the key that its name chooses, always the same.
             let number = stream.stream.bytes().map(usize::from).sum::<usize>();
-            let chosen = number.checked_rem(running.keys.len()).and_then(|at| running.keys.get(at));
+            let chosen = number
+                .checked_rem(running.keys.len())
+                .and_then(|at| running.keys.get(at));
             if let Some(users) = chosen.map(|key| key_use.entry(key.clone()).or_default()) {
                 *users = users.saturating_add(1);
             }
@@ -247,7 +249,7 @@ async fn reports(State(pod): State<Arc<Played>>) -> Body {
         }
         news.mark_unchanged();
         let line = line(&open.0.report());
-        Some((line, (open, news, false)))
+        Some((Ok::<_, Infallible>(line), (open, news, false)))
     }))
 }
 
@@ -256,12 +258,12 @@ async fn ledger() -> Body {
         if !first {
             sleep(EVERY).await;
         }
-        Some((line(&LedgerLine::Synced), false))
+        Some((Ok::<_, Infallible>(line(&LedgerLine::Synced)), false))
     }))
 }
 
-fn line(value: &impl serde::Serialize) -> Result<Bytes, Infallible> {
+fn line(value: &impl serde::Serialize) -> Bytes {
     let mut line = serde_json::to_vec(value).unwrap_or_default();
     line.push(b'\n');
-    Ok(line.into())
+    line.into()
 }

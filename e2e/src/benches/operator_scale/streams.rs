@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use uuid::Uuid;
 
 /// Streams, oldest first.
@@ -72,7 +72,7 @@ impl Streams {
         let pods = self.fleet.pods();
         let mut ticks = interval(Duration::from_secs_f64(1.0 / rate.max(0.1)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-        let mut over = pin!(sleep_until(Instant::now() + time));
+        let mut over = pin!(sleep(time));
         loop {
             tokio::select! {
                 () = &mut over => return,
