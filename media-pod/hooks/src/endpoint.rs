@@ -1,10 +1,10 @@
 //! [`Endpoint`]: one back end at run time. Its spec can change under it; its pools, outbox and health stay.
 
 use arc_swap::ArcSwap;
-use headgate_control::{HookEndpoint, HookEvent, HookReport, glob_matches};
+use headgate_control::{EventClass, HookEndpoint, HookReport, glob_matches};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -25,6 +25,8 @@ pub(crate) struct Context {
     pub(crate) metrics: Metrics,
     pub(crate) changed: watch::Sender<u64>,
     pub(crate) origin: ArcSwap<Origin>,
+    /// Counts the requests of the process, for dialects that number them.
+    pub(crate) index: AtomicU64,
 }
 
 impl Context {
@@ -107,11 +109,11 @@ impl Endpoint {
     pub(crate) fn takes(&self, event: &Event) -> bool {
         let (spec, stream) = (self.spec.load(), &event.stream);
         let any = |globs: &[String], text: &str| globs.is_empty() || globs.iter().any(|glob| glob_matches(glob, text));
-        spec.events.contains(&event.kind)
-            && dialect::of(spec.dialect).tells(event.kind, event.client.protocol)
-            && any(&spec.matches.vhosts, &stream.vhost)
-            && any(&spec.matches.apps, &stream.app)
-            && any(&spec.matches.streams, &stream.name)
+        let matches = event.kind.is_of_server()
+            || any(&spec.matches.vhosts, &stream.vhost)
+                && any(&spec.matches.apps, &stream.app)
+                && any(&spec.matches.streams, &stream.name);
+        matches && spec.events.contains(&event.kind) && dialect::of(spec.dialect).tells(event)
     }
 
     /// Puts an event into its outbox, once for each URL.
@@ -146,17 +148,18 @@ impl Endpoint {
 /// Makes the counters that alerts look at stand at 0 before the first failure: a series that begins at 1 has no increase.
 fn count_from_zero(spec: &HookEndpoint, metrics: &Metrics) {
     let dialect = dialect::of(spec.dialect);
-    for kind in &spec.events {
+    for kind in spec.events.iter().filter(|kind| spec.dialect.has(**kind)) {
         let (endpoint, event) = (spec.name.as_str(), dialect.event_name(*kind));
-        match kind {
-            HookEvent::Connect | HookEvent::Publish | HookEvent::Play => {
+        match kind.class() {
+            EventClass::Admission => {
                 metrics.fail_open.with_label_values(&[endpoint, event]);
             }
-            HookEvent::Close | HookEvent::Unpublish | HookEvent::Stop => {
+            EventClass::Notification => {
                 for death in Death::ALL {
                     metrics.dead.with_label_values(&[endpoint, event, death.into()]);
                 }
             }
+            EventClass::Query | EventClass::Heartbeat => {}
         }
     }
 }

@@ -6,6 +6,7 @@ use headgate_hub::{Connection, Reason, Refusal, Session, Traffic};
 use parking_lot::Mutex;
 use prometheus::Registry;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -82,6 +83,7 @@ impl Hooks {
             metrics,
             changed: watch::Sender::new(0),
             origin,
+            index: AtomicU64::default(),
         });
         let inner = Arc::new(Inner {
             context,
