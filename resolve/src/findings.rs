@@ -1,9 +1,9 @@
 //! What a StreamKey or HookEndpoint should say of itself.
 
-use crate::{KeyProblem, Secrets, hash_key, validate_hook, validate_key};
+use crate::{KeyProblem, Secrets, config, hash_key, validate_hook, validate_key};
 use headgate_api::condition::{ConditionType, Finding};
-use headgate_api::{HookEndpoint, ObjectRef, StreamKey};
-use headgate_control::HookReport;
+use headgate_api::{HookEndpoint, HookEndpointSpec, ObjectRef, StreamKey};
+use headgate_control::{HookEvent, HookReport};
 
 /// How far an object is in force in the pods of one server that it names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,9 +38,37 @@ pub fn hook_findings(hook: &HookEndpoint, server_exists: &dyn Fn(&str) -> bool) 
         server_exists,
     );
     vec![
-        accepted,
+        with_silent(accepted, spec),
         Finding::yes(ConditionType::ResolvedRefs, "Resolved", "it refers to no Secret"),
     ]
+}
+
+/// Names the events of which the back end will not hear: those that its dialect does not have, and those that nothing raises yet.
+fn with_silent(accepted: Finding, spec: &HookEndpointSpec) -> Finding {
+    let (dialect, events) = (config::dialect(spec.dialect), &spec.events);
+    let named = if events.is_empty() {
+        Vec::new()
+    } else {
+        config::events(spec)
+    };
+    let unknown: Vec<&HookEvent> = named.iter().filter(|event| !dialect.has(**event)).collect();
+    let idle: Vec<&HookEvent> = named.iter().filter(|e| dialect.has(**e) && !e.has_source()).collect();
+    if accepted.status != Some(true) || (unknown.is_empty() && idle.is_empty()) {
+        return accepted;
+    }
+    let mut message = accepted.message;
+    if !unknown.is_empty() {
+        message = format!("{message}; {dialect} has no {}, which is never sent", list(&unknown));
+    }
+    if !idle.is_empty() {
+        message = format!("{message}; nothing raises {} in this version yet", list(&idle));
+    }
+    Finding::yes(ConditionType::Accepted, "SomeEventsNeverFire", message)
+}
+
+fn list(events: &[&HookEvent]) -> String {
+    let names: Vec<String> = events.iter().map(ToString::to_string).collect();
+    names.join(", ")
 }
 
 /// `Programmed`: in force in every ready pod of every server. `earlier` are the findings above.
@@ -254,6 +282,30 @@ mod tests {
         let delivering = (Some(true), "Delivering");
         assert_eq!(of(vec![report(Some(true), None, 12)]), delivering);
         assert_eq!(of(vec![answered(Some("HookDenied"))]), delivering);
+    }
+
+    fn accepted_of(rest: &str) -> Finding {
+        let yaml = format!(
+            "{{apiVersion: headgate.dev/v1alpha1, kind: HookEndpoint, metadata: {{name: b}}, spec: {{serverRefs: [{{name: live}}], urls: ['http://b/x'], {rest}}}}}"
+        );
+        let hook: HookEndpoint = serde_yaml::from_str(&yaml).unwrap();
+        hook_findings(&hook, &|_| true).remove(0)
+    }
+
+    #[test]
+    fn an_endpoint_says_which_of_its_events_it_will_never_get() {
+        let fine = "the spec is valid and its servers exist";
+        let full = accepted_of(
+            "dialect: ZLMediaKit, events: [Publish, Play, StreamChanged, FlowReport, StreamNoneReader, StreamNotFound]",
+        );
+        assert_eq!((full.reason, full.message.as_str()), ("Accepted", fine));
+        assert_eq!(accepted_of("dialect: Oryx").reason, "Accepted");
+        let some = accepted_of("dialect: SRS, events: [Publish, Dvr, FlowReport, StreamChanged]");
+        assert_eq!((some.status, some.reason), (Some(true), "SomeEventsNeverFire"));
+        let said = format!(
+            "{fine}; SRS has no FlowReport, StreamChanged, which is never sent; nothing raises Dvr in this version yet"
+        );
+        assert_eq!(some.message, said);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! (the additive headers) stands in [`headers`], so that bodies stay what the dialect's own servers send.
 
 mod answer;
+mod cloudevents;
 mod code;
 mod headers;
 mod oryx;
@@ -13,6 +14,7 @@ mod srs_v1;
 mod zlmediakit;
 
 pub use answer::{ANSWER_MAX, Answer, Verdict};
+pub use cloudevents::{CloudEvents, schemas};
 pub use headers::headers;
 pub use oryx::Oryx;
 pub use reply::{PublishOptions, Reply};
@@ -107,11 +109,17 @@ pub fn of(dialect: Dialect) -> &'static dyn Speak {
         Dialect::SrsV1 => &SrsV1,
         Dialect::ZLMediaKit => &ZLMediaKit,
         Dialect::Oryx => &Oryx,
-        Dialect::CloudEvents => &Srs,
+        Dialect::CloudEvents => &CloudEvents,
     }
 }
 
 /// Whether SRS would tell of the client's connection: it has one of its own, and is no request within a web server's.
 fn has_connection(event: &Event) -> bool {
     matches!(event.client.carrier, Carrier::Rtmp | Carrier::Rtmps) || event.client.schema == Schema::Srt
+}
+
+/// Thousandths as a number with a point, of the precision that is asked for.
+fn decimal<N: std::str::FromStr + Default>(thousandths: u64) -> N {
+    let (whole, rest) = (thousandths.div_euclid(1000), thousandths.rem_euclid(1000));
+    format!("{whole}.{rest:03}").parse().unwrap_or_default()
 }

@@ -12,7 +12,7 @@
 use headgate_control::{Dialect, HookEvent};
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Reply, Request, Speak, Verdict, Voice, code, has_connection};
+use super::{Answer, Reply, Request, Speak, Verdict, Voice, code, decimal, has_connection};
 use crate::event::transport::{Carrier, Schema};
 use crate::event::{Details, Event, HlsSegment, Stream};
 use crate::identity::Origin;
@@ -103,14 +103,9 @@ fn tail(event: &Event, origin: &Origin) -> Map<String, Value> {
 
 fn hls(segment: &HlsSegment) -> Value {
     json!({
-        "duration": milliseconds(segment.seconds), "cwd": segment.cwd, "file": segment.file, "url": segment.url,
+        "duration": decimal::<f64>(segment.milliseconds), "cwd": segment.cwd, "file": segment.file, "url": segment.url,
         "m3u8": segment.m3u8, "m3u8_url": segment.m3u8_url, "seq_no": segment.seq_no,
     })
-}
-
-/// Three decimals, as SRS.
-fn milliseconds(seconds: f64) -> f64 {
-    (seconds * 1000.0).round() / 1000.0
 }
 
 fn identity(stream: &Stream, origin: &Origin) -> Map<String, Value> {

@@ -1,5 +1,6 @@
 //! What single kinds of events have beside the stream and the client.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -7,17 +8,20 @@ use std::net::SocketAddr;
 use super::transport::Schema;
 
 /// What an event has beside its stream and client.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Details {
     /// Nothing.
     #[default]
     None,
     /// Of the end of a session, and of what it carried.
     Ended {
-        /// How long it was, in seconds.
-        seconds: u64,
+        /// When it was asked for.
+        started: Timestamp,
         /// It played; else it published.
         player: bool,
+        /// The schemas by which it could be played, and now cannot.
+        #[serde(default)]
+        playable: Vec<Schema>,
     },
     /// A stream can be played by one schema, or no longer.
     Changed {
@@ -95,7 +99,7 @@ pub enum Details {
 }
 
 /// A stream as it is when it can be played.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registered {
     /// Where it comes from.
     pub source: Source,
@@ -151,7 +155,7 @@ pub enum Source {
 }
 
 /// One track.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackInfo {
     /// As in status: `H264`, `AAC`.
     pub codec: String,
@@ -161,8 +165,8 @@ pub struct TrackInfo {
     pub width: u32,
     /// Pixels.
     pub height: u32,
-    /// By the parameter sets; 0 where they do not say.
-    pub frames_per_second: f64,
+    /// Frames in 1000 seconds by the parameter sets; 0 where they do not say.
+    pub frames_per_1000_seconds: u32,
     /// Hertz.
     pub sample_rate: u32,
     /// Of sound.
@@ -187,7 +191,7 @@ pub struct HttpAccess {
 }
 
 /// A file that is complete.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedFile {
     /// Its name.
     pub name: String,
@@ -200,16 +204,16 @@ pub struct RecordedFile {
     /// Its first frame, as a Unix time.
     pub start_seconds: i64,
     /// How long it plays.
-    pub seconds: f64,
+    pub milliseconds: u64,
     /// Its path below the HTTP root.
     pub url: String,
 }
 
 /// A segment of HLS.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HlsSegment {
     /// How long it plays.
-    pub seconds: f64,
+    pub milliseconds: u64,
     /// The working directory.
     pub cwd: String,
     /// Where it is.
@@ -255,7 +259,8 @@ impl Details {
     pub(super) fn size(&self) -> usize {
         const REGISTERED: usize = size_of::<Registered>();
         match self {
-            Self::None | Self::Ended { .. } | Self::NoneReader { .. } => 0,
+            Self::None | Self::NoneReader { .. } => 0,
+            Self::Ended { playable, .. } => playable.len(),
             Self::Changed { registered, .. } => registered.as_ref().map_or(0, |registered| {
                 let tracks = registered.tracks.len().saturating_mul(size_of::<TrackInfo>());
                 REGISTERED.saturating_add(registered.url.len()).saturating_add(tracks)

@@ -20,7 +20,7 @@ use crate::identity::{self, Origin};
 use transport::{Carrier, Schema};
 
 /// One thing that a back end is asked or told.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// Stable over retries. UUIDv7; of a closing event UUIDv5 over the session, so that whoever sends it names it the same.
     pub id: Uuid,
@@ -103,8 +103,9 @@ impl Event {
     pub fn of_session(kind: HookEvent, session: &Session, traffic: Option<Traffic>, sequence: &Sequence) -> Self {
         let time = Timestamp::now();
         let ended = Details::Ended {
-            seconds: seconds(session.started, time),
+            started: session.started,
             player: session.kind == SessionKind::Play,
+            playable: Vec::new(),
         };
         Self {
             id: id(kind, session.id, traffic),
@@ -160,35 +161,75 @@ impl Event {
         }
     }
 
-    /// A stream can be played by `schema` from now on, or no longer. `publisher` is who sends it. Its id follows from both, so that a
-    /// repeat has the same.
-    pub fn changed(publisher: &Session, schema: Schema, tracks: Option<&[Track]>, sequence: &Sequence) -> Self {
+    /// A publisher's stream can be played by `schema` from now on. Its id follows from both, so that a repeat has the same.
+    pub fn registered(publisher: &Session, schema: Schema, tracks: &[Track], sequence: &Sequence) -> Self {
         let event = Self::of_session(HookEvent::StreamChanged, publisher, None, sequence);
-        let registered = tracks.map(|tracks| Box::new(Registered::of(publisher, tracks, event.time)));
-        let what = format!("StreamChanged/{}/{}", schema.as_str(), registered.is_some());
+        let registered = Some(Box::new(Registered::of(publisher, tracks, event.time)));
         Self {
-            id: identity::closing_id(publisher.id, &what),
+            id: identity::closing_id(publisher.id, &change(schema, true)),
             details: Details::Changed { schema, registered },
             ..event
         }
     }
 
-    /// The events that close a session: what it carried, the end of what it made playable, and its own end, in the order in which they are
-    /// told. `playable` are the schemas that [`Event::changed`] told of.
-    pub fn closings(session: &Session, traffic: Traffic, playable: &[Schema], sequence: &Sequence) -> Vec<Self> {
-        let end = match session.kind {
-            SessionKind::Publish => HookEvent::Unpublish,
-            SessionKind::Play => HookEvent::Stop,
+    /// Nobody plays a publisher's stream.
+    pub fn none_reader(publisher: &Session, sequence: &Sequence) -> Self {
+        let schema = transport::of(publisher.connection.protocol).0;
+        Self {
+            details: Details::NoneReader { schema },
+            ..Self::of_session(HookEvent::StreamNoneReader, publisher, None, sequence)
+        }
+    }
+
+    /// The end of a publisher, whose stream could be played by these until now.
+    pub fn unpublished(session: &Session, traffic: Traffic, playable: Vec<Schema>, sequence: &Sequence) -> Self {
+        let details = Details::Ended {
+            started: session.started,
+            player: false,
+            playable,
         };
-        let flow = Self::of_session(HookEvent::FlowReport, session, Some(traffic), sequence);
-        let gone = playable
-            .iter()
-            .map(|schema| Self::changed(session, *schema, None, sequence));
-        let end = || Self::of_session(end, session, Some(traffic), sequence);
-        let mut events = vec![flow];
-        events.extend(gone);
-        events.push(end());
+        Self {
+            details,
+            ..Self::of_session(HookEvent::Unpublish, session, Some(traffic), sequence)
+        }
+    }
+
+    /// The event and what follows from it, in the order in which they are told: the end of a session is also that of what could be played, and
+    /// says what it carried. Whoever makes an end known makes all of these known, each under an id that follows from the session.
+    pub fn with_kin(self, sequence: &Sequence) -> Vec<Self> {
+        let Details::Ended { playable, .. } = &self.details else {
+            return vec![self];
+        };
+        let kin = |kind, what: &str, details| Self {
+            id: identity::closing_id(self.session, what),
+            kind,
+            sequence: sequence.next(),
+            details,
+            ..self.clone()
+        };
+        let mut events = vec![kin(
+            HookEvent::FlowReport,
+            HookEvent::FlowReport.into(),
+            self.details.clone(),
+        )];
+        for schema in playable {
+            let (what, schema) = (change(*schema, false), *schema);
+            let registered = None;
+            let details = Details::Changed { schema, registered };
+            let gone = kin(HookEvent::StreamChanged, &what, details);
+            events.push(Self { traffic: None, ..gone });
+        }
+        let last = sequence.next();
+        events.push(Self { sequence: last, ..self });
         events
+    }
+
+    /// How long what it ends took, in whole seconds; 0 of anything else.
+    pub fn seconds(&self) -> u64 {
+        match &self.details {
+            Details::Ended { started, .. } => seconds(*started, self.time),
+            _ => 0,
+        }
     }
 
     /// About how many bytes it holds in memory, for bounds.
@@ -265,12 +306,29 @@ impl TrackInfo {
             is_video: track.kind() == TrackKind::Video,
             width: video.map_or(0, |video| video.width),
             height: video.map_or(0, |video| video.height),
-            frames_per_second: video.and_then(|video| video.frames_per_second).unwrap_or_default(),
+            frames_per_1000_seconds: video.and_then(|video| video.frames_per_second).map_or(0, thousandfold),
             sample_rate: audio.map_or(0, |audio| audio.sample_rate),
             channels: audio.map_or(0, |audio| audio.channels),
             ..Self::default()
         }
     }
+}
+
+/// What is told apart by its id.
+fn change(schema: Schema, registered: bool) -> String {
+    format!("StreamChanged/{}/{registered}", schema.as_str())
+}
+
+/// A rate as a whole number; 0 for one that makes no sense.
+fn thousandfold(rate: f64) -> u32 {
+    let rate = (rate * 1000.0).round();
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "within the bounds of a u32"
+    )]
+    let whole = (0.0..=1_000_000_000.0).contains(&rate).then_some(rate as u32);
+    whole.unwrap_or(0)
 }
 
 /// Whole seconds between two moments; 0 when the clock went back.
@@ -286,15 +344,4 @@ fn id(kind: HookEvent, session: Uuid, traffic: Option<Traffic>) -> Uuid {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sequence_grows_by_every_call_and_starts_at_the_clock() {
-        let (one, later) = (Sequence::default(), Sequence::default());
-        let numbers: Vec<u64> = (0..10_000).map(|_| one.next()).collect();
-        assert!(numbers.is_sorted_by(|a, b| a < b));
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        assert!(later.next() > numbers.first().copied().unwrap_or(u64::MAX));
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@
     reason = "a test that panics fails, as it should"
 )]
 
+mod cloudevents;
 mod oryx;
 mod srs;
 mod srs_v1;

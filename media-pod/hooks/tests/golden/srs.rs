@@ -89,7 +89,7 @@ fn files_and_segments_are_told_with_their_places() {
     assert_golden("on_dvr.rtmp-publish", &dvr);
     let mut hls = event(HookEvent::Hls);
     hls.details = Details::Hls(HlsSegment {
-        seconds: 2.02,
+        milliseconds: 2020,
         cwd: "/usr/local/srs".into(),
         file: "/usr/local/srs/html/live/livestream-0.ts".into(),
         url: "live/livestream-0.ts".into(),

@@ -35,6 +35,15 @@ fn number(body: &Value, key: &str) -> u64 {
     body[key].as_u64().unwrap_or_default()
 }
 
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "small positive numbers"
+)]
+fn thousandths(value: &Value) -> u64 {
+    (value.as_f64().unwrap_or_default() * 1000.0).round() as u64
+}
+
 fn schema(name: &str) -> Schema {
     let all = [
         Schema::Rtmp,
@@ -95,9 +104,13 @@ fn details(kind: HookEvent, body: &Value, event: &mut Event) -> Details {
             if number(body, "totalBytes") == 0 {
                 event.traffic = None;
             }
+            let started = jiff::Timestamp::UNIX_EPOCH;
+            let length = jiff::SignedDuration::from_secs(body["duration"].as_i64().expect("a length"));
+            event.time = started.checked_add(length).expect("a time");
             Details::Ended {
-                seconds: number(body, "duration"),
+                started,
                 player: body["player"] == true,
+                playable: Vec::new(),
             }
         }
         HookEvent::StreamChanged => Details::Changed {
@@ -124,7 +137,7 @@ fn details(kind: HookEvent, body: &Value, event: &mut Event) -> Details {
             folder: string(body, "folder"),
             size: number(body, "file_size"),
             start_seconds: body["start_time"].as_i64().expect("a time"),
-            seconds: body["time_len"].as_f64().expect("a length"),
+            milliseconds: thousandths(&body["time_len"]),
             url: string(body, "url"),
         }),
         HookEvent::RtspAuth => Details::RtspAuth {
@@ -182,7 +195,7 @@ fn track(track: &Value) -> TrackInfo {
         is_video: number(track, "codec_type") == 0,
         width: small("width"),
         height: small("height"),
-        frames_per_second: track["fps"].as_f64().unwrap_or_default(),
+        frames_per_1000_seconds: u32::try_from(thousandths(&track["fps"])).expect("a rate"),
         sample_rate: small("sample_rate"),
         channels: small("channels"),
         frames: number(track, "frames"),

@@ -3,6 +3,7 @@
 use headgate_control::HookEvent;
 use serde_json::{Map, Value, json};
 
+use super::super::decimal;
 use super::Voice;
 use crate::event::transport::{Carrier, Schema};
 use crate::event::{Details, Event, Registered, Source, TrackInfo};
@@ -30,10 +31,10 @@ pub(super) fn body(event: &Event, voice: &Voice<'_>) -> Map<String, Value> {
 fn own(event: &Event) -> Value {
     match &event.details {
         Details::None if event.kind == HookEvent::Publish => origin(event.client.schema.push()),
-        Details::Ended { seconds, player } => {
+        Details::Ended { player, .. } => {
             let traffic = event.traffic.unwrap_or_default();
             let total = traffic.sent.saturating_add(traffic.received);
-            json!({"totalBytes": total, "duration": seconds, "player": player})
+            json!({"totalBytes": total, "duration": event.seconds(), "player": player})
         }
         Details::Changed { schema, registered } => changed(*schema, registered.as_deref(), event),
         Details::NoneReader { schema } => json!({"schema": schema.as_str()}),
@@ -58,7 +59,7 @@ fn own(event: &Event) -> Value {
         Details::ShellLogin { user, password } => json!({"user_name": user, "passwd": password}),
         Details::Recorded(file) => json!({
             "file_name": file.name, "file_path": file.path, "folder": file.folder, "file_size": file.size,
-            "start_time": file.start_seconds, "time_len": file.seconds, "url": file.url,
+            "start_time": file.start_seconds, "time_len": single(file.milliseconds), "url": file.url,
         }),
         Details::ServerStarted { settings } => json!(settings),
         Details::ServerKeepalive { counters } => json!({"data": counters}),
@@ -116,7 +117,7 @@ fn track(track: &TrackInfo) -> Value {
     }));
     body.extend(object(if track.is_video {
         json!({
-            "width": track.width, "height": track.height, "fps": track.frames_per_second,
+            "width": track.width, "height": track.height, "fps": single(track.frames_per_1000_seconds.into()),
             "key_frames": track.key_frames, "gop_size": 0, "gop_interval_ms": 0,
         })
     } else {
@@ -197,6 +198,11 @@ fn stream(event: &Event) -> Map<String, Value> {
 fn client(event: &Event) -> Map<String, Value> {
     let client = &event.client;
     object(json!({"ip": client.ip, "port": client.port, "id": client.id}))
+}
+
+/// Thousandths as the number of single precision that ZLMediaKit has.
+fn single(thousandths: u64) -> f64 {
+    decimal::<f32>(thousandths).into()
 }
 
 /// Without the question mark.
