@@ -45,7 +45,7 @@ pub struct StreamSpec {
     /// Virtual host.
     #[schemars(length(min = 1, max = 253))]
     pub vhost: String,
-    /// App.
+    /// The app, the first part of the path in the URL.
     #[schemars(length(min = 1, max = 1024))]
     pub app: String,
     /// Name, without any key.

@@ -3,6 +3,7 @@
 //! `tools` makes the programs that are needed, `cluster` runs Kubernetes from them, `images` builds and imports what is
 //! tested, `harness` is what scenarios are written with, and `scenarios` holds one file a scenario.
 
+pub mod benches;
 pub mod cli;
 pub mod cluster;
 pub mod command;
@@ -13,6 +14,7 @@ pub mod harness;
 pub mod http_get;
 pub mod images;
 pub mod media;
+pub mod proxy;
 pub mod receiver;
 pub mod scenarios;
 pub mod scrape;

@@ -16,6 +16,8 @@ pub fn manager(layout: &Layout) -> Daemon {
         format!("--cluster-cidr={POD_CIDR}"),
         format!("--service-cluster-ip-range={SERVICE_CIDR}"),
         "--use-service-account-credentials=true".into(),
+        // A scenario waits for it: half of the default, and still five times a kubelet's report.
+        "--node-monitor-grace-period=20s".into(),
         format!(
             "--service-account-private-key-file={}",
             layout.pki("service-accounts.key")

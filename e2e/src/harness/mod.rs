@@ -4,6 +4,7 @@ mod backend;
 mod context;
 mod eventually;
 mod evidence;
+mod faults;
 mod helm;
 mod kubectl;
 mod portforward;

@@ -2,7 +2,12 @@
 //!
 //! A scenario is an `async fn run(&Context) -> Result<()>` with an `ABOUT` line; it is entered in [`all`].
 
+mod closing_events;
 mod cluster_works;
+mod drain;
+mod faults;
+pub mod fleet;
+mod goodbye;
 mod invalid_manifests;
 mod live_edits;
 mod live_streams;
@@ -11,6 +16,8 @@ mod operator_upgrade;
 mod publish_and_play;
 mod quickstart;
 mod refusals;
+mod rollout;
+mod several_pods;
 pub mod site;
 
 use crate::harness::Scenario;
@@ -37,6 +44,12 @@ pub fn all() -> Vec<Scenario> {
         scenario!(refusals, needs_images: true),
         scenario!(live_edits, needs_images: true),
         scenario!(operator_upgrade, needs_images: true),
+        scenario!(several_pods, needs_images: true),
+        scenario!(rollout, needs_images: true),
+        scenario!(drain, needs_images: true),
+        scenario!(closing_events, needs_images: true),
+        scenario!(faults, needs_images: true),
+        scenario!(goodbye, needs_images: true),
         scenario!(metrics, needs_images: true),
         scenario!(invalid_manifests, needs_images: true),
     ]

@@ -1,0 +1,105 @@
+//! What goes wrong in a cluster, done on purpose to the local one: every fault is undone by what it returns, or by its counterpart.
+
+use crate::cluster::daemon::{Daemon, end};
+use crate::cluster::layout::{Layout, NODES, Node};
+use crate::cluster::{apiserver, controllers, node};
+use crate::error::{Context as _, Error, Result};
+use crate::harness::{Context, eventually};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long a component may take to serve again.
+const BACK: Duration = Duration::from_mins(1);
+
+impl Context {
+    /// The local cluster, without which a fault cannot be made.
+    pub fn local(&self) -> Result<&Layout> {
+        self.cluster
+            .local
+            .as_ref()
+            .context("this scenario breaks components of the cluster, which it only does to the local one")
+    }
+
+    /// A node's kubelet stops, as when the node is cut off: its containers go on.
+    pub fn cut_off(&self, name: &str) -> Result<()> {
+        let layout = self.local()?;
+        stop(layout, &node::kubelet(layout, node_of(name)?))
+    }
+
+    /// The kubelet is back, and the node is Ready.
+    pub async fn reconnect(&self, name: &str) -> Result<()> {
+        let layout = self.local()?;
+        let kubelet = node::kubelet(layout, node_of(name)?);
+        if kubelet.pid(layout).is_none() {
+            kubelet.start(layout)?;
+        }
+        self.kubectl
+            .wait("default", &format!("node/{name}"), "condition=Ready", BACK)
+            .await
+    }
+
+    /// Takes the API server away.
+    pub fn stop_api_server(&self) -> Result<()> {
+        let layout = self.local()?;
+        stop(layout, &apiserver::daemon(layout))
+    }
+
+    /// Brings the API server back.
+    pub async fn start_api_server(&self) -> Result<()> {
+        let layout = self.local()?;
+        apiserver::daemon(layout).start(layout)?;
+        for daemon in [controllers::manager(layout), controllers::scheduler(layout)] {
+            if daemon.pid(layout).is_none() {
+                daemon.start(layout)?;
+            }
+        }
+        eventually(BACK, "the API server is back", async || {
+            self.kubectl.run(&["get", "--raw", "/readyz"]).await.map(drop)
+        })
+        .await
+    }
+
+    /// Kills the process of a pod's container as the kernel does when memory is out. The kubelet starts another.
+    pub fn kill_process(&self, pod_uid: &str, program: &str) -> Result<()> {
+        self.signal(pod_uid, program, Signal::SIGKILL)
+    }
+
+    /// Sends a signal to the processes of a pod that run this program.
+    pub fn signal(&self, pod_uid: &str, program: &str, signal: Signal) -> Result<()> {
+        self.local()?;
+        let found = processes(pod_uid, program);
+        crate::ensure!(!found.is_empty(), "no process of pod {pod_uid} runs {program}");
+        for pid in found {
+            kill(pid, signal).map_err(|error| Error::new(format!("sending {signal} to {program}: {error}")))?;
+        }
+        Ok(())
+    }
+}
+
+fn stop(layout: &Layout, daemon: &Daemon) -> Result<()> {
+    let pid = daemon
+        .pid(layout)
+        .context(format_args!("{} does not run", daemon.name))?;
+    end(pid);
+    Ok(())
+}
+
+fn node_of(name: &str) -> Result<Node> {
+    let found = NODES.into_iter().find(|n| n.name() == name);
+    found.context(format_args!("the local cluster has no node {name}"))
+}
+
+/// The processes below a pod's cgroup that run a program of this name.
+fn processes(pod_uid: &str, program: &str) -> Vec<Pid> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let runs = |pid: &i32| {
+        let read = |file: &str| std::fs::read(Path::new("/proc").join(pid.to_string()).join(file)).unwrap_or_default();
+        let command = read("cmdline");
+        let first = command.split(|b| *b == 0).next().unwrap_or_default();
+        String::from_utf8_lossy(&read("cgroup")).contains(pod_uid) && String::from_utf8_lossy(first).ends_with(program)
+    };
+    let pids = entries.filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(runs).map(Pid::from_raw).collect()
+}

@@ -1,0 +1,147 @@
+//! What breaks around the operator heals by itself, and no publisher is cut for it.
+
+use super::fleet::{pods, settled};
+use super::site::{SOON, START, SYSTEM, Site, text};
+use crate::ensure;
+use crate::error::{Context as _, Result};
+use crate::harness::{Context, eventually};
+use crate::media::{Player, Publisher};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// What it proves.
+pub(super) const ABOUT: &str = "no API server for half a minute, an operator that sleeps through its lease, children edited and deleted: all heals, nobody is cut";
+
+/// How long the API server is away.
+const AWAY: Duration = Duration::from_secs(30);
+const OPERATORS: &str = "app.kubernetes.io/name=headgate-operator";
+
+/// The scenario.
+pub(super) async fn run(context: &Context) -> Result<()> {
+    let site = Site::quickstart(context).await?;
+    let mut publisher = Publisher::start(&site.alice().await?).await?;
+    site.stream().await?;
+    let mut player = Player::start(&site.rtmp("alice").await?)?;
+    player.gets(10, SOON).await?;
+    let before = settled(context, 1, START).await?;
+
+    children(context, &site).await?;
+    no_api_server(context, &mut player).await?;
+    site.all_in_force().await?;
+    sleeping_leader(context).await?;
+    site.all_in_force().await?;
+
+    publisher.must_be_live()?;
+    player.gets(25, SOON).await?;
+    let after = pods(&context.kubectl, &context.namespace).await?;
+    ensure!(after == before, "the pod is another or has restarted");
+    let ends = site.back_end.calls_of("on_unpublish").len();
+    ensure!(ends == 0, "on_unpublish came {ends} times");
+    publisher.stop().await
+}
+
+/// A Service, a Secret and a budget that somebody edits or deletes.
+async fn children(context: &Context, site: &Site<'_>) -> Result<()> {
+    let namespace = &context.namespace;
+    let wanted = site.address("rtmp").await?;
+    let edit = json!({"spec": {"selector": {"headgate.dev/server": "another"}}});
+    context.kubectl.patch("service", namespace, "live", &edit).await?;
+    eventually(SOON, "the Service's selector is back", async || {
+        let service = context.get("service", "live").await?;
+        let selector = text(&service, "/spec/selector/headgate.dev~1server")?;
+        ensure!(selector == "live", "it selects {selector}");
+        Ok(())
+    })
+    .await?;
+    let secrets = context
+        .kubectl
+        .list("secrets", namespace, super::fleet::SELECTOR)
+        .await?;
+    for secret in secrets.iter().filter_map(|s| text(s, "/metadata/name").ok()) {
+        context.kubectl.delete("secret", namespace, &secret).await?;
+        eventually(SOON, &format!("Secret {secret} is made again"), async || {
+            context.get("secret", &secret).await
+        })
+        .await?;
+    }
+    for budget in context.kubectl.list("poddisruptionbudgets", namespace, "").await? {
+        let name = text(&budget, "/metadata/name")?;
+        context.kubectl.delete("poddisruptionbudget", namespace, &name).await?;
+        eventually(SOON, &format!("the budget {name} is made again"), async || {
+            context.get("poddisruptionbudget", &name).await
+        })
+        .await?;
+    }
+    context.kubectl.delete("service", namespace, "live").await?;
+    eventually(SOON, "the Service is made again", async || {
+        let port = site.address("rtmp").await?;
+        ensure!(port.ends_with(":1935"), "it is at {port}, was at {wanted}");
+        Ok(())
+    })
+    .await
+}
+
+/// Media and hooks go on; the operator is there when the API server is.
+async fn no_api_server(context: &Context, player: &mut Player) -> Result<()> {
+    context.stop_api_server()?;
+    tokio::time::sleep(AWAY).await;
+    let seen = player.gets(25, SOON).await;
+    context.start_api_server().await?;
+    seen?;
+    eventually(START, "an operator leads", async || leader(context).await.map(drop)).await
+}
+
+/// A leader that is stopped past its lease and wakes up finds another in its place, and writes nothing.
+async fn sleeping_leader(context: &Context) -> Result<()> {
+    replicas(context, 2).await?;
+    let first = eventually(START, "an operator leads", async || leader(context).await).await?;
+    let operators = context.kubectl.list("pods", SYSTEM, OPERATORS).await?;
+    let holder = operators
+        .iter()
+        .find(|p| text(p, "/metadata/name").is_ok_and(|name| first.contains(&name)));
+    let uid = text(
+        holder.context(format_args!("no pod is named as the leader {first}"))?,
+        "/metadata/uid",
+    )?;
+    context.signal(&uid, "operator", Signal::SIGSTOP)?;
+    let taken = eventually(START, "the other one leads", async || {
+        let now = leader(context).await?;
+        ensure!(now != first, "{now} still leads");
+        Ok(())
+    })
+    .await;
+    context.signal(&uid, "operator", Signal::SIGCONT)?;
+    taken?;
+    let name = format!("after-{}", uuid::Uuid::new_v4().simple());
+    let key = json!({"apiVersion": "headgate.dev/v1alpha1", "kind": "StreamKey", "metadata": {"name": name},
+        "spec": {"serverRefs": [{"name": "live"}], "stream": {"app": "live", "name": "x"}}});
+    context.apply(&key.to_string()).await?;
+    super::site::becomes(context, "streamkey", &name, "Programmed", "True", SOON).await?;
+    replicas(context, 1).await
+}
+
+async fn leader(context: &Context) -> Result<String> {
+    let lease = context.kubectl.get("lease", Some(SYSTEM), "headgate-operator").await?;
+    let holder = lease
+        .pointer("/spec/holderIdentity")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    ensure!(!holder.is_empty(), "nobody leads");
+    Ok(holder.to_owned())
+}
+
+async fn replicas(context: &Context, count: usize) -> Result<()> {
+    let flag = format!("--replicas={count}");
+    context
+        .kubectl
+        .run(&["scale", "deployment", "-n", SYSTEM, "-l", OPERATORS, &flag])
+        .await?;
+    eventually(START, &format!("{count} operators are ready"), async || {
+        let found = context.kubectl.list("deployments", SYSTEM, OPERATORS).await?;
+        let ready = found.first().and_then(|d| d.pointer("/status/readyReplicas")?.as_u64());
+        ensure!(ready == u64::try_from(count).ok(), "{ready:?} are");
+        Ok(())
+    })
+    .await
+}

@@ -1,0 +1,111 @@
+//! Taking things away: a server with a live stream, a namespace, the operator itself.
+
+use super::fleet::{pods, settled};
+use super::site::{RELEASE, SOON, START, SYSTEM, Site, becomes, install};
+use crate::ensure;
+use crate::error::Result;
+use crate::harness::{Context, eventually};
+use crate::media::{Player, Publisher};
+use std::time::Duration;
+
+/// What it proves.
+pub(super) const ABOUT: &str = "helm uninstall keeps objects and media, a reinstall adopts them; a deleted server drains first; no namespace hangs";
+
+/// The scenario.
+pub(super) async fn run(context: &Context) -> Result<()> {
+    let site = Site::quickstart(context).await?;
+    let mut publisher = Publisher::start(&site.alice().await?).await?;
+    site.stream().await?;
+    let mut player = Player::start(&site.rtmp("alice").await?)?;
+    player.gets(10, SOON).await?;
+
+    reinstalled(context, &site, &mut player).await?;
+    publisher.must_be_live()?;
+
+    let gone = [
+        "delete",
+        "mediaserver",
+        "live",
+        "-n",
+        &context.namespace,
+        "--wait=false",
+    ];
+    context.kubectl.run(&gone).await?;
+    becomes(context, "streamkey", "alice", "ResolvedRefs", "False", SOON).await?;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    publisher.must_be_live()?;
+    ensure!(
+        pods(&context.kubectl, &context.namespace).await?.len() == 1,
+        "the pod went while its publisher was live"
+    );
+    publisher.stop().await?;
+    settled(context, 0, START).await?;
+    eventually(SOON, "the server is gone", async || {
+        let left = context
+            .kubectl
+            .try_get("mediaserver", Some(&context.namespace), "live")
+            .await?;
+        ensure!(left.is_none(), "it is still there");
+        Ok(())
+    })
+    .await?;
+    let ends = site.back_end.wait_for("on_unpublish", 1, SOON).await?.len();
+    ensure!(ends == 1, "on_unpublish came {ends} times");
+    whole_namespace(context).await
+}
+
+/// helm takes the operator and leaves what users made; another operator takes it over with no restart.
+async fn reinstalled(context: &Context, site: &Site<'_>, player: &mut Player) -> Result<()> {
+    let before = settled(context, 1, START).await?;
+    context.helm.uninstall(RELEASE, SYSTEM).await?;
+    player.gets(25, SOON).await?;
+    context.get("mediaserver", "live").await?;
+    install(context).await?;
+    site.all_in_force().await?;
+    site.stream().await?;
+    player.gets(25, SOON).await?;
+    let after = settled(context, 1, START).await?;
+    ensure!(after == before, "the media pod is another or has restarted");
+    Ok(())
+}
+
+/// A namespace with a server and a live stream in it goes, whoever is live.
+async fn whole_namespace(context: &Context) -> Result<()> {
+    let namespace = format!("{}-b", context.namespace);
+    let kubectl = &context.kubectl;
+    kubectl.run(&["create", "namespace", &namespace]).await?;
+    let server = "
+apiVersion: headgate.dev/v1alpha1
+kind: MediaServer
+metadata: {name: live}
+spec: {publish: {authentication: None}}
+";
+    kubectl.apply(&namespace, server).await?;
+    let pod = eventually(START, "its pod serves", async || {
+        let pods = pods(kubectl, &namespace).await?;
+        let serving = pods.into_iter().find(|p| p.serves);
+        serving.ok_or_else(|| crate::error::Error::new("no pod serves"))
+    })
+    .await?;
+    let mut publisher = Publisher::start(&pod.rtmp("somebody")).await?;
+    eventually(SOON, "a stream is live there", async || {
+        let streams = kubectl.list("streams.headgate.dev", &namespace, "").await?;
+        ensure!(streams.len() == 1, "{} Streams", streams.len());
+        Ok(())
+    })
+    .await?;
+    kubectl
+        .run(&["delete", "namespace", &namespace, "--wait=false"])
+        .await?;
+    eventually(Duration::from_secs(90), "the namespace is gone", async || {
+        let left = kubectl.try_get("namespace", None, &namespace).await?;
+        ensure!(
+            left.is_none(),
+            "it is {:?}",
+            left.and_then(|n| n.pointer("/status").cloned())
+        );
+        Ok(())
+    })
+    .await?;
+    publisher.ends_within(SOON).await.map(drop)
+}

@@ -1,0 +1,210 @@
+//! Several pods act as one server: what one takes in, each gives out, and a name has one publisher among them all.
+
+use super::fleet::{Pod, origin_and_other, scale};
+use super::site::{SOON, SYSTEM, Site, becomes};
+use crate::ensure;
+use crate::error::Result;
+use crate::harness::{Context, eventually};
+use crate::media::{Player, Publisher, probe};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// What it proves.
+pub(super) const ABOUT: &str =
+    "kubectl scale: each pod plays what any pod takes in, one publisher a name, also without an operator";
+
+const ANYONE: &str = "
+apiVersion: headgate.dev/v1alpha1
+kind: StreamKey
+metadata: {name: rooms}
+spec: {serverRefs: [{name: live}], stream: {app: live, name: 'room-*'}, secretRef: {name: rooms-key}}
+";
+
+/// The scenario.
+pub(super) async fn run(context: &Context) -> Result<()> {
+    let site = Site::quickstart(context).await?;
+    scale(context, 2).await?;
+    context.apply(ANYONE).await?;
+    becomes(context, "streamkey", "rooms", "Programmed", "True", SOON).await?;
+    let key = site.key("rooms-key").await?;
+
+    let mut publisher = Publisher::start(&site.alice().await?).await?;
+    let (origin, edge) = origin_and_other(context, &site.stream().await?).await?;
+    plays_from_each(&site, &origin, &edge).await?;
+    viewers_are_summed(&site, &origin, &edge).await?;
+    publisher.must_be_live()?;
+
+    one_of_two(context, &site, &origin, &edge, &key).await?;
+    takeover(context, &site, &origin, &edge, &key).await?;
+    without_operator(context, &origin, &edge, &key).await?;
+    publisher.must_be_live()?;
+    publisher.stop().await
+}
+
+/// Over every output, with the viewer's hooks from where the viewer is.
+async fn plays_from_each(site: &Site<'_>, origin: &Pod, edge: &Pod) -> Result<()> {
+    let urls = [
+        origin.rtmp("alice"),
+        edge.rtmp("alice"),
+        origin.flv("alice"),
+        edge.flv("alice"),
+    ];
+    for url in &urls {
+        let tracks = probe(url).await?;
+        let codecs: Vec<_> = tracks.iter().map(|t| t.codec.as_str()).collect();
+        ensure!(codecs == ["h264", "aac"], "{url} gave {codecs:?}");
+    }
+    site.back_end.wait_for("on_stop", urls.len(), SOON).await?;
+    let plays = site.back_end.calls_of("on_play");
+    ensure!(plays.len() == urls.len(), "{} players were asked about", plays.len());
+    let publishes = site.back_end.calls_of("on_publish").len();
+    ensure!(
+        publishes == 1,
+        "{publishes} publishers were asked about: a relay is none"
+    );
+    let ids: Vec<_> = plays.iter().filter_map(|c| c.field("stream_id")).collect();
+    ensure!(
+        ids.iter().all(|id| Some(id) == ids.first()),
+        "one stream has the ids {ids:?}"
+    );
+    Ok(())
+}
+
+async fn viewers_are_summed(site: &Site<'_>, origin: &Pod, edge: &Pod) -> Result<()> {
+    let (mut here, mut there) = (
+        Player::start(&origin.rtmp("alice"))?,
+        Player::start(&edge.rtmp("alice"))?,
+    );
+    here.gets(10, SOON).await?;
+    there.gets(10, SOON).await?;
+    eventually(SOON, "the Stream counts the viewers of both pods", async || {
+        let stream = site.stream().await?;
+        let viewers = stream.pointer("/status/viewers").cloned().unwrap_or_default();
+        ensure!(viewers.to_string().contains('2'), "viewers are {viewers}");
+        Ok(())
+    })
+    .await?;
+    here.stop().await?;
+    there.stop().await
+}
+
+/// Two publishers start at the same instant, each at another pod.
+async fn one_of_two(context: &Context, site: &Site<'_>, a: &Pod, b: &Pod, key: &str) -> Result<()> {
+    for round in 0..3 {
+        let name = format!("room-{round}?secret={key}");
+        let (first, second) = (a.rtmp(&name), b.rtmp(&name));
+        let (first, second) = tokio::join!(Publisher::start(&first), Publisher::start(&second));
+        let (mut first, mut second) = (first?, second?);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let lives = [first.must_be_live().is_ok(), second.must_be_live().is_ok()];
+        ensure!(
+            lives[0] != lives[1],
+            "of two publishers at the same instant live: {lives:?}; {}; {}",
+            first.log(),
+            second.log()
+        );
+        let loser = if lives[0] { second.log() } else { first.log() };
+        ensure!(loser.contains("NameBusy"), "the other one was told: {loser}");
+        drop((first, second));
+    }
+    let told = |event: &str| {
+        site.back_end
+            .calls_of(event)
+            .iter()
+            .filter(|c| c.field("stream").is_some_and(|s| s.starts_with("room-")))
+            .count()
+    };
+    eventually(SOON, "each that was let in was told of once", async || {
+        let (publishes, unpublishes) = (told("on_publish"), told("on_unpublish"));
+        ensure!(
+            publishes == 3 && unpublishes == 3,
+            "{publishes} on_publish, {unpublishes} on_unpublish"
+        );
+        Ok(())
+    })
+    .await?;
+    eventually(SOON, "only alice is live", async || {
+        let names: Vec<Value> = context
+            .kubectl
+            .list("streams.headgate.dev", &context.namespace, "")
+            .await?;
+        ensure!(names.len() == 1, "{} Streams", names.len());
+        Ok(())
+    })
+    .await
+}
+
+/// With Takeover the newcomer wins, wherever the older one is.
+async fn takeover(context: &Context, site: &Site<'_>, a: &Pod, b: &Pod, key: &str) -> Result<()> {
+    let policy = |value: &str| json!({"spec": {"publish": {"onConflict": value}}});
+    let patch = async |value: &str| {
+        context
+            .kubectl
+            .patch("mediaserver", &context.namespace, "live", &policy(value))
+            .await?;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        becomes(context, "mediaserver", "live", "Ready", "True", SOON)
+            .await
+            .map(drop)
+    };
+    patch("Takeover").await?;
+    let name = format!("room-t?secret={key}");
+    let mut older = Publisher::start(&a.rtmp(&name)).await?;
+    let mut viewer = Player::start(&a.flv("room-t"))?;
+    viewer.gets(25, SOON).await?;
+    let mut newer = Publisher::start(&b.rtmp(&name)).await?;
+    older.ends_within(SOON).await?;
+    newer.must_be_live()?;
+    viewer.gets(50, SOON).await?;
+    newer.must_be_live()?;
+    newer.stop().await?;
+    let told = || {
+        site.back_end
+            .calls_of("on_unpublish")
+            .iter()
+            .filter(|c| c.field("stream").as_deref() == Some("room-t"))
+            .count()
+    };
+    eventually(SOON, "both ends are told", async || {
+        ensure!(told() == 2, "on_unpublish came {} times", told());
+        Ok(())
+    })
+    .await?;
+    patch("Reject").await
+}
+
+/// The pods need nobody.
+async fn without_operator(context: &Context, a: &Pod, b: &Pod, key: &str) -> Result<()> {
+    let operators = async |count: &str| {
+        let selector = "app.kubernetes.io/name=headgate-operator";
+        context
+            .kubectl
+            .run(&["scale", "deployment", "-n", SYSTEM, "-l", selector, count])
+            .await?;
+        let gone = [
+            "delete",
+            "pod",
+            "-n",
+            SYSTEM,
+            "-l",
+            selector,
+            "--force",
+            "--grace-period=0",
+        ];
+        if count == "--replicas=0" {
+            context.kubectl.run(&gone).await?;
+        }
+        Ok::<_, crate::error::Error>(())
+    };
+    operators("--replicas=0").await?;
+    let mut publisher = Publisher::start(&b.rtmp(&format!("room-o?secret={key}"))).await?;
+    let mut player = Player::start(&a.rtmp("room-o"))?;
+    player.gets(25, SOON).await?;
+    let mut second = Publisher::start(&a.rtmp(&format!("room-o?secret={key}"))).await?;
+    let (_, log) = second.ends_within(SOON).await?;
+    ensure!(log.contains("NameBusy"), "a second publisher was told: {log}");
+    publisher.must_be_live()?;
+    player.gets(25, SOON).await?;
+    publisher.stop().await?;
+    operators("--replicas=1").await
+}
