@@ -56,6 +56,8 @@ pub enum CannotStart {
 pub async fn run(options: ClusterOptions) -> Result<(), CannotStart> {
     let mut signals = Signals::new().map_err(CannotStart::Signals)?;
     let pod = Pod::new(false)?;
+    pod.name(&options.pod_name);
+    pod.watch();
     let tls = Arc::new(control::Tls::load(&options.config_dir)?);
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let metrics = listen(options.metrics).await?;

@@ -15,3 +15,4 @@ pub mod pod;
 pub mod report;
 pub mod standalone;
 mod stop;
+mod unwatched;

@@ -4,6 +4,7 @@ use crate::{KeyProblem, Secrets, config, hash_key, validate_hook, validate_key};
 use headgate_api::condition::{ConditionType, Finding};
 use headgate_api::{HookEndpoint, HookEndpointSpec, ObjectRef, StreamKey};
 use headgate_control::{HookEvent, HookReport};
+use std::collections::BTreeSet;
 
 /// How far an object is in force in the pods of one server that it names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -146,7 +147,11 @@ pub fn reachable(back: &Back) -> [Finding; 2] {
                 failure.message
             ),
         ),
-        _ if answered => Finding::yes(reach, "Answering", "it gives valid answers"),
+        _ if answered => Finding::yes(
+            reach,
+            "Answering",
+            format!("it gives valid answers{}", idle_options(back)),
+        ),
         _ if called => Finding::yes(reach, "Reachable", "it takes connections; no call has been made yet"),
         _ => Finding::unknown(reach, "NotCalledYet", "no pod has tried to connect to it yet"),
     };
@@ -161,6 +166,23 @@ pub fn reachable(back: &Back) -> [Finding; 2] {
         Finding::yes(deliver, "Delivering", "notifications go out as they come")
     };
     [first, second]
+}
+
+/// Which of the options that it answers with do nothing.
+fn idle_options(back: &Back) -> String {
+    let options: BTreeSet<&str> = back
+        .reports
+        .iter()
+        .flat_map(|r| r.idle_options.iter().map(String::as_str))
+        .collect();
+    if options.is_empty() {
+        return String::new();
+    }
+    let names: Vec<&str> = options.into_iter().collect();
+    format!(
+        "; kept, and not in force in this version, are its options {}",
+        names.join(", ")
+    )
 }
 
 fn accepted(
@@ -220,6 +242,7 @@ mod tests {
             last_failure,
             pending,
             dead: 0,
+            idle_options: vec![],
         }
     }
 
@@ -268,6 +291,19 @@ mod tests {
         let [reach, _] = reachable(&Back { reports });
         let said = "it takes connections; the last call failed with HookTimeout: on_publish: status 500";
         assert_eq!(reach.message, said);
+    }
+
+    #[test]
+    fn options_that_do_nothing_are_named() {
+        let with = |options: &[&str]| HookReport {
+            idle_options: options.iter().map(ToString::to_string).collect(),
+            ..answered(None)
+        };
+        let reports = vec![with(&["enable_hls"]), with(&[]), with(&["enable_hls", "enable_mp4"])];
+        let [reach, _] = reachable(&Back { reports });
+        let said =
+            "it gives valid answers; kept, and not in force in this version, are its options enable_hls, enable_mp4";
+        assert_eq!((reach.reason, reach.message.as_str()), ("Answering", said));
     }
 
     #[test]

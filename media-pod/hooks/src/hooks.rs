@@ -5,16 +5,20 @@ use headgate_control::{HookEndpoint, HookEvent, HookReport, ServerIdentity};
 use headgate_hub::{Connection, Reason, Refusal, Session, Traffic};
 use parking_lot::Mutex;
 use prometheus::Registry;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
 
-use crate::admission::Source;
+use crate::admission::{Source, Yes};
+use crate::beat;
 use crate::delivery::worker;
+use crate::dialect::PublishOptions;
 use crate::endpoint::{Context, Endpoint};
+use crate::event::transport::Schema;
 use crate::event::{Event, Sequence};
 use crate::failure::{Cause, Failure};
 use crate::identity::Origin;
@@ -39,12 +43,23 @@ pub struct Hooks {
 pub(crate) struct Inner {
     context: Arc<Context>,
     transports: Arc<dyn Transports>,
-    sequence: Sequence,
     service_id: String,
+    pod: OnceLock<String>,
+    /// What is known of the publishers that were let in, until they end.
+    pub(crate) open: Mutex<HashMap<Uuid, Open>>,
     /// In the order in which they are asked.
     attached: ArcSwap<Vec<Attached>>,
     /// Held while they change.
     changing: Mutex<()>,
+}
+
+/// What is known of a publisher that was let in.
+#[derive(Default)]
+pub(crate) struct Open {
+    /// How it is to be treated.
+    pub(crate) options: PublishOptions,
+    /// The schemas by which it was said to be playable.
+    pub(crate) playable: Vec<Schema>,
 }
 
 /// An endpoint and the task that works for it.
@@ -78,18 +93,13 @@ impl Hooks {
         service_id: &str,
         transports: Arc<dyn Transports>,
     ) -> Result<Self, prometheus::Error> {
-        let origin = ArcSwap::from_pointee(Origin::new("", service_id));
-        let context = Arc::new(Context {
-            metrics,
-            changed: watch::Sender::new(0),
-            origin,
-            index: AtomicU64::default(),
-        });
+        let context = Arc::new(Context::new(metrics, Origin::new("", service_id)));
         let inner = Arc::new(Inner {
             context,
             transports,
-            sequence: Sequence::default(),
             service_id: service_id.to_owned(),
+            pod: OnceLock::new(),
+            open: Mutex::default(),
             attached: ArcSwap::default(),
             changing: Mutex::new(()),
         });
@@ -97,15 +107,30 @@ impl Hooks {
         Ok(Self { inner })
     }
 
+    /// Says which pod this is; standalone nobody does. To be called before the first config; the first name stays.
+    pub fn in_pod(&self, name: &str) {
+        let _ = self.inner.pod.set(name.to_owned());
+    }
+
+    /// The name by which back ends know this process.
+    pub fn pod_name(&self) -> String {
+        self.inner.context.origin.load().pod.clone()
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
     /// Puts a config in force: for the next call and for all that is pending. An endpoint that stays, by its name, keeps what
     /// is pending; what is pending for one that goes is dead, and counted. Needs a tokio runtime around it.
     pub fn reconfigure(&self, server: &ServerIdentity, endpoints: &[HookEndpoint]) {
         let inner = &self.inner;
         let _changing = inner.changing.lock();
-        inner
-            .context
-            .origin
-            .store(Arc::new(Origin::new(&server.uid, &inner.service_id)));
+        inner.context.origin.store(Arc::new(Origin::of(
+            server,
+            inner.pod.get().map_or("", String::as_str),
+            &inner.service_id,
+        )));
         let old = inner.attached.load_full();
         let attach = |spec: &HookEndpoint| match old.iter().find(|attached| attached.endpoint.name == spec.name) {
             Some(attached) => {
@@ -127,63 +152,44 @@ impl Hooks {
 
     /// Asks whether a client may connect.
     pub async fn connect(&self, client: &Arc<Connection>) -> Result<(), Refusal> {
-        self.inner
-            .decide(Event::of_connection(
-                HookEvent::Connect,
-                client,
-                None,
-                &self.inner.sequence,
-            ))
-            .await
+        let event = Event::of_connection(HookEvent::Connect, client, None, self.inner.sequence());
+        self.inner.decide(event).await.map(|_| ())
     }
 
     /// Asks whether a publisher may start.
     pub async fn publish(&self, session: &Arc<Session>) -> Result<(), Refusal> {
-        self.inner
-            .decide(Event::of_session(
-                HookEvent::Publish,
-                session,
-                None,
-                &self.inner.sequence,
-            ))
-            .await
+        let event = Event::of_session(HookEvent::Publish, session, None, self.inner.sequence());
+        let options = self.inner.decide(event).await?;
+        self.inner.open.lock().entry(session.id).or_default().options = options;
+        Ok(())
     }
 
     /// Asks whether a player may start.
     pub async fn play(&self, session: &Arc<Session>) -> Result<(), Refusal> {
-        self.inner
-            .decide(Event::of_session(HookEvent::Play, session, None, &self.inner.sequence))
-            .await
+        let event = Event::of_session(HookEvent::Play, session, None, self.inner.sequence());
+        self.inner.decide(event).await.map(|_| ())
     }
 
     /// Tells that a client that was let in has left. Returns at once.
     pub fn close(&self, client: &Arc<Connection>, traffic: Traffic) {
-        self.inner.tell(Event::of_connection(
-            HookEvent::Close,
-            client,
-            Some(traffic),
-            &self.inner.sequence,
-        ));
+        let sequence = self.inner.sequence();
+        self.inner
+            .tell(Event::of_connection(HookEvent::Close, client, Some(traffic), sequence));
     }
 
-    /// Tells that a publisher that was let in has ended. Returns at once.
+    /// Tells that a publisher that was let in has ended, that its stream can no longer be played, and what it has carried. Returns at once.
     pub fn unpublish(&self, session: &Arc<Session>, traffic: Traffic) {
-        self.inner.tell(Event::of_session(
-            HookEvent::Unpublish,
-            session,
-            Some(traffic),
-            &self.inner.sequence,
-        ));
+        let open = self.inner.open.lock().remove(&session.id).unwrap_or_default();
+        let sequence = self.inner.sequence();
+        self.inner
+            .tell(Event::unpublished(session, traffic, open.playable, sequence));
     }
 
-    /// Tells that a player that was let in has ended. Returns at once.
+    /// Tells that a player that was let in has ended, and what it has carried. Returns at once.
     pub fn stop(&self, session: &Arc<Session>, traffic: Traffic) {
-        self.inner.tell(Event::of_session(
-            HookEvent::Stop,
-            session,
-            Some(traffic),
-            &self.inner.sequence,
-        ));
+        let sequence = self.inner.sequence();
+        self.inner
+            .tell(Event::of_session(HookEvent::Stop, session, Some(traffic), sequence));
     }
 
     /// How each endpoint does, in their order.
@@ -227,6 +233,14 @@ impl Hooks {
 }
 
 impl Inner {
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    pub(crate) fn sequence(&self) -> &Sequence {
+        &self.context.sequence
+    }
+
     /// All endpoints, in order.
     pub(crate) fn endpoints(&self) -> Vec<Arc<Endpoint>> {
         self.attached
@@ -245,7 +259,7 @@ impl Inner {
         }
     }
 
-    async fn decide(&self, event: Event) -> Result<(), Refusal> {
+    async fn decide(&self, event: Event) -> Result<PublishOptions, Refusal> {
         let started = Instant::now();
         let (decision, source) = self.ask_all(&event).await;
         let labels: [&str; 2] = [event.kind.into(), source.into()];
@@ -257,11 +271,11 @@ impl Inner {
         decision.map_err(refusal)
     }
 
-    async fn ask_all(&self, event: &Event) -> (Result<(), Failure>, Source) {
-        let mut source = Source::Local;
+    async fn ask_all(&self, event: &Event) -> (Result<PublishOptions, Failure>, Source) {
+        let mut yes = Yes::of(Source::Local);
         for endpoint in self.takers(event) {
             match endpoint.ask(event).await {
-                Ok(by) => source = source.max(by),
+                Ok(one) => yes.and(one),
                 Err(failure) => {
                     let by = if failure.cause == Cause::Denied {
                         Source::Hook
@@ -272,17 +286,20 @@ impl Inner {
                 }
             }
         }
-        (Ok(()), source)
+        (Ok(yes.options), yes.source)
     }
 
-    fn tell(&self, event: Event) {
-        let event = Arc::new(event);
-        for endpoint in self.takers(&event) {
-            endpoint.notify(&event);
+    /// Tells of an event, and of what follows from it.
+    pub(crate) fn tell(&self, event: Event) {
+        for event in event.with_kin(self.sequence()) {
+            let event = Arc::new(event);
+            for endpoint in self.takers(&event) {
+                endpoint.notify(&event);
+            }
         }
     }
 
-    fn takers(&self, event: &Event) -> Vec<Arc<Endpoint>> {
+    pub(crate) fn takers(&self, event: &Event) -> Vec<Arc<Endpoint>> {
         let attached = self.attached.load();
         let takes = |attached: &&Attached| attached.endpoint.takes(event);
         attached
@@ -298,6 +315,7 @@ async fn work(endpoint: Arc<Endpoint>) {
     tokio::select! {
         () = worker::run(endpoint.clone()) => {}
         never = probe::run(&endpoint) => match never {},
+        never = beat::run(&endpoint) => match never {},
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod admission;
 mod attempt;
+mod beat;
 mod delivery;
 pub mod dialect;
 mod endpoint;
@@ -17,7 +18,9 @@ mod identity;
 mod metrics;
 mod outbox_metrics;
 mod probe;
+mod query;
 mod said;
+mod streams;
 pub mod transport;
 
 #[cfg(test)]

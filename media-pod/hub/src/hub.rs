@@ -2,6 +2,7 @@
 
 use crate::live::Live;
 use crate::registry::{Established, Registry};
+use crate::stream::Stream;
 use crate::{
     Client, Connection, EndReason, Gate, Metrics, Protocol, Refusal, Session, SessionKind, Settings, StreamSnapshot,
     Traffic, snapshot,
@@ -146,6 +147,30 @@ impl Inner {
         live.announce_end();
         self.news();
         true
+    }
+
+    /// Asks the gate about a stream that a player waits for, unless it was asked already.
+    pub(crate) fn miss(self: &Arc<Self>, player: &Arc<Live>) {
+        if !player.stream.claim_missing() {
+            return;
+        }
+        let (hub, player) = (Arc::clone(self), Arc::clone(player));
+        self.admissions.spawn(async move {
+            if hub.gate.missing(&player.session).await {
+                hub.send_away(&player.stream);
+            }
+        });
+    }
+
+    /// Ends all who wait for a stream that is not there.
+    fn send_away(&self, stream: &Arc<Stream>) {
+        let lives = self.registry.lock().all();
+        let waits = |live: &&Arc<Live>| live.session.kind == SessionKind::Play && Arc::ptr_eq(&live.stream, stream);
+        for live in lives.iter().filter(waits) {
+            if stream.gone_since().is_some() {
+                self.end(live, EndReason::StreamNotFound);
+            }
+        }
     }
 
     fn tell_ended(&self, session: &Arc<Session>, reason: EndReason, traffic: Traffic) {

@@ -4,4 +4,5 @@
 mod chaos;
 mod media;
 mod sessions;
+mod streams;
 mod support;

@@ -243,6 +243,7 @@ fn fingerprint(resources: &Path, made: &MadeKeys) -> Fingerprint {
 pub async fn run(options: StandaloneOptions) -> Result<(), StandaloneError> {
     let mut signals = Signals::new().map_err(CannotStart::Signals)?;
     let pod = Pod::new(true).map_err(CannotStart::Metrics)?;
+    pod.watch();
     let port = listen(options.admin).await?;
     let address = options.admin;
     let runner = Runner::start(options, Arc::clone(&pod))?;

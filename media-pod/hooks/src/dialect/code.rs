@@ -20,19 +20,19 @@ pub(super) fn whole(answer: &Answer) -> Result<&[u8], Verdict> {
     answer.body.as_deref().ok_or_else(|| Verdict::NoAnswer(too_long()))
 }
 
-/// Yes for 0, no for another number, no answer for none: the body was not `wanted`.
-pub(super) fn verdict(code: Option<i64>, message: Option<String>, answer: &Answer, wanted: &str) -> Verdict {
+/// Yes for 0, no for another number, no answer for none: the body is `odd`.
+pub(super) fn verdict(code: Option<i64>, message: Option<String>, answer: &Answer, odd: &str) -> Verdict {
     match code {
         Some(0) => Verdict::Allow,
         Some(code) => Verdict::Deny { code, message },
-        None => Verdict::NoAnswer(not(answer, wanted)),
+        None => Verdict::NoAnswer(not(answer, odd)),
     }
 }
 
-/// A body that is not `wanted`.
-pub(super) fn not(answer: &Answer, wanted: &str) -> Failure {
+/// A body that is `odd`, as in "neither this nor that".
+pub(super) fn not(answer: &Answer, odd: &str) -> Failure {
     let length = answer.body.as_ref().map_or(0, bytes::Bytes::len);
-    let message = format!("answered {} with {length} bytes that are not {wanted}", answer.status);
+    let message = format!("answered {} with {length} bytes that are {odd}", answer.status);
     Failure::new(Cause::BadAnswer, message)
 }
 

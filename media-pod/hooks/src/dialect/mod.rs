@@ -14,7 +14,7 @@ mod srs_v1;
 mod zlmediakit;
 
 pub use answer::{ANSWER_MAX, Answer, Verdict};
-pub use cloudevents::{CloudEvents, schemas};
+pub use cloudevents::{CloudEvents, schema as cloud_event_schema};
 pub use headers::headers;
 pub use oryx::Oryx;
 pub use reply::{PublishOptions, Reply};

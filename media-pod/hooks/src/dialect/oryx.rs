@@ -62,7 +62,7 @@ impl Speak for Oryx {
             (None, Ok(Value::Null)) => (Some(0), None),
             _ => (None, None),
         };
-        code::verdict(number, message, answer, "an integer or a JSON object")
+        code::verdict(number, message, answer, "neither an integer nor a JSON object")
     }
 }
 

@@ -57,6 +57,11 @@ macro_rules! options {
                 Self { $($name: answer.get(stringify!($name)).and_then($read),)* }
             }
 
+            /// Takes over what `later` says.
+            pub fn overlay(&mut self, later: Self) {
+                $(if later.$name.is_some() { self.$name = later.$name; })*
+            }
+
             /// The names of those that were given.
             pub fn given(&self) -> Vec<&'static str> {
                 let mut names = Vec::new();
@@ -118,6 +123,18 @@ options! {
     max_track: u32 = unsigned;
 }
 
+/// Those that do something in this version.
+const IN_FORCE: &[&str] = &["auto_close"];
+
+impl PublishOptions {
+    /// The names of those that were given and are about parts that do not exist yet.
+    pub fn idle(&self) -> Vec<&'static str> {
+        let mut names = self.given();
+        names.retain(|name| !IN_FORCE.contains(name));
+        names
+    }
+}
+
 /// `true`, `"true"`, 1, `"1"` and their opposites.
 pub(super) fn flag(value: &Value) -> Option<bool> {
     match value {
@@ -173,6 +190,17 @@ mod tests {
             .map(|name| ((*name).to_owned(), json!("1")))
             .collect();
         assert_eq!(PublishOptions::read(&all).given(), PublishOptions::NAMES);
+    }
+
+    #[test]
+    fn what_a_later_endpoint_says_stands_over_what_an_earlier_one_said() {
+        let mut options = read(json!({"auto_close": true, "enable_hls": true}));
+        options.overlay(read(json!({"enable_hls": false, "enable_mp4": true})));
+        assert_eq!(
+            options,
+            read(json!({"auto_close": 1, "enable_hls": 0, "enable_mp4": 1}))
+        );
+        assert_eq!(options.idle(), ["enable_hls", "enable_mp4"]);
     }
 
     #[test]

@@ -149,7 +149,7 @@ fn stream_url(stream: &Stream) -> String {
 
 /// A yes to `on_forward` must say where to.
 fn judge_body(kind: HookEvent, body: &[u8], answer: &Answer) -> Verdict {
-    let wanted = "0 or a JSON object with an integer code";
+    let odd = "neither 0 nor a JSON object with an integer code";
     if kind == HookEvent::Forward {
         let object = code::object(answer).unwrap_or_default();
         let number = object.get("code").and_then(Value::as_i64);
@@ -158,7 +158,7 @@ fn judge_body(kind: HookEvent, body: &[u8], answer: &Answer) -> Verdict {
             number,
             code::said(&object),
             answer,
-            "a JSON object with code and data.urls",
+            "not a JSON object with code and data.urls",
         );
     }
     if body == b"0" {
@@ -170,7 +170,7 @@ fn judge_body(kind: HookEvent, body: &[u8], answer: &Answer) -> Verdict {
         Ok(Value::Number(number)) => (number.as_i64().filter(|number| *number != 0), None),
         _ => (None, None),
     };
-    code::verdict(number, message, answer, wanted)
+    code::verdict(number, message, answer, odd)
 }
 
 /// Where a stream is to be pushed on to.

@@ -72,7 +72,7 @@ impl Speak for SrsV1 {
             Ok(Value::Object(answer)) => (answer.get("code").and_then(Value::as_i64), code::said(&answer)),
             _ => (None, None),
         };
-        code::verdict(number.filter(|number| *number != 0), message, answer, "the byte 0")
+        code::verdict(number.filter(|number| *number != 0), message, answer, "not the byte 0")
     }
 }
 

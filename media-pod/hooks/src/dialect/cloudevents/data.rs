@@ -1,9 +1,10 @@
 //! The `data` of each event, as types, from which its schema is made.
 
 use headgate_control::{Dialect, HookEvent};
-use schemars::{JsonSchema, Schema as JsonSchemaOf, schema_for};
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 use super::super::decimal;
@@ -269,24 +270,51 @@ pub(super) fn of(event: &Event) -> Value {
     }
 }
 
-/// The schema of the data of each event, by the event's type.
-pub fn schemas() -> BTreeMap<&'static str, JsonSchemaOf> {
+/// The JSON Schema of every CloudEvent that is sent: by `type`, with the data of each.
+pub fn schema() -> Value {
+    let mut generator = SchemaSettings::draft2020_12().into_generator();
     let told = HookEvent::ALL.iter().filter(|kind| Dialect::CloudEvents.has(**kind));
-    told.map(|kind| (kind.cloud_event(), schema(*kind))).collect()
+    let events: Vec<Value> = told
+        .map(|kind| {
+            let data = data_schema(*kind, &mut generator);
+            json!({"properties": {"type": {"const": kind.cloud_event()}, "data": data}})
+        })
+        .collect();
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "CloudEvents of Headgate",
+        "description": "Generated from media-pod/hooks: INSTA_UPDATE=always cargo test -p headgate-hooks --test golden",
+        "type": "object",
+        "properties": {
+            "specversion": {"const": "1.0"},
+            "id": {"type": "string", "description": "The same in each attempt and at each endpoint."},
+            "source": {"type": "string", "description": "/headgate/NAMESPACE/SERVER; standalone /headgate/SERVER."},
+            "subject": {"type": "string", "description": "VHOST/APP/STREAM; not in events of the server."},
+            "time": {"type": "string", "format": "date-time", "description": "When it happened."},
+            "datacontenttype": {"const": "application/json"},
+            "sequence": {"type": "string", "description": "A number that grows from event to event of a stream."},
+            "pod": {"type": "string", "description": "Where it happened."}
+        },
+        "required": ["specversion", "id", "source", "type", "time", "data"],
+        "oneOf": events,
+        "$defs": generator.take_definitions(true),
+    })
 }
 
-fn schema(kind: HookEvent) -> JsonSchemaOf {
+fn data_schema(kind: HookEvent, generator: &mut SchemaGenerator) -> Schema {
     match kind {
-        HookEvent::Close | HookEvent::Unpublish | HookEvent::Stop => schema_for!(Ended),
-        HookEvent::StreamChanged => schema_for!(StreamChanged),
-        HookEvent::HttpAccess => schema_for!(HttpAccess),
-        HookEvent::RtspAuth => schema_for!(RtspAuth),
-        HookEvent::Hls => schema_for!(Hls),
-        HookEvent::RecordBegin | HookEvent::RecordEnd => schema_for!(Recording),
-        HookEvent::ServerStarted | HookEvent::ServerExited | HookEvent::ServerKeepalive => schema_for!(Server),
-        HookEvent::RtpServerTimeout => schema_for!(RtpServerTimeout),
-        HookEvent::SendRtpStopped => schema_for!(SendRtpStopped),
-        _ => schema_for!(Asked),
+        HookEvent::Close | HookEvent::Unpublish | HookEvent::Stop => generator.subschema_for::<Ended>(),
+        HookEvent::StreamChanged => generator.subschema_for::<StreamChanged>(),
+        HookEvent::HttpAccess => generator.subschema_for::<HttpAccess>(),
+        HookEvent::RtspAuth => generator.subschema_for::<RtspAuth>(),
+        HookEvent::Hls => generator.subschema_for::<Hls>(),
+        HookEvent::RecordBegin | HookEvent::RecordEnd => generator.subschema_for::<Recording>(),
+        HookEvent::ServerStarted | HookEvent::ServerExited | HookEvent::ServerKeepalive => {
+            generator.subschema_for::<Server>()
+        }
+        HookEvent::RtpServerTimeout => generator.subschema_for::<RtpServerTimeout>(),
+        HookEvent::SendRtpStopped => generator.subschema_for::<SendRtpStopped>(),
+        _ => generator.subschema_for::<Asked>(),
     }
 }
 

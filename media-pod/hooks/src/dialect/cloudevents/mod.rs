@@ -11,7 +11,7 @@
 
 mod data;
 
-pub use data::schemas;
+pub use data::schema;
 
 use headgate_control::{Dialect, EventClass, HookEvent};
 use serde_json::{Map, Value};
@@ -129,7 +129,7 @@ fn judge_body(answer: &Answer) -> Verdict {
                 .unwrap_or(FORBIDDEN),
             message: code::said(&object),
         },
-        None => code::verdict(None, None, answer, "a JSON object in which allow is true or false"),
+        None => code::verdict(None, None, answer, "not a JSON object in which allow is true or false"),
     }
 }
 

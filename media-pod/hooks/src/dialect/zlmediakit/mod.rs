@@ -63,7 +63,7 @@ impl Speak for ZLMediaKit {
             number,
             code::said(&object),
             answer,
-            "a JSON object with an integer code",
+            "not a JSON object with an integer code",
         )
     }
 
