@@ -69,6 +69,10 @@ pub struct StreamStatus {
     #[serde(default)]
     #[schemars(length(max = 253))]
     pub pod: String,
+    /// UID of that Pod: one that comes after it under its name is another.
+    #[serde(default, rename = "podUID", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub pod_uid: Option<String>,
     /// Who sends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publisher: Option<StreamPublisher>,
@@ -112,6 +116,11 @@ pub struct StreamPublisher {
     /// The id under which hooks know it.
     #[schemars(length(max = 64))]
     pub client_id: String,
+    /// What another pod needs to send its closing events, should this one be lost. Sealed with the server's key: only pods of the
+    /// server can read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16_384))]
+    pub sealed: Option<String>,
 }
 
 /// Who watches a stream.

@@ -59,6 +59,7 @@ pub async fn run(options: ClusterOptions) -> Result<(), CannotStart> {
     pod.name(&options.pod_name);
     pod.watch();
     let tls = Arc::new(control::Tls::load(&options.config_dir)?);
+    pod.peers().identify(&own_name(&options), control::identity(&tls));
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let metrics = listen(options.metrics).await?;
     let operator = listen(options.control).await?;
@@ -82,6 +83,13 @@ pub async fn run(options: ClusterOptions) -> Result<(), CannotStart> {
     }
     stop.cancel();
     Ok(())
+}
+
+/// A pod's host name is its name, too.
+fn own_name(options: &ClusterOptions) -> String {
+    let name = Some(options.pod_name.clone()).filter(|name| !name.is_empty());
+    let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.unwrap_or_else(|| host().trim().to_owned())
 }
 
 /// A config that cannot be used leaves the pod unready, and the operator puts a better one.

@@ -8,8 +8,9 @@ use crate::report::{Readings, report};
 use crate::unwatched;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use headgate_control::{Applied, ListenerProtocol, OnConflict, PodConfig, PodReport, Problem};
-use headgate_hooks::Hooks;
+use headgate_hooks::{Hooks, Storage};
 use headgate_hub::{EndReason, Hub, Settings};
+use headgate_relay::{Patience, Peers, Relay};
 use parking_lot::Mutex;
 use prometheus::Registry;
 use std::collections::{BTreeMap, HashSet};
@@ -29,6 +30,7 @@ const FLUSH: Duration = Duration::from_secs(10);
 /// The parts.
 pub struct Pod {
     hub: Hub,
+    peers: Arc<Peers>,
     hooks: Hooks,
     gate: Arc<PodGate>,
     listeners: Listeners,
@@ -93,9 +95,18 @@ impl Pod {
     pub fn new(allow_loopback: bool) -> Result<Arc<Self>, prometheus::Error> {
         let registry = Registry::new();
         metrics::register(&registry)?;
-        let hooks = Hooks::new(&registry, &headgate_hooks::new_service_id(), allow_loopback)?;
+        let hooks = Hooks::new(
+            &registry,
+            &headgate_hooks::new_service_id(),
+            allow_loopback,
+            &Storage::default(),
+        )?;
         let gate = Arc::new(PodGate::new(closed(), hooks.clone()));
-        let hub = Hub::new(Arc::clone(&gate) as Arc<_>, headgate_hub::Metrics::register(&registry)?);
+        let peers = Arc::<Peers>::default();
+        let relay_metrics = headgate_relay::Metrics::register(&registry)?;
+        let relay = Relay::new(Arc::clone(&peers), Patience::default(), relay_metrics);
+        let hub_metrics = headgate_hub::Metrics::register(&registry)?;
+        let hub = Hub::among(Arc::new(relay), Arc::clone(&gate) as Arc<_>, hub_metrics);
         let counted = hub.clone();
         hooks.count_by(move || counters(&counted));
         let (vhosts, shutdown) = (Arc::<ArcSwap<Vec<String>>>::default(), CancellationToken::new());
@@ -106,6 +117,7 @@ impl Pod {
         };
         Ok(Arc::new(Self {
             hub,
+            peers,
             hooks,
             gate,
             listeners: Listeners::new(served),
@@ -127,10 +139,6 @@ impl Pod {
         self.hooks.in_pod(name);
     }
 
-    pub(crate) fn hub(&self) -> &Hub {
-        &self.hub
-    }
-
     pub(crate) fn hooks(&self) -> &Hooks {
         &self.hooks
     }
@@ -149,6 +157,7 @@ impl Pod {
         self.gate.set(policy);
         self.hooks.reconfigure(&config.server, &config.hooks);
         self.hub.configure(settings(&config));
+        self.peers.configure(&config);
         self.vhosts.store(Arc::new(config.vhosts.clone()));
         self.listeners.set(&config.listeners);
         let revision = config.revision.clone();
@@ -212,6 +221,16 @@ impl Pod {
     /// Ends a session. False when there is none of this id.
     pub fn kick(&self, session: Uuid) -> bool {
         self.hub.kick(session, EndReason::Kicked)
+    }
+
+    /// The sessions and streams.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// The other pods of the server.
+    pub fn peers(&self) -> &Peers {
+        &self.peers
     }
 
     /// All metrics of the process.

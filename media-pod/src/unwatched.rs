@@ -45,7 +45,7 @@ struct Book {
 impl Book {
     /// The publishers to ask about now.
     fn look(&mut self, streams: &[StreamSnapshot], now: Instant) -> Vec<Arc<Session>> {
-        let alone = streams.iter().filter(|stream| stream.viewers.is_empty());
+        let alone = streams.iter().filter(|stream| !stream.taken);
         let publishers: Vec<&Arc<Session>> = alone.filter_map(|s| Some(&s.publisher.as_ref()?.session)).collect();
         self.alone
             .retain(|id, _| publishers.iter().any(|session| session.id == *id));
@@ -108,6 +108,8 @@ mod tests {
             }),
             tracks: vec![],
             viewers: (viewers > 0).then_some((Protocol::Rtmp, viewers)).into_iter().collect(),
+            taken: viewers > 0,
+            origin: None,
         }
     }
 

@@ -135,7 +135,7 @@ fn rtmp_on(port: u16) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn only_the_operator_is_answered() {
+async fn only_the_operator_and_the_servers_pods_are_answered() {
     let pod = Running::start().await;
     let ask = |client: Client| client.get(pod.url("/nothing")).send();
     assert_eq!(
@@ -146,8 +146,8 @@ async fn only_the_operator_is_answered() {
     let refused = [
         ("no certificate", None),
         (
-            "a pod's own certificate",
-            Some(pod.authority.sign(&pod_tls_name("ns", "live"))),
+            "a pod of another server",
+            Some(pod.authority.sign(&pod_tls_name("ns", "other"))),
         ),
         (
             "the operator's name of another CA",
@@ -156,6 +156,31 @@ async fn only_the_operator_is_answered() {
     ];
     for (what, identity) in refused {
         assert!(ask(pod.authority.client(identity, pod.port)).await.is_err(), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_pod_may_ask_for_what_pods_do_and_the_operator_for_the_rest() {
+    let pod = Running::start().await;
+    let peer = pod
+        .authority
+        .client(Some(pod.authority.sign(&pod_tls_name("ns", "live"))), pod.port);
+    let operator = pod.authority.operator(pod.port);
+    let stream = "/v1/peer/streams?vhost=__defaultVhost__&app=live&stream=x";
+    let media = "/v1/peer/media?vhost=__defaultVhost__&app=live&stream=x";
+    let bad = "/v1/peer/streams?vhost=v&app=live&stream=";
+    let cases = [
+        (&peer, stream, StatusCode::NOT_FOUND),
+        (&peer, media, StatusCode::NOT_FOUND),
+        (&peer, bad, StatusCode::BAD_REQUEST),
+        (&peer, "/v1/report", StatusCode::FORBIDDEN),
+        (&peer, "/nothing", StatusCode::FORBIDDEN),
+        (&operator, stream, StatusCode::FORBIDDEN),
+        (&operator, "/v1/report", StatusCode::OK),
+    ];
+    for (client, path, status) in cases {
+        let answer = client.get(pod.url(path)).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{path}");
     }
 }
 

@@ -8,7 +8,7 @@ use crate::names::ObjectKey;
 use headgate_api::condition::{ConditionType, Finding};
 use headgate_api::{HookEndpoint, MediaServer, ObjectRef, StreamKey};
 use headgate_control::{HookReport, PodReport};
-use headgate_resolve::{EntryKind, InForce, Secrets, entry_digests, pod_config};
+use headgate_resolve::{EntryKind, InForce, Secrets, Surroundings, entry_digests, pod_config};
 use kube::ResourceExt;
 use std::sync::Arc;
 
@@ -109,13 +109,13 @@ impl Attachment {
 
     /// What a key comes to in this server's configuration.
     pub fn wanted_key(&self, key: &StreamKey, secrets: &dyn Secrets) -> Option<String> {
-        let config = pod_config(self.server.as_deref()?, [key], [], secrets);
+        let config = pod_config(self.server.as_deref()?, [key], [], secrets, Surroundings::default());
         entry_digests(&config).remove(&(EntryKind::Key, key.name_any()))
     }
 
     /// What a hook comes to in this server's configuration.
     pub fn wanted_hook(&self, hook: &HookEndpoint, secrets: &dyn Secrets) -> Option<String> {
-        let config = pod_config(self.server.as_deref()?, [], [hook], secrets);
+        let config = pod_config(self.server.as_deref()?, [], [hook], secrets, Surroundings::default());
         entry_digests(&config).remove(&(EntryKind::Hook, hook.name_any()))
     }
 

@@ -13,6 +13,8 @@ mod link;
 mod media_server;
 mod metrics;
 mod names;
+mod orphans;
+mod pace;
 mod process;
 mod queue;
 mod rbac;

@@ -17,6 +17,15 @@ pub enum EntryKind {
     Hook,
 }
 
+/// What surrounds a pod: the rest of the fleet, and what pods that are gone have left behind. Nothing of it standalone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// The pods of the server that have an address.
+    pub peers: Vec<control::Peer>,
+    /// Sessions of pods that are gone, each with the pod that closes it.
+    pub orphans: Vec<control::Orphan>,
+}
+
 /// The config for the pods of `server`. `keys` and `hooks` may hold objects of other servers and objects that cannot be accepted:
 /// those are left out, and say so in their own conditions. The revision is a hash of the content.
 pub fn pod_config<'a>(
@@ -24,6 +33,7 @@ pub fn pod_config<'a>(
     keys: impl IntoIterator<Item = &'a api::StreamKey>,
     hooks: impl IntoIterator<Item = &'a api::HookEndpoint>,
     secrets: &dyn Secrets,
+    surroundings: Surroundings,
 ) -> control::PodConfig {
     let name = server.metadata.name.clone().unwrap_or_default();
     let spec = &server.spec;
@@ -51,9 +61,10 @@ pub fn pod_config<'a>(
         keys: keys.into_iter().filter_map(|k| stream_key(&name, k, secrets)).collect(),
         hooks: ordered(&name, hooks),
         drain: control::DrainPolicy::default(),
-        peers: vec![],
-        orphans: vec![],
+        peers: surroundings.peers,
+        orphans: surroundings.orphans,
     };
+    config.peers.sort();
     config.keys.sort_by(|a, b| a.name.cmp(&b.name));
     config.revision = digest(&config);
     config
@@ -264,6 +275,7 @@ mod tests {
             [&key("alice", "live", "alice-key")],
             [&hook("backend", 0)],
             &Keys,
+            Surroundings::default(),
         );
         insta::assert_yaml_snapshot!(config);
     }
@@ -275,7 +287,7 @@ mod tests {
             key("b", "other", "s"),
             key("c", "live", "missing"),
         );
-        let config = pod_config(&server(), [&a, &b, &c], [], &Keys);
+        let config = pod_config(&server(), [&a, &b, &c], [], &Keys, Surroundings::default());
         assert_eq!(config.keys.iter().map(|k| k.name.as_str()).collect::<Vec<_>>(), ["a"]);
     }
 
@@ -302,7 +314,13 @@ mod tests {
 
     #[test]
     fn hooks_stand_by_order_and_then_by_name() {
-        let config = pod_config(&server(), [], [&hook("c", 0), &hook("b", 0), &hook("a", 5)], &Keys);
+        let config = pod_config(
+            &server(),
+            [],
+            [&hook("c", 0), &hook("b", 0), &hook("a", 5)],
+            &Keys,
+            Surroundings::default(),
+        );
         assert_eq!(
             config.hooks.iter().map(|h| h.name.as_str()).collect::<Vec<_>>(),
             ["b", "c", "a"]
@@ -312,9 +330,9 @@ mod tests {
     #[test]
     fn the_revision_follows_the_content_and_not_the_order_of_listing() {
         let (a, b) = (key("a", "live", "s"), key("b", "live", "s"));
-        let one = pod_config(&server(), [&a, &b], [], &Keys);
-        let two = pod_config(&server(), [&b, &a], [], &Keys);
-        let less = pod_config(&server(), [&a], [], &Keys);
+        let one = pod_config(&server(), [&a, &b], [], &Keys, Surroundings::default());
+        let two = pod_config(&server(), [&b, &a], [], &Keys, Surroundings::default());
+        let less = pod_config(&server(), [&a], [], &Keys, Surroundings::default());
         assert_eq!(one.revision, two.revision);
         assert_ne!(one.revision, less.revision);
         let (before, after) = (entry_digests(&less), entry_digests(&one));

@@ -16,9 +16,9 @@
 //! | request | body | answer |
 //! |---|---|---|
 //! | `POST /v1/peer/claims` | [`Claim`] | `200` with a [`ClaimAnswer`] |
-//! | `POST /v1/peer/evictions` | [`Claim`] | `204`: a publisher of the name with another session is cut |
+//! | `POST /v1/peer/evictions` | [`Claim`] | `204`: the publisher that this session displaced, if there was one here, is cut |
 //! | `GET /v1/peer/streams` | query: [`PeerStream`] | `200` with [`Found`]; `404`: not live here |
-//! | `GET /v1/peer/media` | query: [`PeerStream`] | `200`, held open: the stream as FLV from the newest key frame; `404` |
+//! | `GET /v1/peer/media` | query: [`PeerStream`] | `200`, held open: the stream as FLV from the newest key frame, with [`PEER_SESSION_HEADER`]; `404` |
 //! | `POST /v1/peer/outbox` | notifications, one JSON line each | `204`: they are safe in this pod's outbox |
 //!
 //! The operator may ask for all but what stands below `/v1/peer`; a pod for nothing but that.

@@ -12,7 +12,7 @@ use crate::event::{Details, Event};
 use crate::hooks::{Hooks, Inner};
 
 /// The schemas by which this version plays every stream. HTTP-FLV is RTMP's.
-const PLAYED: [Schema; 1] = [Schema::Rtmp];
+pub(crate) const PLAYED: [Schema; 1] = [Schema::Rtmp];
 
 impl Hooks {
     /// Tells that a publisher's stream can be played from now on. Once for each, between [`Hooks::publish`] and [`Hooks::unpublish`]. Returns

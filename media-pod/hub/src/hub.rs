@@ -1,11 +1,12 @@
 //! The hub itself: admission, the end of sessions, and what others may know and do.
 
+use crate::edge::Seed;
 use crate::live::Live;
 use crate::registry::{Established, Registry};
 use crate::stream::Stream;
 use crate::{
-    Client, Connection, EndReason, Gate, Metrics, Protocol, Refusal, Session, SessionKind, Settings, StreamSnapshot,
-    Traffic, snapshot,
+    Alone, Client, Connection, Edge, Elsewhere, EndReason, Gate, Metrics, Protocol, Refusal, Session, SessionKind,
+    Settings, StreamSnapshot, Traffic, snapshot,
 };
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -21,6 +22,7 @@ pub struct Hub(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) gate: Arc<dyn Gate>,
+    pub(crate) elsewhere: Arc<dyn Elsewhere>,
     pub(crate) metrics: Metrics,
     pub(crate) settings: ArcSwap<Settings>,
     pub(crate) registry: Mutex<Registry>,
@@ -32,10 +34,16 @@ pub(crate) struct Inner {
 }
 
 impl Hub {
-    /// A hub whose sessions pass `gate`.
+    /// A hub whose sessions pass `gate`, and that is all there is.
     pub fn new(gate: Arc<dyn Gate>, metrics: Metrics) -> Self {
+        Self::among(Arc::new(Alone), gate, metrics)
+    }
+
+    /// A hub whose sessions pass `gate`, and that acts as one with those `elsewhere`.
+    pub fn among(elsewhere: Arc<dyn Elsewhere>, gate: Arc<dyn Gate>, metrics: Metrics) -> Self {
         Self(Arc::new(Inner {
             gate,
+            elsewhere,
             metrics,
             settings: ArcSwap::default(),
             registry: Mutex::default(),
@@ -110,19 +118,20 @@ impl Hub {
 
 impl Inner {
     /// Makes a session that the gate let in a live one, or tells the gate that it is over already.
-    pub(crate) fn establish(&self, live: &Arc<Live>) -> Result<(), EndReason> {
+    pub(crate) fn establish(self: &Arc<Self>, live: &Arc<Live>) -> Result<(), EndReason> {
         let mut registry = self.registry.lock();
         let established = registry.establish(live);
-        if let (Established::In(_), SessionKind::Publish) = (&established, live.session.kind) {
-            live.stream.begin(live.session.id);
+        if let (Established::In(..), SessionKind::Publish) = (&established, live.session.kind) {
+            live.stream.begin(live.session.id, None);
         }
         drop(registry);
         self.news();
         match established {
-            Established::In(displaced) => {
+            Established::In(displaced, wanted) => {
                 if let Some(displaced) = displaced {
                     self.end(&displaced, EndReason::TakenOver);
                 }
+                self.want(wanted);
                 Ok(())
             }
             Established::Out(reason) => {
@@ -133,19 +142,20 @@ impl Inner {
     }
 
     /// The one way in which an admitted session ends. The gate hears of it before the name is free. False when it had ended.
-    pub(crate) fn end(&self, live: &Arc<Live>, reason: EndReason) -> bool {
+    pub(crate) fn end(self: &Arc<Self>, live: &Arc<Live>, reason: EndReason) -> bool {
         if !live.claim_end(reason) {
             return false;
         }
         self.tell_ended(&live.session, reason, live.traffic());
         let mut registry = self.registry.lock();
-        registry.remove(live);
+        let wanted = registry.remove(live);
         if live.session.kind == SessionKind::Publish {
             live.stream.end(live.session.id);
         }
         drop(registry);
         live.announce_end();
         self.news();
+        self.want(wanted);
         true
     }
 
@@ -156,20 +166,28 @@ impl Inner {
         }
         let (hub, player) = (Arc::clone(self), Arc::clone(player));
         self.admissions.spawn(async move {
-            if hub.gate.missing(&player.session).await {
+            tokio::time::sleep(hub.elsewhere.patience()).await;
+            if player.stream.gone_since().is_some() && hub.gate.missing(&player.session).await {
                 hub.send_away(&player.stream);
             }
         });
     }
 
     /// Ends all who wait for a stream that is not there.
-    fn send_away(&self, stream: &Arc<Stream>) {
+    fn send_away(self: &Arc<Self>, stream: &Arc<Stream>) {
         let lives = self.registry.lock().all();
         let waits = |live: &&Arc<Live>| live.session.kind == SessionKind::Play && Arc::ptr_eq(&live.stream, stream);
         for live in lives.iter().filter(waits) {
             if stream.gone_since().is_some() {
                 self.end(live, EndReason::StreamNotFound);
             }
+        }
+    }
+
+    /// Asks for a stream that is not here.
+    fn want(self: &Arc<Self>, wanted: Option<Seed>) {
+        if let Some(seed) = wanted {
+            self.elsewhere.wanted(Edge::new(Hub(Arc::clone(self)), seed));
         }
     }
 

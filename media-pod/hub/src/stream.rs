@@ -5,7 +5,7 @@
 use crate::gop::Gop;
 use crate::meter::{Meter, Rates};
 use crate::ring::{Join, Ring, TrackSet};
-use crate::{Format, Settings, StreamName};
+use crate::{Format, Origin, Settings, StreamName};
 use bytes::Bytes;
 use headgate_codec::{Frame, Timestamp, Track, TrackKind};
 use parking_lot::Mutex;
@@ -28,7 +28,10 @@ struct Output {
 struct Media {
     /// Counts the publishers.
     epoch: u64,
+    /// A publisher's session, or an edge.
     publisher: Option<Uuid>,
+    /// Of an edge.
+    origin: Option<Origin>,
     /// Its first picture, or a while of its sound, has come.
     playable: bool,
     /// Somebody has been asked about its absence.
@@ -59,6 +62,7 @@ impl Stream {
         let media = Media {
             epoch: 0,
             publisher: None,
+            origin: None,
             playable: false,
             missed: false,
             since: Instant::now(),
@@ -76,10 +80,11 @@ impl Stream {
         }
     }
 
-    /// A publisher has the stream from now on.
-    pub(crate) fn begin(&self, publisher: Uuid) {
+    /// A publisher, or an edge with its origin, has the stream from now on.
+    pub(crate) fn begin(&self, publisher: Uuid, origin: Option<Origin>) {
         let mut media = self.media.lock();
         media.renew(Some(publisher));
+        media.origin = origin;
         media.epoch = media.epoch.saturating_add(1);
     }
 
@@ -152,10 +157,21 @@ impl Stream {
         media.publisher.is_none().then_some(media.since)
     }
 
-    /// Tracks and measured rates.
-    pub(crate) fn figures(&self) -> (Vec<Track>, Rates) {
+    /// Whose frames it takes.
+    pub(crate) fn source(&self) -> Option<Uuid> {
+        self.media.lock().publisher
+    }
+
+    /// Tracks, measured rates, and where it comes from when it is an edge.
+    pub(crate) fn figures(&self) -> (Vec<Track>, Rates, Option<Origin>) {
         let media = self.media.lock();
-        (media.set.tracks.clone(), media.meter.rates(media.since.elapsed()))
+        let rates = media.meter.rates(media.since.elapsed());
+        (media.set.tracks.clone(), rates, media.origin.clone())
+    }
+
+    /// Whether anybody reads it, in any format.
+    pub(crate) fn is_taken(&self) -> bool {
+        !self.media.lock().outputs.is_empty()
     }
 
     #[cfg(test)]
@@ -169,6 +185,7 @@ impl Media {
     fn renew(&mut self, publisher: Option<Uuid>) {
         self.publisher = publisher;
         (self.playable, self.missed) = (false, false);
+        self.origin = None;
         self.since = Instant::now();
         self.set = Arc::default();
         self.meter = Meter::default();

@@ -2,6 +2,8 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 mod chaos;
+mod contest;
+mod edges;
 mod media;
 mod sessions;
 mod streams;

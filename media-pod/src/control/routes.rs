@@ -1,6 +1,7 @@
-//! What the operator may ask.
+//! What the operator may ask; what pods may is in [`super::peers`].
 
-use super::reports;
+use super::caller::authorize;
+use super::{peers, reports};
 use crate::pod::Pod;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, State};
@@ -8,7 +9,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, put};
-use axum::{Json, Router};
+use axum::{Json, Router, middleware};
 use headgate_control::{CONFIG_PATH, PodConfig, Problem, REPORT_PATH, SESSIONS_PATH};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -22,6 +23,8 @@ pub fn router(pod: Arc<Pod>) -> Router {
         .route(CONFIG_PATH, put(config).layer(DefaultBodyLimit::max(CONFIG_MAX)))
         .route(REPORT_PATH, get(report))
         .route(&format!("{SESSIONS_PATH}/{{id}}"), delete(end_session))
+        .merge(peers::router())
+        .layer(middleware::from_fn(authorize))
         .with_state(pod)
 }
 

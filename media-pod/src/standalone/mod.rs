@@ -20,7 +20,7 @@ pub use run::{Runner, STATE_FOLDER, StandaloneError, StandaloneOptions, run};
 
 use headgate_api::{HookEndpoint, MediaServer, StreamKey};
 use headgate_control::PodConfig;
-use headgate_resolve::{pod_config, validate_server};
+use headgate_resolve::{Surroundings, pod_config, validate_server};
 use secrets::{MadeKeys, SecretBook};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -144,6 +144,7 @@ fn config(server: &MediaServer, objects: &[Object], secrets: &SecretBook) -> Res
         keys(objects).map(AsRef::as_ref),
         hooks(objects).map(AsRef::as_ref),
         secrets,
+        Surroundings::default(),
     );
     Ok((name, config))
 }

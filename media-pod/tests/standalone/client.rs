@@ -54,6 +54,13 @@ impl RtmpClient {
         self.flush().await;
     }
 
+    /// One video tag.
+    #[allow(dead_code, reason = "not every test that shares this sends pictures")]
+    pub async fn send_video(&mut self, timestamp: u32, body: Bytes) {
+        self.session.video(timestamp, body);
+        self.flush().await;
+    }
+
     /// Whether the server still takes what this publisher sends.
     pub async fn is_live(&mut self) -> bool {
         self.send_audio().await;

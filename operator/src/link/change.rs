@@ -1,10 +1,11 @@
 //! Which objects a new report touches, so that only these are reconciled.
 
 use super::{Digests, View};
-use headgate_control::PodReport;
+use headgate_control::{ListenerReport, PodReport};
 use headgate_resolve::{EntryKind, coarse};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// What changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +28,7 @@ impl Changes {
         Self {
             server: true,
             everything: true,
-            streams: view.streams.keys().cloned().collect(),
+            streams: view.stream_names().chain(view.edge_names()).cloned().collect(),
             ..Self::default()
         }
     }
@@ -89,22 +90,33 @@ impl Changes {
 
     fn streams(&mut self, old: &View, new: &View) {
         let all = old.connected != new.connected;
-        for (name, report) in old.streams.iter() {
-            if all || new.streams.get(name) != Some(report) {
-                self.streams.insert(name.clone());
-            }
-        }
-        let added = new.streams.keys().filter(|n| !old.streams.contains_key(*n));
-        self.streams.extend(added.cloned());
+        let names = old.stream_names().chain(new.stream_names());
+        let differs = names.filter(|n| all || old.stream(n) != new.stream(n));
+        self.streams.extend(differs.cloned());
+        let names = old.edge_names().chain(new.edge_names());
+        let differs = names.filter(|n| all || old.edge(n) != new.edge(n));
+        self.streams.extend(differs.cloned());
     }
 }
 
-/// What a MediaServer's status says of a pod.
-fn summary(view: &View) -> Option<(bool, Vec<headgate_control::ListenerReport>, usize, String)> {
+/// What a MediaServer's reconcile looks at.
+fn summary(view: &View) -> Option<(bool, &[ListenerReport], usize, String, &[Uuid])> {
     let report = view.report.as_ref()?;
-    let viewers = report.streams.iter().flat_map(|s| s.viewers.values());
-    let viewers = coarse(viewers.map(|v| u64::from(*v)).sum());
-    Some((report.ready, report.listeners.clone(), report.streams.len(), viewers))
+    let viewers = coarse(viewers(report));
+    Some((
+        report.ready,
+        &report.listeners,
+        report.streams.len(),
+        viewers,
+        &report.adopted,
+    ))
+}
+
+/// Viewers in one pod, of its own streams and of those that it relays.
+pub fn viewers(report: &PodReport) -> u64 {
+    let own = report.streams.iter().flat_map(|s| s.viewers.values());
+    let relayed = report.edges.iter().flat_map(|e| e.viewers.values());
+    own.chain(relayed).map(|v| u64::from(*v)).sum()
 }
 
 #[cfg(test)]

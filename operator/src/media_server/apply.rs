@@ -45,7 +45,8 @@ pub async fn apply(ctx: &Context, planned: Planned) -> Result<Applied, Error> {
         let fetched = &valid.fetched;
         let authority = authority(ctx, fetched, work).await?;
         let config = serde_json::to_vec(&work.config)?;
-        link(ctx, fetched, work, &authority, Bytes::from(config.clone()))?;
+        link(ctx, fetched, work, &authority, Bytes::from(config))?;
+        let config = serde_json::to_vec(&work.first_config)?;
         if config.len() > CONFIG_MAX {
             refused.push(too_large(config.len()));
         } else {

@@ -15,8 +15,8 @@ use crate::cluster::covers;
 use crate::names::{self, APPLIED_ANNOTATION, ObjectKey, REVISION_LABEL, label};
 use crate::tls::{Material, Verdict};
 use headgate_api::MediaServer;
-use headgate_control::{PodConfig, pod_tls_name};
-use headgate_resolve::pod_config;
+use headgate_control::{Orphan, PodConfig, pod_tls_name};
+use headgate_resolve::{Surroundings, pod_config};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, ResourceExt};
@@ -43,6 +43,8 @@ pub struct Work {
     pub certificate: Verdict,
     /// What the pods should run.
     pub config: PodConfig,
+    /// What one that starts anew runs until it is told more. Without orphans: these are handed over by word, and only once.
+    pub first_config: PodConfig,
     /// Services that are not as they should be, with whether one of ours is there already.
     pub services: Vec<(Service, bool)>,
     /// Pods to make.
@@ -82,7 +84,8 @@ fn work(valid: &Valid, server: &MediaServer) -> Work {
     Work {
         authority,
         certificate,
-        config: config_for(fetched),
+        config: config_for(fetched, fetched.survey.orphans.clone()),
+        first_config: config_for(fetched, vec![]),
         services: services(valid, server),
         create: create.collect(),
         delete: pods.filter(|p| goes(p)).cloned().collect(),
@@ -91,12 +94,17 @@ fn work(valid: &Valid, server: &MediaServer) -> Work {
 }
 
 /// The configuration of the server's pods.
-pub fn config_for(fetched: &Fetched) -> PodConfig {
+pub fn config_for(fetched: &Fetched, orphans: Vec<Orphan>) -> PodConfig {
+    let surroundings = Surroundings {
+        orphans,
+        ..Surroundings::default()
+    };
     pod_config(
         &fetched.server,
         fetched.keys.iter().map(AsRef::as_ref),
         fetched.hooks.iter().map(AsRef::as_ref),
         &fetched.secrets,
+        surroundings,
     )
 }
 

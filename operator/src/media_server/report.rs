@@ -7,9 +7,11 @@ use super::plan::ENDED_SECONDS;
 use super::{addresses, is_ready};
 use crate::context::Context;
 use crate::events::transitions;
+use crate::link::viewers;
 use crate::names;
 use crate::runner::{Error, Kind as _, Next};
 use crate::status::{Written, write_if_changed};
+use crate::stream::Flow;
 use headgate_api::condition::{ConditionType, Finding, merge};
 use headgate_api::{MediaServer, MediaServerStatus, PodStatus};
 use headgate_control::PodReport;
@@ -34,7 +36,10 @@ pub async fn report(ctx: &Context, applied: Applied) -> Result<Next, Error> {
         let notes = transitions(before, &new.conditions, TOLD);
         ctx.events.publish(server.as_ref(), &notes).await;
     }
-    let next = written.next(&ctx.caches.servers);
+    let survey = &applied.valid.fetched.survey;
+    ctx.events.publish(server.as_ref(), survey.note.as_slice()).await;
+    let next = written.next(&ctx.caches.servers).or_sooner(survey.again);
+    let next = next.or_sooner(applied.valid.fetched.slowed);
     Ok(next.or_sooner(look_again(&applied)))
 }
 
@@ -58,7 +63,7 @@ pub fn status(applied: &Applied) -> MediaServerStatus {
     let fetched = &applied.valid.fetched;
     let server = &fetched.server;
     let reports = || fetched.pods.iter().filter_map(heard);
-    let viewers = reports().flat_map(|r| &r.streams).flat_map(|s| s.viewers.values());
+    let viewers = || reports().map(viewers).sum();
     let ready = fetched.pods.iter().filter(|l| is_ready(&l.pod)).count();
     let unheard = fetched.pods.iter().any(|l| is_ready(&l.pod) && is_unheard(l));
     let before = server.status.as_ref().filter(|_| unheard);
@@ -82,7 +87,7 @@ pub fn status(applied: &Applied) -> MediaServerStatus {
         ready_replicas: count(ready),
         selector: selector.join(","),
         streams: before.map_or_else(|| count(reports().map(|r| r.streams.len()).sum()), |s| s.streams),
-        viewers: before.map_or_else(|| coarse(viewers.map(|v| u64::from(*v)).sum()), |s| s.viewers.clone()),
+        viewers: before.map_or_else(|| coarse(viewers()), |s| s.viewers.clone()),
         addresses: addresses(server, fetched.children.client.as_deref()),
         pods: fetched
             .pods
@@ -181,6 +186,20 @@ fn degraded(applied: &Applied) -> Finding {
         if let Some((reason, message)) = linked.view.as_ref().and_then(|v| fault(v)) {
             return Finding::yes(kind, reason, format!("pod {name}: {message}"));
         }
+    }
+    if let Some((pod, sessions)) = &applied.valid.fetched.survey.left_out {
+        let message = format!(
+            "pod {pod} has {} open sessions more than are remembered for it: should it be lost, these get no closing event",
+            coarse(*sessions)
+        );
+        return Finding::yes(kind, "TooManySessions", message);
+    }
+    if applied.valid.fetched.slowed.is_some() {
+        let message = format!(
+            "publishers come and go faster than {} a second: some streams are shown late; the media is not held up",
+            Flow::rate()
+        );
+        return Finding::yes(kind, "TooManyStreams", message);
     }
     Finding::no(kind, "AsExpected", "nothing is wrong")
 }

@@ -36,7 +36,7 @@ pub enum Details {
         schema: Schema,
     },
     /// A file is asked for.
-    HttpAccess(HttpAccess),
+    HttpAccess(Box<HttpAccess>),
     /// An RTSP player named itself.
     RtspAuth {
         /// As whom.
@@ -54,7 +54,7 @@ pub enum Details {
         password: String,
     },
     /// A recorded file or segment, as ZLMediaKit tells of it.
-    Recorded(RecordedFile),
+    Recorded(Box<RecordedFile>),
     /// A recorded file, as SRS tells of it.
     Dvr {
         /// The working directory.
@@ -63,13 +63,13 @@ pub enum Details {
         file: String,
     },
     /// A segment of HLS, as SRS tells of it.
-    Hls(HlsSegment),
+    Hls(Box<HlsSegment>),
     /// A recording, as Oryx tells of it.
     Recording {
         /// Names the recording.
         uuid: String,
         /// What came of it; at its end only.
-        artifact: Option<Artifact>,
+        artifact: Option<Box<Artifact>>,
     },
     /// What a server is set to; holds no secret.
     ServerStarted {
@@ -82,20 +82,9 @@ pub enum Details {
         counters: BTreeMap<String, u64>,
     },
     /// Nothing came at an RTP port.
-    RtpServerTimeout(RtpServer),
+    RtpServerTimeout(Box<RtpServer>),
     /// RTP that was sent to somebody stopped.
-    SendRtpStopped {
-        /// Of the RTP.
-        ssrc: String,
-        /// Where the stream came from.
-        source: Source,
-        /// The same as a URL.
-        url: String,
-        /// Why.
-        message: String,
-        /// Why, as a number.
-        error: i64,
-    },
+    SendRtpStopped(Box<RtpStopped>),
 }
 
 /// A stream as it is when it can be played.
@@ -254,7 +243,26 @@ pub struct RtpServer {
     pub ssrc: u32,
 }
 
+/// RTP that was sent to somebody and stopped.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RtpStopped {
+    /// Of the RTP.
+    pub ssrc: String,
+    /// Where the stream came from.
+    pub source: Source,
+    /// The same as a URL.
+    pub url: String,
+    /// Why.
+    pub message: String,
+    /// Why, as a number.
+    pub error: i64,
+}
+
 impl Details {
+    pub(super) fn is_none(&self) -> bool {
+        *self == Self::None
+    }
+
     /// About how many bytes it holds beside itself.
     pub(super) fn size(&self) -> usize {
         const REGISTERED: usize = size_of::<Registered>();

@@ -1,7 +1,6 @@
 //! [`Event`]: what happened, typed once, with the superset of what any dialect tells. Plain data, that can be written down.
 
 mod details;
-mod stored;
 pub mod transport;
 
 pub use details::{Artifact, Details, HlsSegment, HttpAccess, RecordedFile, Registered, RtpServer, Source, TrackInfo};
@@ -17,9 +16,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::Uuid;
 
 use crate::identity::{self, Origin};
+use crate::wire;
 use transport::{Carrier, Schema};
 
-/// One thing that a back end is asked or told.
+/// One thing that a back end is asked or told. As JSON it is what the log, the ledger and a hand-over keep of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// Stable over retries. UUIDv7; of a closing event UUIDv5 over the session, so that whoever sends it names it the same.
@@ -39,13 +39,13 @@ pub struct Event {
     /// The client.
     pub client: Client,
     /// Bytes to and from the client; closing events only.
-    #[serde(with = "stored::traffic")]
+    #[serde(default, with = "wire::traffic")]
     pub traffic: Option<Traffic>,
     /// What only events of this kind have.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Details::is_none")]
     pub details: Details,
     /// Where it happened; `None` is the process that tells of it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Box<Origin>>,
 }
 
@@ -53,13 +53,10 @@ pub struct Event {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Stream {
     /// Virtual host, `__defaultVhost__` when none was asked for.
-    #[serde(with = "stored::text")]
     pub vhost: Arc<str>,
     /// App.
-    #[serde(with = "stored::text")]
     pub app: Arc<str>,
     /// Name, without any key.
-    #[serde(with = "stored::text")]
     pub name: Arc<str>,
 }
 
@@ -87,6 +84,11 @@ pub struct Client {
 pub struct Sequence(AtomicU64);
 
 impl Sequence {
+    /// Everything from now on comes after `number`, also when the clock was set back since.
+    pub fn follow(&self, number: u64) {
+        self.0.fetch_max(number, Ordering::Relaxed);
+    }
+
     /// The next number.
     pub fn next(&self) -> u64 {
         let clock = u64::try_from(Timestamp::now().as_microsecond()).unwrap_or(0);
@@ -124,7 +126,7 @@ impl Event {
 
     /// An event about a connection. `traffic` makes it a closing one.
     pub fn of_connection(kind: HookEvent, client: &Connection, traffic: Option<Traffic>, sequence: &Sequence) -> Self {
-        let session = identity::connection_session(&client.client_id, client.started.as_microsecond());
+        let session = identity::connection_session(client);
         Self {
             id: id(kind, session, traffic),
             kind,

@@ -37,11 +37,11 @@ fn a_recording_has_its_id_and_at_its_end_what_came_of_it() {
     let mut end = event(HookEvent::RecordEnd);
     end.details = Details::Recording {
         uuid: "u-1".into(),
-        artifact: Some(Artifact {
+        artifact: Some(Box::new(Artifact {
             code: 0,
             path: "/data/record/u-1/index.mp4".into(),
             url: "http://h/terraform/v1/hooks/record/hls/u-1/index.mp4".into(),
-        }),
+        })),
     };
     let artifact = r#","artifact_code":0,"artifact_path":"/data/record/u-1/index.mp4","artifact_url":"http://h/terraform/v1/hooks/record/hls/u-1/index.mp4"}"#;
     assert_eq!(text(&Oryx, &end), format!("{HEAD}on_record_end{stream}{artifact}"));

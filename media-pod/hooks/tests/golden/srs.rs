@@ -88,7 +88,7 @@ fn files_and_segments_are_told_with_their_places() {
     };
     assert_golden("on_dvr.rtmp-publish", &dvr);
     let mut hls = event(HookEvent::Hls);
-    hls.details = Details::Hls(HlsSegment {
+    hls.details = Details::Hls(Box::new(HlsSegment {
         milliseconds: 2020,
         cwd: "/usr/local/srs".into(),
         file: "/usr/local/srs/html/live/livestream-0.ts".into(),
@@ -96,7 +96,7 @@ fn files_and_segments_are_told_with_their_places() {
         m3u8: "/usr/local/srs/html/live/livestream.m3u8".into(),
         m3u8_url: "live/livestream.m3u8".into(),
         seq_no: 0,
-    });
+    }));
     assert_golden("on_hls.rtmp-publish", &hls);
 }
 

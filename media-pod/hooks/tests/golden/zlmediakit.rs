@@ -5,7 +5,7 @@ use headgate_control::HookEvent;
 use headgate_hooks::dialect::{Speak as _, ZLMediaKit, headers};
 use headgate_hooks::event::transport::{Carrier, Schema};
 use headgate_hooks::event::{
-    Client, Details, Event, HttpAccess, RecordedFile, Registered, RtpServer, Source, TrackInfo,
+    Client, Details, Event, HttpAccess, RecordedFile, Registered, RtpServer, RtpStopped, Source, TrackInfo,
 };
 use headgate_hub::Traffic;
 use serde_json::Value;
@@ -120,7 +120,7 @@ fn details(kind: HookEvent, body: &Value, event: &mut Event) -> Details {
         HookEvent::StreamNoneReader => Details::NoneReader {
             schema: event.client.schema,
         },
-        HookEvent::HttpAccess => Details::HttpAccess(HttpAccess {
+        HookEvent::HttpAccess => Details::HttpAccess(Box::new(HttpAccess {
             path: string(body, "path"),
             file_path: string(body, "file_path"),
             is_dir: body["is_dir"] == true,
@@ -130,8 +130,8 @@ fn details(kind: HookEvent, body: &Value, event: &mut Event) -> Details {
                 .iter()
                 .filter_map(|(k, v)| Some((k.strip_prefix("header.")?.to_owned(), v.as_str()?.to_owned())))
                 .collect(),
-        }),
-        HookEvent::RecordMp4 | HookEvent::RecordTs => Details::Recorded(RecordedFile {
+        })),
+        HookEvent::RecordMp4 | HookEvent::RecordTs => Details::Recorded(Box::new(RecordedFile {
             name: string(body, "file_name"),
             path: string(body, "file_path"),
             folder: string(body, "folder"),
@@ -139,19 +139,19 @@ fn details(kind: HookEvent, body: &Value, event: &mut Event) -> Details {
             start_seconds: body["start_time"].as_i64().expect("a time"),
             milliseconds: thousandths(&body["time_len"]),
             url: string(body, "url"),
-        }),
+        })),
         HookEvent::RtspAuth => Details::RtspAuth {
             user: string(body, "user_name"),
             realm: string(body, "realm"),
             must_no_encrypt: body["must_no_encrypt"] == true,
         },
-        HookEvent::RtpServerTimeout => Details::RtpServerTimeout(RtpServer {
+        HookEvent::RtpServerTimeout => Details::RtpServerTimeout(Box::new(RtpServer {
             local_port: u16::try_from(number(body, "local_port")).expect("a port"),
             stream_id: string(body, "stream_id"),
             tcp_mode: u8::try_from(number(body, "tcp_mode")).expect("a mode"),
             reuse_port: body["re_use_port"] == true,
             ssrc: u32::try_from(number(body, "ssrc")).expect("an ssrc"),
-        }),
+        })),
         HookEvent::ServerStarted => Details::ServerStarted {
             settings: body
                 .as_object()
@@ -264,13 +264,13 @@ fn the_rest_has_the_fields_that_are_documented() {
         user: "u".into(),
         password: "p".into(),
     };
-    let stopped = Details::SendRtpStopped {
+    let stopped = Details::SendRtpStopped(Box::new(RtpStopped {
         ssrc: "1".into(),
         source: Source::RtmpPush,
         url: "rtmp://x".into(),
         message: "timeout".into(),
         error: 2,
-    };
+    }));
     let alive = Details::ServerKeepalive {
         counters: [("Socket".to_owned(), 3)].into(),
     };

@@ -117,11 +117,15 @@ pub(super) struct World {
 }
 
 pub(super) fn world() -> World {
+    world_among(Arc::new(Alone))
+}
+
+pub(super) fn world_among(elsewhere: Arc<dyn Elsewhere>) -> World {
     let diary = Arc::new(Diary::default());
     let registry = prometheus::Registry::new();
     let gate: Arc<dyn Gate> = diary.clone();
     World {
-        hub: Hub::new(gate, Metrics::register(&registry).unwrap()),
+        hub: Hub::among(elsewhere, gate, Metrics::register(&registry).unwrap()),
         diary,
         registry,
     }

@@ -250,10 +250,10 @@ pub(super) fn of(event: &Event) -> Value {
             local_port: server.local_port,
             ssrc: server.ssrc,
         }),
-        Details::SendRtpStopped { ssrc, message, .. } => value(&SendRtpStopped {
+        Details::SendRtpStopped(stopped) => value(&SendRtpStopped {
             asked: asked(event),
-            ssrc: ssrc.clone(),
-            message: message.clone(),
+            ssrc: stopped.ssrc.clone(),
+            message: stopped.message.clone(),
         }),
         Details::ServerStarted { settings } => server(settings.clone(), BTreeMap::new()),
         Details::ServerKeepalive { counters } => server(BTreeMap::new(), counters.clone()),

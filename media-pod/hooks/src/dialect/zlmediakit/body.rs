@@ -67,17 +67,11 @@ fn own(event: &Event) -> Value {
             "local_port": server.local_port, "stream_id": server.stream_id, "tcp_mode": server.tcp_mode,
             "re_use_port": server.reuse_port, "ssrc": server.ssrc,
         }),
-        Details::SendRtpStopped {
-            ssrc,
-            source,
-            url,
-            message,
-            error,
-        } => {
-            let mut body = object(origin(*source));
-            body.extend(object(
-                json!({"ssrc": ssrc, "originUrl": url, "msg": message, "err": error}),
-            ));
+        Details::SendRtpStopped(stopped) => {
+            let mut body = object(origin(stopped.source));
+            body.extend(object(json!({
+                "ssrc": stopped.ssrc, "originUrl": stopped.url, "msg": stopped.message, "err": stopped.error,
+            })));
             Value::Object(body)
         }
         Details::None | Details::Dvr { .. } | Details::Hls(_) | Details::Recording { .. } => Value::Null,
