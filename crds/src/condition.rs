@@ -13,6 +13,8 @@ pub enum ConditionType {
     Degraded,
     /// MediaServer: pods are being created, replaced or removed.
     Progressing,
+    /// MediaServer: pods are on their way out and have sessions left.
+    Draining,
     /// The spec is valid and the servers it names are there.
     Accepted,
     /// The Secrets it names are there and hold what they should.

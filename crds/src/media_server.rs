@@ -39,10 +39,10 @@ use std::collections::BTreeMap;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct MediaServerSpec {
-    /// How many pods serve. 0 stops the server and keeps its addresses. More than one needs streams to be relayed between pods,
-    /// which this version does not do.
+    /// How many pods serve. 0 stops the server and keeps its addresses. A stream that is published to one pod plays from every pod.
+    /// Set it with `kubectl scale` or by a HorizontalPodAutoscaler; pods that have publishers and must go are drained.
     #[serde(default = "one")]
-    #[schemars(range(min = 0, max = 1))]
+    #[schemars(range(min = 0, max = 100))]
     pub replicas: i32,
     /// Image of the media pods. When absent, the one that the operator was installed with; pods that run keep theirs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,6 +72,9 @@ pub struct MediaServerSpec {
     /// Upper bounds for each pod.
     #[serde(default)]
     pub limits: Limits,
+    /// How a pod goes that must go: for a smaller number of pods, a new template, or a node that is emptied.
+    #[serde(default)]
+    pub drain: Drain,
     /// What the pods get besides what Headgate puts into them.
     #[serde(default)]
     pub pod_template: PodTemplate,
@@ -187,7 +190,21 @@ pub struct Limits {
     pub viewers_per_pod: Option<i32>,
 }
 
-/// What the pods get besides what Headgate puts into them. A change takes effect in pods made after it.
+/// How a pod goes that must go: it takes no new sessions, its viewers are told to come back elsewhere, and its publishers go on until
+/// they end or the deadline is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Drain {
+    /// How long a live publisher may go on in a pod that must go, in seconds; then it is cut. A change reaches running pods at once and
+    /// replaces none: a lower one also shortens drains that are under way, a higher one is for drains to come. What a pod has to end by
+    /// itself, when it is deleted or its node shuts down, is fixed when it is made: this value of then and a minute.
+    #[serde(default = "ten_minutes")]
+    #[schemars(range(min = 0, max = 86400))]
+    pub deadline_seconds: i32,
+}
+
+/// What the pods get besides what Headgate puts into them. After a change every pod is replaced: a new one is made first, and an old
+/// one goes when the new one is ready. A new pod that does not get ready stops that, and the old ones serve on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PodTemplate {
     /// Labels and annotations of the pods.
@@ -249,6 +266,10 @@ pub struct MediaServerStatus {
     #[serde(default)]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub ready_replicas: i32,
+    /// Pods that are made as the spec asks now and are not on their way out.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub updated_replicas: i32,
     /// Selects the pods; for autoscalers.
     #[serde(default)]
     #[schemars(length(max = 512))]
@@ -291,6 +312,9 @@ pub struct PodStatus {
     pub name: String,
     /// Takes new sessions.
     pub ready: bool,
+    /// On its way out: takes no new sessions, and goes when its publishers have ended or its deadline is over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub draining: bool,
     /// The configuration that is in force in it.
     #[serde(default)]
     #[schemars(length(max = 64))]
@@ -306,6 +330,14 @@ impl Default for Publish {
         Self {
             authentication: Authentication::StreamKey,
             on_conflict: OnConflict::Reject,
+        }
+    }
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self {
+            deadline_seconds: ten_minutes(),
         }
     }
 }
@@ -338,6 +370,10 @@ pub fn default_listeners() -> Vec<Listener> {
 
 fn one() -> i32 {
     1
+}
+
+fn ten_minutes() -> i32 {
+    600
 }
 
 fn hundred() -> i32 {

@@ -116,8 +116,7 @@ pub struct StreamPublisher {
     /// The id under which hooks know it.
     #[schemars(length(max = 64))]
     pub client_id: String,
-    /// What another pod needs to send its closing events, should this one be lost. Sealed with the server's key: only pods of the
-    /// server can read it.
+    /// What another pod needs to send its closing events if this one is lost, sealed so that only the server's pods can read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16_384))]
     pub sealed: Option<String>,

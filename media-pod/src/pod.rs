@@ -1,5 +1,6 @@
 //! [`Pod`]: all parts of the process, and the one way to put a config in force.
 
+use crate::drain::Draining;
 use crate::gate::{PodGate, Policy};
 use crate::keys::KeyRing;
 use crate::listeners::{Listeners, Served};
@@ -18,17 +19,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 /// How long sessions may take to end once they are told to.
 const SESSIONS_END: Duration = Duration::from_secs(3);
-/// How long the last notifications may take.
-const FLUSH: Duration = Duration::from_secs(10);
+
+/// What no config changes.
+#[derive(Default)]
+pub struct Setup<'a> {
+    /// Name of this pod among those of its server.
+    pub name: &'a str,
+    /// Hooks may go to this host.
+    pub allow_loopback: bool,
+    /// Where hooks keep what must outlive the process.
+    pub storage: Storage<'a>,
+}
 
 /// The parts.
 pub struct Pod {
+    name: String,
     hub: Hub,
     peers: Arc<Peers>,
     hooks: Hooks,
@@ -40,6 +52,7 @@ pub struct Pod {
     applying: Mutex<()>,
     applied: watch::Sender<u64>,
     shutdown: CancellationToken,
+    draining: Draining,
     stopping: AtomicBool,
     instance: String,
     sequence: AtomicU64,
@@ -91,22 +104,27 @@ impl From<BadConfig> for Problem {
 }
 
 impl Pod {
-    /// A pod without a config: it lets nobody in and listens nowhere. `allow_loopback` lets hooks go to this host.
+    /// As [`Pod::with`], nameless and with all of it in memory.
     pub fn new(allow_loopback: bool) -> Result<Arc<Self>, prometheus::Error> {
+        Self::with(&Setup {
+            allow_loopback,
+            ..Setup::default()
+        })
+    }
+
+    /// A pod without a config: it lets nobody in and listens nowhere.
+    pub fn with(setup: &Setup<'_>) -> Result<Arc<Self>, prometheus::Error> {
         let registry = Registry::new();
         metrics::register(&registry)?;
-        let hooks = Hooks::new(
-            &registry,
-            &headgate_hooks::new_service_id(),
-            allow_loopback,
-            &Storage::default(),
-        )?;
+        let service = headgate_hooks::new_service_id();
+        let hooks = Hooks::new(&registry, &service, setup.allow_loopback, &setup.storage)?;
         let gate = Arc::new(PodGate::new(closed(), hooks.clone()));
         let peers = Arc::<Peers>::default();
         let relay_metrics = headgate_relay::Metrics::register(&registry)?;
         let relay = Relay::new(Arc::clone(&peers), Patience::default(), relay_metrics);
         let hub_metrics = headgate_hub::Metrics::register(&registry)?;
         let hub = Hub::among(Arc::new(relay), Arc::clone(&gate) as Arc<_>, hub_metrics);
+        hooks.in_pod(setup.name);
         let counted = hub.clone();
         hooks.count_by(move || counters(&counted));
         let (vhosts, shutdown) = (Arc::<ArcSwap<Vec<String>>>::default(), CancellationToken::new());
@@ -116,6 +134,7 @@ impl Pod {
             shutdown: shutdown.clone(),
         };
         Ok(Arc::new(Self {
+            name: setup.name.to_owned(),
             hub,
             peers,
             hooks,
@@ -127,20 +146,12 @@ impl Pod {
             applying: Mutex::new(()),
             applied: watch::Sender::new(0),
             shutdown,
+            draining: Draining::default(),
             stopping: AtomicBool::new(false),
             instance: Uuid::new_v4().to_string(),
             sequence: AtomicU64::new(0),
             watching: Mutex::default(),
         }))
-    }
-
-    /// Says the pod's own name, for back ends that tell pods apart. To be called before the first config.
-    pub fn name(&self, name: &str) {
-        self.hooks.in_pod(name);
-    }
-
-    pub(crate) fn hooks(&self) -> &Hooks {
-        &self.hooks
     }
 
     /// Puts a config in force, whole. When it is refused, all stays as it was. Sessions that are in stay in either way.
@@ -156,6 +167,7 @@ impl Pod {
         };
         self.gate.set(policy);
         self.hooks.reconfigure(&config.server, &config.hooks);
+        self.hooks.adopt(&config.orphans, &self.name);
         self.hub.configure(settings(&config));
         self.peers.configure(&config);
         self.vhosts.store(Arc::new(config.vhosts.clone()));
@@ -167,7 +179,7 @@ impl Pod {
             self.hooks.server_started(started(&config, &self.hooks.pod_name()));
         }
         self.config.store(Some(Arc::new(config)));
-        self.applied.send_modify(|n| *n = n.wrapping_add(1));
+        bump(&self.applied);
         Ok(Applied { revision })
     }
 
@@ -180,6 +192,8 @@ impl Pod {
     pub fn unready(&self) -> Option<&'static str> {
         if self.stopping.load(Ordering::Acquire) {
             Some("stopping")
+        } else if self.draining.is_on() {
+            Some("draining")
         } else if self.config.load().is_none() {
             Some("no config is in force")
         } else if !self.listeners.all_open() {
@@ -199,11 +213,17 @@ impl Pod {
             listeners: self.listeners.reports(),
             revision,
             ready: self.unready().is_none(),
+            draining: self.draining.report(&self.hub),
         };
+        let mut report = report(readings);
+        for stream in &mut report.streams {
+            stream.sealed = self.hooks.sealed(stream.session);
+        }
         PodReport {
+            adopted: self.hooks.adopted(),
             instance: self.instance.clone(),
             sequence: self.sequence.fetch_add(1, Ordering::Relaxed).saturating_add(1),
-            ..report(readings)
+            ..report
         }
     }
 
@@ -221,6 +241,28 @@ impl Pod {
     /// Ends a session. False when there is none of this id.
     pub fn kick(&self, session: Uuid) -> bool {
         self.hub.kick(session, EndReason::Kicked)
+    }
+
+    /// Whether the server has no other pod.
+    pub fn is_alone(&self) -> bool {
+        self.peers.all().is_empty()
+    }
+
+    /// Whether it is on its way out, or back.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.stopping.load(Ordering::Acquire) || self.draining.is_on()
+    }
+
+    pub(crate) fn hooks(&self) -> &Hooks {
+        &self.hooks
+    }
+
+    pub(crate) fn draining(&self) -> &Draining {
+        &self.draining
+    }
+
+    pub(crate) fn applied(&self) -> &watch::Sender<u64> {
+        &self.applied
     }
 
     /// The sessions and streams.
@@ -245,11 +287,12 @@ impl Pod {
         *self.watching.lock() = Some(AbortOnDropHandle::new(task));
     }
 
-    /// Ends in peace: not ready, no new sessions, every session ended, every notification sent as far as time allows.
+    /// Ends in peace: not ready, no new sessions, every session ended, every notification sent or handed to another pod as far as time allows.
     pub async fn stop(&self) {
+        let until = self.draining.last_moment(Instant::now());
         self.stopping.store(true, Ordering::Release);
         self.watching.lock().take();
-        self.applied.send_modify(|n| *n = n.wrapping_add(1));
+        bump(&self.applied);
         self.shutdown.cancel();
         self.hub.end_all(EndReason::Shutdown);
         let ended = futures::future::join(self.listeners.ended(), self.hub.idle());
@@ -257,9 +300,12 @@ impl Pod {
             tracing::warn!("some sessions did not end in time");
         }
         self.hooks.server_exited();
-        match self.hooks.flush(FLUSH).await {
+        match self.empty_outbox(until).await {
             0 => tracing::info!("stopped"),
-            left => tracing::warn!(left, "stopped with notifications that nobody took"),
+            left if self.peers.can_be() => {
+                tracing::error!(left, "stopped: notifications that nobody took are lost with this pod");
+            }
+            left => tracing::warn!(left, "stopped: notifications that nobody took wait in the state folder"),
         }
     }
 }
@@ -289,6 +335,10 @@ async fn changed(source: &mut watch::Receiver<u64>) {
     if source.changed().await.is_err() {
         std::future::pending::<()>().await;
     }
+}
+
+pub(crate) fn bump(changed: &watch::Sender<u64>) {
+    changed.send_modify(|n| *n = n.wrapping_add(1));
 }
 
 fn validate(config: &PodConfig) -> Result<(), BadConfig> {

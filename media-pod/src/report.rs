@@ -1,7 +1,7 @@
 //! What this pod says of itself, put together from the parts. Pure, but for the readings that it is given.
 
 use headgate_codec::{Track, TrackKind};
-use headgate_control::{EdgeReport, HookReport, ListenerReport, PodReport, StreamReport, TrackReport};
+use headgate_control::{DrainReport, EdgeReport, HookReport, ListenerReport, PodReport, StreamReport, TrackReport};
 use headgate_hub::{Origin, PublisherSnapshot, StreamSnapshot};
 use std::collections::BTreeMap;
 
@@ -17,6 +17,8 @@ pub struct Readings {
     pub revision: String,
     /// Takes new sessions.
     pub ready: bool,
+    /// Set while the pod is on its way out.
+    pub draining: Option<DrainReport>,
 }
 
 /// The report, but for `instance` and `sequence`.
@@ -47,6 +49,7 @@ pub fn report(readings: Readings) -> PodReport {
             .collect(),
         hooks: readings.hooks,
         key_use,
+        draining: readings.draining,
         ..PodReport::default()
     }
 }

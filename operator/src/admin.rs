@@ -1,7 +1,7 @@
 //! `/healthz`, `/readyz` and `/metrics`.
 
 use crate::context::Context;
-use crate::media_server::is_ready;
+use crate::media_server::{is_leaving, is_ready};
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -54,15 +54,16 @@ async fn metrics(State(ctx): State<Arc<Context>>) -> impl IntoResponse {
 /// Only the leader counts, so that the sum over all operators is right.
 fn count_pods(ctx: &Context) {
     let leads = ctx.metrics.leader.get() == 1;
-    let mut counts = [("Ready", 0_i64), ("NotReady", 0), ("Deleting", 0)];
+    let mut counts = [("Ready", 0_i64), ("NotReady", 0), ("Draining", 0), ("Deleting", 0)];
     for key in ctx.caches.pods.keys() {
         let Some(pod) = ctx.caches.pods.get(&key).filter(|_| leads) else {
             continue;
         };
-        let state = match (pod.metadata.deletion_timestamp.is_some(), is_ready(&pod)) {
+        let state = match (pod.metadata.deletion_timestamp.is_some(), is_leaving(&pod)) {
             (true, _) => "Deleting",
-            (false, true) => "Ready",
-            (false, false) => "NotReady",
+            (false, true) => "Draining",
+            _ if is_ready(&pod) => "Ready",
+            _ => "NotReady",
         };
         for (name, count) in &mut counts {
             *count = count.saturating_add(i64::from(*name == state));

@@ -3,7 +3,7 @@
 //! Objects are slimmed before they are kept. One that cannot be read is counted and passed over: what was known of it before
 //! stays, and nobody else's watch suffers.
 
-use crate::cluster::Namespaced;
+use crate::cluster::{Global, Namespaced};
 use crate::metrics::Metrics;
 use crate::names::ObjectKey;
 use crate::rbac::may;
@@ -13,7 +13,9 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt, utils::StreamBackoff};
 use kube::{Api, Client, Resource, ResourceExt};
 use parking_lot::RwLock;
+use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -67,6 +69,13 @@ impl<K: Resource> Cache<K> {
     /// One object.
     pub fn get(&self, key: &ObjectKey) -> Option<Arc<K>> {
         self.objects.read().get(&key.namespace)?.get(&key.name).cloned()
+    }
+
+    /// Those of all namespaces for which `wanted` holds.
+    pub fn select_all(&self, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
+        let objects = self.objects.read();
+        let all = objects.values().flat_map(BTreeMap::values);
+        all.filter(|o| wanted(o)).cloned().collect()
     }
 
     /// Those of a namespace for which `wanted` holds, by name.
@@ -162,20 +171,58 @@ pub async fn watch<K>(
     } else {
         Api::namespaced(client, &scope.namespace)
     };
-    let config = watcher::Config::default().labels(scope.labels);
-    let events: StreamBackoff<_, _> = watcher(api, config).default_backoff();
-    let mut events = pin!(events);
-    let mut feed = Feed {
+    let feed = Feed {
         cache,
         slim,
         changed,
         metrics,
         listed: None,
     };
+    follow(api, watcher::Config::default().labels(scope.labels), feed, stop).await;
+}
+
+/// The same for a kind that lives in no namespace.
+pub async fn global_watch<K>(
+    client: Client,
+    cache: Arc<Cache<K>>,
+    metrics: Arc<Metrics>,
+    slim: fn(&mut K),
+    changed: impl Fn(&Change<K>) + Send,
+    stop: CancellationToken,
+) where
+    K: Global + may::Watch + Send + Sync + 'static,
+{
+    let feed = Feed {
+        cache,
+        slim,
+        changed,
+        metrics,
+        listed: None,
+    };
+    let api: Api<DeserializeGuard<K>> = Api::all(client);
+    follow(api, watcher::Config::default(), feed, stop).await;
+}
+
+async fn follow<K, F>(
+    api: Api<DeserializeGuard<K>>,
+    config: watcher::Config,
+    mut feed: Feed<K, F>,
+    stop: CancellationToken,
+) where
+    K: Kept,
+    F: Fn(&Change<K>) + Send,
+{
+    let events: StreamBackoff<_, _> = watcher(api, config).default_backoff();
+    let mut events = pin!(events);
     while let Some(Some(event)) = stop.run_until_cancelled(events.next()).await {
         feed.event(event);
     }
 }
+
+/// What can be read from a watch and kept.
+trait Kept: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static {}
+
+impl<K> Kept for K where K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static {}
 
 struct Feed<K: 'static, F> {
     cache: Arc<Cache<K>>,
@@ -186,7 +233,7 @@ struct Feed<K: 'static, F> {
     listed: Option<Vec<ObjectKey>>,
 }
 
-impl<K: Namespaced + 'static, F: Fn(&Change<K>)> Feed<K, F> {
+impl<K: Kept, F: Fn(&Change<K>)> Feed<K, F> {
     fn event(&mut self, event: Result<Event<DeserializeGuard<K>>, watcher::Error>) {
         match event {
             Ok(Event::Init) => self.listed = Some(Vec::new()),

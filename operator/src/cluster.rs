@@ -5,7 +5,7 @@ use crate::lease::Claim;
 use crate::metrics::Metrics;
 use crate::names::{FIELD_MANAGER, ObjectKey};
 use crate::rbac::may;
-use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Client, Resource};
 use serde::Serialize;
@@ -104,6 +104,12 @@ impl<K> Namespaced for K where
 {
 }
 
+/// A kind that lives in no namespace and can be read.
+pub trait Global: Resource<DynamicType = (), Scope = ClusterResourceScope> + Clone + Debug + DeserializeOwned {}
+
+impl<K> Global for K where K: Resource<DynamicType = (), Scope = ClusterResourceScope> + Clone + Debug + DeserializeOwned
+{}
+
 /// The way to the API server.
 #[derive(Clone)]
 pub struct Cluster {
@@ -121,6 +127,11 @@ impl Cluster {
     /// Reads one; `None` when it is not there.
     pub async fn get<K: Namespaced + may::Get>(&self, key: &ObjectKey) -> Result<Option<K>, ClusterError> {
         bounded(self.api::<K>(&key.namespace).get_opt(&key.name)).await
+    }
+
+    /// Reads one that lives in no namespace.
+    pub async fn global_get<K: Global + may::Get>(&self, name: &str) -> Result<Option<K>, ClusterError> {
+        bounded(Api::<K>::all(self.client.clone()).get_opt(name)).await
     }
 
     /// Makes one.
@@ -188,7 +199,18 @@ impl Cluster {
 
     /// Takes one away, only if it is still the one with that UID. One that is gone already is fine.
     pub async fn delete<K: Namespaced + may::Delete>(&self, key: &ObjectKey, uid: &str) -> Result<(), ClusterError> {
+        self.timed_delete::<K>(key, uid, None).await
+    }
+
+    /// The same; a pod has so many seconds to end, or as many as its spec says.
+    pub async fn timed_delete<K: Namespaced + may::Delete>(
+        &self,
+        key: &ObjectKey,
+        uid: &str,
+        grace_period_seconds: Option<u32>,
+    ) -> Result<(), ClusterError> {
         let params = DeleteParams {
+            grace_period_seconds,
             preconditions: Some(Preconditions {
                 uid: Some(uid.into()),
                 resource_version: None,

@@ -13,7 +13,8 @@ use crate::status::{Holds, Writes};
 use crate::stream::{Flow, Twice};
 use crate::tls::Clients;
 use headgate_api::{HookEndpoint, MediaServer, Stream, StreamKey};
-use k8s_openapi::api::core::v1::{Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{Node, Pod, Secret, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::jiff::Timestamp;
 use std::sync::Arc;
 
@@ -66,10 +67,14 @@ pub struct Caches {
     pub services: Arc<Cache<Service>>,
     /// Those with our label.
     pub secrets: Arc<Cache<Secret>>,
+    /// Those of our servers.
+    pub budgets: Arc<Cache<PodDisruptionBudget>>,
+    /// All, where the operator may know of them; empty and never synced where it may not.
+    pub nodes: Arc<Cache<Node>>,
 }
 
 impl Caches {
-    /// Whether every watch has read everything once.
+    /// Whether every watch that must be there has read everything once.
     pub fn are_synced(&self) -> bool {
         self.servers.is_synced()
             && self.keys.is_synced()
@@ -78,6 +83,7 @@ impl Caches {
             && self.pods.is_synced()
             && self.services.is_synced()
             && self.secrets.is_synced()
+            && self.budgets.is_synced()
     }
 
     /// The pods that a server owns, by name.

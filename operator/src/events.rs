@@ -142,7 +142,7 @@ fn says(condition: &Condition, good: bool) -> Option<bool> {
 }
 
 fn is_passing(reason: &str) -> bool {
-    matches!(reason, "Starting" | "Pushing" | "NoReadyPods" | "Stopped")
+    matches!(reason, "Starting" | "Pushing" | "NoReadyPods" | "Stopped" | "Deleting")
 }
 
 #[cfg(test)]

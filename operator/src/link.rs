@@ -24,6 +24,7 @@ use crate::names::ObjectKey;
 use bytes::Bytes;
 use headgate_control::{EdgeReport, PodConfig, StreamReport};
 use headgate_resolve::{EntryKind, entry_digests};
+use jiff::Timestamp;
 use ledgers::Ledgers;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -59,6 +60,20 @@ pub struct Target {
     pub uid: String,
     /// How to reach it.
     pub peer: Peer,
+    /// Whether it should be on its way out.
+    pub wish: Wish,
+}
+
+/// Whether a pod should be on its way out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wish {
+    /// As it is: it ends by itself.
+    #[default]
+    AsItIs,
+    /// It should not.
+    Serve,
+    /// It should, and cut its last publisher then.
+    Leave(Timestamp),
 }
 
 /// A live stream, and where.
@@ -85,7 +100,7 @@ pub type Wake = Arc<dyn Fn(&ObjectKey, Changes) + Send + Sync>;
 
 /// All links.
 pub struct Links {
-    links: Mutex<HashMap<ObjectKey, Link>>,
+    open: Mutex<HashMap<ObjectKey, Link>>,
     ledgers: Ledgers,
     env: Env,
 }
@@ -120,13 +135,14 @@ struct Link {
 struct Wanted {
     peer: Peer,
     push: Push,
+    wish: Wish,
 }
 
 impl Links {
     /// No link yet.
     pub fn new(claim: Claim, metrics: Arc<Metrics>, wake: Wake) -> Self {
         Self {
-            links: Mutex::default(),
+            open: Mutex::default(),
             ledgers: Ledgers::default(),
             env: Env {
                 claim,
@@ -145,7 +161,7 @@ impl Links {
             body,
             since: Instant::now(),
         };
-        let mut links = self.links.lock();
+        let mut links = self.open.lock();
         let mut ended = Vec::new();
         links.retain(|pod, link| {
             let stays = link.server != *server || targets.iter().any(|t| t.pod == *pod && t.uid == link.uid);
@@ -158,19 +174,17 @@ impl Links {
             let wanted = Wanted {
                 peer: target.peer,
                 push: push.clone(),
+                wish: target.wish,
             };
-            match links.get(&target.pod) {
-                Some(link) => {
-                    link.wanted.send_if_modified(|old| old.replace(wanted));
-                }
-                None => {
-                    let (pod, uid) = (target.pod, target.uid);
-                    let link = self.start(server, server_uid, &pod, uid.clone(), wanted);
-                    self.ledgers
-                        .follow(&self.env, server, &pod, &uid, link.wanted.subscribe());
-                    links.insert(pod, link);
-                }
+            if let Some(link) = links.get(&target.pod) {
+                link.wanted.send_if_modified(|old| old.replace(wanted));
+                continue;
             }
+            let (pod, uid) = (target.pod, target.uid);
+            let link = self.start(server, server_uid, &pod, uid.clone(), wanted);
+            let wanted = link.wanted.subscribe();
+            self.ledgers.follow(&self.env, server, &pod, &uid, wanted);
+            links.insert(pod, link);
         }
         drop(links);
         for view in ended {
@@ -181,7 +195,7 @@ impl Links {
     /// Ends the links of a server.
     pub fn forget(&self, server: &ObjectKey) {
         let mut ended = Vec::new();
-        self.links.lock().retain(|_, link| {
+        self.open.lock().retain(|_, link| {
             let stays = link.server != *server;
             if !stays {
                 ended.push(link.view.borrow().clone());
@@ -197,14 +211,14 @@ impl Links {
 
     /// Ends all: this process does not lead any more.
     pub fn clear(&self) {
-        self.links.lock().clear();
+        self.open.lock().clear();
         self.ledgers.clear();
         self.env.revisions.0.lock().clear();
     }
 
     /// What is known of a pod; `None` when it is not linked.
     pub fn view(&self, pod: &ObjectKey, uid: &str) -> Option<View> {
-        let links = self.links.lock();
+        let links = self.open.lock();
         let link = links.get(pod).filter(|l| l.uid == uid)?;
         let view = link.view.borrow().clone();
         Some(view)
@@ -217,7 +231,7 @@ impl Links {
 
     /// Where the stream with that object name is live: in one pod, or in several for a moment. By start.
     pub fn sightings(&self, stream: &ObjectKey) -> Vec<Sighting> {
-        let links = self.links.lock();
+        let links = self.open.lock();
         let near = || links.iter().filter(|(pod, _)| pod.namespace == stream.namespace);
         let seen = near().filter_map(|(pod, link)| {
             let view = link.view.borrow();
@@ -236,8 +250,9 @@ impl Links {
         if !seen.is_empty() {
             for (_, link) in near() {
                 let view = link.view.borrow();
-                let edge = view.edge(&stream.name).filter(|_| view.connected);
-                edge.into_iter().for_each(|edge| add_viewers(&mut seen, edge));
+                if let Some(edge) = view.edge(&stream.name).filter(|_| view.connected) {
+                    add_viewers(&mut seen, edge);
+                }
             }
         }
         seen.sort_by(|a, b| (a.report.started, &a.pod).cmp(&(b.report.started, &b.pod)));
@@ -264,7 +279,7 @@ impl Links {
         if !self.env.claim.holds() {
             return Err(LinkError::NotLeader);
         }
-        let peer = self.links.lock().get(pod).map(|l| l.wanted.borrow().peer.clone());
+        let peer = self.open.lock().get(pod).map(|l| l.wanted.borrow().peer.clone());
         match peer {
             Some(peer) => transport::kick(&peer, session).await,
             None => Ok(false),
@@ -322,11 +337,13 @@ impl Wanted {
     fn replace(&mut self, new: Self) -> bool {
         let same_push = self.push.revision == new.push.revision;
         let same_peer = self.peer == new.peer;
+        let same_wish = self.wish == new.wish;
         self.peer = new.peer;
+        self.wish = new.wish;
         if !same_push {
             self.push = new.push;
         }
-        !(same_push && same_peer)
+        !(same_push && same_peer && same_wish)
     }
 }
 

@@ -13,6 +13,7 @@ mod link;
 mod media_server;
 mod metrics;
 mod names;
+mod node;
 mod orphans;
 mod pace;
 mod process;

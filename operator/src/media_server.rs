@@ -7,12 +7,13 @@ mod plan;
 mod report;
 #[cfg(test)]
 mod samples;
+mod trouble;
 mod validate;
 
 pub use fetch::KeySecrets;
 
 use crate::context::Context;
-use crate::names::ObjectKey;
+use crate::names::{DRAIN_ANNOTATION, ObjectKey, annotation};
 use crate::runner::{Error, Kind, Next};
 use headgate_api::{ListenerAddress, MediaServer, ServiceType};
 use k8s_openapi::api::core::v1::{Pod, Service};
@@ -52,7 +53,12 @@ impl Kind for Servers {
 pub fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_deref());
     let ready = |c: &k8s_openapi::api::core::v1::PodCondition| c.type_ == "Ready" && c.status == "True";
-    pod.metadata.deletion_timestamp.is_none() && conditions.unwrap_or_default().iter().any(ready)
+    !is_leaving(pod) && conditions.unwrap_or_default().iter().any(ready)
+}
+
+/// On its way out.
+pub fn is_leaving(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_some() || annotation(pod, DRAIN_ANNOTATION).is_some()
 }
 
 /// The host that clients use.

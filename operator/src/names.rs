@@ -20,6 +20,14 @@ pub const SECRET_LABEL: &str = "headgate.dev/secret";
 pub const APPLIED_ANNOTATION: &str = "headgate.dev/applied";
 /// On a Stream whose publisher is cut when it is deleted.
 pub const KICK_FINALIZER: &str = "headgate.dev/kick";
+/// On a MediaServer, so that its pods can drain before the garbage collector takes them.
+pub const DRAIN_FINALIZER: &str = "headgate.dev/drain";
+/// On a pod that drains: when its last publisher is cut, RFC 3339. The one place where it is written down.
+pub const DRAIN_ANNOTATION: &str = "headgate.dev/drain-deadline";
+/// On a MediaServer that is being deleted: `"true"` is not to wait for publishers.
+pub const FORCE_ANNOTATION: &str = "headgate.dev/force-delete";
+/// `"true"` on a pod that has publishers; its server's PodDisruptionBudget selects it.
+pub const LIVE_LABEL: &str = "headgate.dev/live";
 /// Says that the operator made an object.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "headgate-operator");
 
@@ -89,6 +97,11 @@ pub fn headless_service(server: &str) -> String {
     format!("{server}-pods")
 }
 
+/// The PodDisruptionBudget of the pods that have publishers.
+pub fn budget(server: &str) -> String {
+    format!("{server}-publishers")
+}
+
 /// The pod with an ordinal.
 pub fn pod(server: &str, ordinal: usize) -> String {
     format!("{server}-{ordinal}")
@@ -150,6 +163,11 @@ pub fn is_owned_by(child: &impl Resource, uid: &str) -> bool {
 /// The label's value, if there.
 pub fn label<'a>(object: &'a impl Resource, name: &str) -> Option<&'a str> {
     object.meta().labels.as_ref()?.get(name).map(String::as_str)
+}
+
+/// The annotation's value, if there.
+pub fn annotation<'a>(object: &'a impl Resource, name: &str) -> Option<&'a str> {
+    object.meta().annotations.as_ref()?.get(name).map(String::as_str)
 }
 
 /// Path on the control port that names a session.

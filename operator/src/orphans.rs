@@ -8,6 +8,7 @@ mod decide;
 mod estate;
 mod scene;
 
+use crate::cluster::ClusterError;
 use crate::context::Context;
 use crate::events::Note;
 use crate::link::{Kept, View};
@@ -20,11 +21,14 @@ use headgate_control::Orphan;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use parking_lot::Mutex;
-use scene::{LostStream, Scene};
+use scene::{LostStream, Outcome, Scene};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
+
+/// A pod that lost its labels goes without a word to us.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// What is left of the pods of each server.
 #[derive(Debug, Default)]
@@ -63,23 +67,39 @@ struct Living {
 
 impl Orphans {
     /// Looks after what the pods of a server have left. `pods`: those that there are, with what they say.
-    pub fn survey<'a>(
+    pub async fn survey<'a>(
         &self,
         ctx: &Context,
         server: &MediaServer,
-        pods: impl Iterator<Item = (&'a Pod, Option<&'a View>)> + Clone,
-    ) -> Survey {
+        pods: impl Iterator<Item = (&'a Pod, Option<&'a View>)> + Clone + Send,
+    ) -> Result<Survey, ClusterError> {
         let key = ObjectKey::of(server);
-        let scene = scene(ctx, &key, pods.clone());
-        let uid = server.metadata.uid.as_deref().unwrap_or_default();
+        let mut scene = scene(ctx, &key, pods.clone());
         let reports = pods.filter_map(|(_, view)| view.filter(|v| v.connected)?.report.as_deref());
+        let adopted: Vec<Uuid> = reports.flat_map(|r| &r.adopted).copied().collect();
+        let confirmed = self.0.lock().get(&key).map(|e| e.confirmed.clone()).unwrap_or_default();
+        let suspects = scene.suspects();
+        let hidden = hidden(ctx, &key, suspects.iter().filter(|(id, _)| !confirmed.contains(*id))).await?;
+        scene.leave_out(&hidden);
+        let uid = server.metadata.uid.as_deref().unwrap_or_default();
+        let (mut survey, outcome) = self.look(&key, uid, &scene, &adopted);
+        if !hidden.is_empty() {
+            survey.again = Some(survey.again.map_or(LOOK_AGAIN, |a| a.min(LOOK_AGAIN)));
+        }
+        outcome.ledgers.iter().for_each(|uid| ctx.links.drop_ledger(uid));
+        outcome.streams.into_iter().for_each(|s| ctx.queues.streams.add(s));
+        Ok(survey)
+    }
+
+    fn look(&self, key: &ObjectKey, uid: &str, scene: &Scene, adopted: &[Uuid]) -> (Survey, Outcome) {
         let mut all = self.0.lock();
         let estate = all.entry(key.clone()).or_insert_with(|| Estate::of(uid));
         if estate.server_uid != uid {
             *estate = Estate::of(uid);
         }
-        let closed = estate.adopted(reports.flat_map(|r| &r.adopted));
+        let closed = estate.adopted(adopted);
         let outcome = scene.look(estate);
+        estate.confirmed = scene.suspects().into_keys().collect();
         let survey = Survey {
             orphans: estate.orphans(),
             again: outcome.again,
@@ -91,12 +111,9 @@ impl Orphans {
             tracing::info!(server = %key, inherited, closed, waiting, "sessions of pods that are gone");
         }
         if estate.is_empty() {
-            all.remove(&key);
+            all.remove(key);
         }
-        drop(all);
-        outcome.ledgers.iter().for_each(|uid| ctx.links.drop_ledger(uid));
-        outcome.streams.into_iter().for_each(|s| ctx.queues.streams.add(s));
-        survey
+        (survey, outcome)
     }
 
     /// Whether the session that a Stream of `server` names is still to be closed by somebody else.
@@ -124,6 +141,23 @@ impl Orphans {
     pub fn clear(&self) {
         self.0.lock().clear();
     }
+}
+
+/// Which of these pods are there all the same: the watch loses sight of one that loses its labels, and what follows cannot be taken back.
+async fn hidden(
+    ctx: &Context,
+    server: &ObjectKey,
+    suspects: impl Iterator<Item = (&String, &String)>,
+) -> Result<HashSet<String>, ClusterError> {
+    let mut hidden = HashSet::new();
+    for (id, name) in suspects {
+        let pod = ctx.cluster.get::<Pod>(&server.sibling(name)).await?;
+        if pod.is_some_and(|pod| pod.uid().as_ref() == Some(id) || id == name) {
+            tracing::warn!(server = %server, pod = name, "a pod lost its labels: what it has open is left to it");
+            hidden.insert(id.clone());
+        }
+    }
+    Ok(hidden)
 }
 
 fn scene<'p>(
@@ -178,7 +212,7 @@ fn lost(ctx: &Context, living: &Living, stream: &Stream) -> Option<LostStream> {
         session,
         sealed: sealed.as_str().into(),
         pod: status.pod.clone(),
-        pod_uid: status.pod_uid.clone().unwrap_or_default(),
+        pod_uid: status.pod_uid.clone().unwrap_or_else(|| status.pod.clone()),
         stream,
     })
 }

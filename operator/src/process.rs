@@ -15,9 +15,10 @@ use crate::rbac::may;
 use crate::routes::Routes;
 use crate::stream::Streams;
 use crate::stream_key::Keys;
-use crate::{admin, runner};
+use crate::{admin, node, runner};
 use headgate_api::{HookEndpoint, MediaServer, Stream, StreamKey};
-use k8s_openapi::api::core::v1::{Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{Pod, PodSpec, Secret, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::{Client, ResourceExt};
 use std::io;
 use std::net::SocketAddr;
@@ -144,6 +145,8 @@ fn watches(
     start.watch::<Pod>(tasks, &caches.pods, SERVER_LABEL, slim_pod, Routes::pod);
     start.watch::<Service>(tasks, &caches.services, SERVER_LABEL, |_| {}, Routes::service);
     start.watch::<Secret>(tasks, &caches.secrets, SECRET_LABEL, slim_secret, Routes::secret);
+    start.watch::<PodDisruptionBudget>(tasks, &caches.budgets, SERVER_LABEL, |_| {}, Routes::budget);
+    tasks.spawn(node::watch(client.clone(), ctx.clone(), routes.clone(), stop.clone()));
 }
 
 struct Start<'a> {
@@ -181,10 +184,15 @@ impl Start<'_> {
     }
 }
 
-/// The spec of a pod is most of it, and nobody reads it again.
+/// The spec of a pod is most of it, and nobody reads more of it again than the node.
 fn slim_pod(pod: &mut Pod) {
-    pod.spec = None;
-    pod.annotations_mut().clear();
+    let node_name = pod.spec.take().and_then(|s| s.node_name);
+    pod.spec = node_name.map(|name| PodSpec {
+        node_name: Some(name),
+        ..PodSpec::default()
+    });
+    pod.annotations_mut()
+        .retain(|name, _| name == crate::names::DRAIN_ANNOTATION);
 }
 
 fn slim_secret(secret: &mut Secret) {

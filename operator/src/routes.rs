@@ -3,9 +3,11 @@
 use crate::cache::Change;
 use crate::context::{Caches, Queues};
 use crate::link::Changes;
-use crate::names::{ObjectKey, SERVER_LABEL, label};
+use crate::names::{FORCE_ANNOTATION, ObjectKey, SERVER_LABEL, annotation, label};
+use crate::node::{Standing, node_of};
 use headgate_api::{HookEndpoint, MediaServer, ObjectRef, Stream, StreamKey};
-use k8s_openapi::api::core::v1::{Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{Node, Pod, Secret, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Resource;
 
 /// Turns changes into entries of the queues.
@@ -21,7 +23,9 @@ impl Routes {
     /// A MediaServer concerns itself; its keys and hooks only when more than its status changed.
     pub fn server(&self, change: &Change<MediaServer>) {
         let Some(key) = key(change) else { return };
-        if change.differs(intent) {
+        // That somebody does not want to wait for publishers any more is no change of the spec.
+        let forced = |s: &MediaServer| annotation(s, FORCE_ANNOTATION).map(str::to_owned);
+        if change.differs(intent) || change.differs(forced) {
             self.queues.servers.add(key.clone());
             self.attached(&key);
         } else if change.differs(|s| s.status.as_ref().map(|s| s.addresses.clone())) {
@@ -70,6 +74,26 @@ impl Routes {
         }
     }
 
+    /// A budget concerns its server.
+    pub fn budget(&self, change: &Change<PodDisruptionBudget>) {
+        if let Some(server) = server_of(change) {
+            self.queues.servers.add(server);
+        }
+    }
+
+    /// A node concerns the servers that have pods on it, when it stands otherwise than before.
+    pub fn node(&self, change: &Change<Node>) {
+        let Some(node) = key(change).filter(|_| change.differs(Standing::of)) else {
+            return;
+        };
+        let is_there = |pod: &Pod| node_of(pod) == Some(&node.name);
+        for pod in self.caches.pods.select_all(is_there) {
+            if let Some(server) = label(pod.as_ref(), SERVER_LABEL) {
+                self.queues.servers.add(ObjectKey::of(pod.as_ref()).sibling(server));
+            }
+        }
+    }
+
     /// A Secret concerns its server, or the keys that name it and their servers.
     pub fn secret(&self, change: &Change<Secret>) {
         if let Some(server) = server_of(change) {
@@ -94,15 +118,13 @@ impl Routes {
             self.attached(server);
         }
         let sibling = |name: String| server.sibling(name);
-        changes
-            .keys
-            .into_iter()
-            .map(sibling)
+        // A pod may name what there is not.
+        let keys = changes.keys.into_iter().map(sibling);
+        keys.filter(|k| self.caches.keys.get(k).is_some())
             .for_each(|k| self.queues.keys.add(k));
-        changes
-            .hooks
-            .into_iter()
-            .map(sibling)
+        let hooks = changes.hooks.into_iter().map(sibling);
+        hooks
+            .filter(|k| self.caches.hooks.get(k).is_some())
             .for_each(|k| self.queues.hooks.add(k));
         changes
             .streams
@@ -231,10 +253,14 @@ mod tests {
         let routes = routes();
         let changes = Changes {
             streams: ["live-live-a".to_owned()].into(),
+            keys: ["made-up".to_owned()].into(),
+            hooks: ["made-up".to_owned()].into(),
             ..Changes::default()
         };
         routes.report(&ObjectKey::new("n", "live"), changes);
         assert_eq!(drained(&routes.queues.streams).await, ["live-live-a"]);
+        assert!(drained(&routes.queues.keys).await.is_empty());
+        assert!(drained(&routes.queues.hooks).await.is_empty());
         assert!(drained(&routes.queues.servers).await.is_empty());
     }
 }

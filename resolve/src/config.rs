@@ -60,7 +60,9 @@ pub fn pod_config<'a>(
         },
         keys: keys.into_iter().filter_map(|k| stream_key(&name, k, secrets)).collect(),
         hooks: ordered(&name, hooks),
-        drain: control::DrainPolicy::default(),
+        drain: control::DrainPolicy {
+            deadline_seconds: unsigned(spec.drain.deadline_seconds),
+        },
         peers: surroundings.peers,
         orphans: surroundings.orphans,
     };

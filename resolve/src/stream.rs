@@ -191,4 +191,20 @@ mod tests {
             assert_eq!(rate(kilobits), expected, "{kilobits}");
         }
     }
+
+    #[test]
+    fn what_a_pod_says_never_breaks_the_schema() {
+        let track = "{codec: LongCodecOfItsOwn, width: 4294967295, height: 4294967295, framesPerSecond: 4294967295}";
+        let tracks = vec![track; 16].join(", ");
+        let viewers: Vec<String> = (0..40).map(|n| format!("p{n}: 4294967295")).collect();
+        let yaml = format!(
+            "{{vhost: v, app: a, stream: s, session: 00000000-0000-0000-0000-000000000001, protocol: RTMP, address: x, clientId: c, \
+             started: 2027-01-01T00:00:00Z, bitrateKilobits: 4294967295, tracks: [{tracks}], viewers: {{{}}}}}",
+            viewers.join(", ")
+        );
+        let status = stream_status("live-0", &serde_yaml::from_str(&yaml).unwrap());
+        assert!(status.codecs.len() <= 64 && status.size.len() <= 16 && status.bitrate.len() <= 16);
+        assert!(status.frames_per_second.unwrap() <= 100_000);
+        assert!(status.viewers.by_protocol.len() <= 32 && status.viewers.total.len() <= 16);
+    }
 }

@@ -69,8 +69,8 @@ mod tests {
 
     fn file(bodies: &[Vec<u8>]) -> Vec<u8> {
         let mut file = file_header(true, true).to_vec();
-        for (n, body) in (1..).zip(bodies) {
-            file.extend_from_slice(&tag(TagKind::Video, n * 0x0123_4567, &[body]).unwrap());
+        for (millis, body) in (0x0123_4567_u32..).step_by(1 << 28).zip(bodies) {
+            file.extend_from_slice(&tag(TagKind::Video, millis, &[body]).unwrap());
             file.extend_from_slice(&PADDING);
         }
         file

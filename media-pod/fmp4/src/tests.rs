@@ -93,7 +93,9 @@ fn mux(tracks: &[Track], frames: &[Frame], at_once: usize) -> Bytes {
     let (mut muxer, mut out) = (Muxer::default(), BytesMut::from(&init_segment(tracks)[..]));
     muxer.set_tracks(tracks);
     if at_once == 1 {
-        frames.iter().for_each(|frame| muxer.put(frame, &mut out));
+        for frame in frames {
+            muxer.put(frame, &mut out);
+        }
     } else {
         for (n, some) in frames.chunks(at_once).enumerate() {
             muxer.put_all(some, frames.get((n + 1) * at_once), &mut out);
@@ -212,7 +214,7 @@ fn frames_without_bytes_have_a_limit_too() {
             boxes::put_full(out, *b"tfhd", 0, 0x02_0000, |out| out.extend([0, 0, 0, 1]));
             boxes::put_full(out, *b"tfdt", 0, 0, |out| out.extend([0; 4]));
             boxes::put_full(out, *b"trun", 0, 1, |out| {
-                out.extend([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0])
+                out.extend([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
             });
         });
     });

@@ -173,7 +173,7 @@ impl Endpoint {
 /// What of a stream's backlog must be told before this is asked: to a new publisher all of it, to a player that of publishers.
 fn told_before(kind: HookEvent) -> fn(&Event) -> bool {
     match kind {
-        HookEvent::Play => |pending| pending.kind == HookEvent::Unpublish,
+        HookEvent::Play => |pending| matches!(pending.kind, HookEvent::Unpublish | HookEvent::StreamChanged),
         _ => |_| true,
     }
 }

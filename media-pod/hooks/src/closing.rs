@@ -1,6 +1,6 @@
 //! What the hooks do about sessions that are over: tell of them, also of those that an earlier process or another pod had.
 
-use headgate_control::Orphan;
+use headgate_control::{HookEvent, Orphan};
 use jiff::Timestamp;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -34,15 +34,12 @@ const PART: usize = 64;
 type Way = (Arc<Endpoint>, Entry);
 
 impl Inner {
-    /// Tells of an event and of what follows from it; what it ends is closed in the ledger.
+    /// Tells of an event and of what follows from it. One that ends a session closes it in the ledger in the same step.
     pub(crate) fn tell(&self, event: Event) {
-        let closes = if self.books().is_open(event.session) {
-            vec![event.session]
-        } else {
-            Vec::new()
-        };
+        let ends = matches!(event.kind, HookEvent::Unpublish | HookEvent::Stop | HookEvent::Close);
+        let closes = Some(event.session).filter(|session| ends && self.books().is_open(*session));
         let told = Told {
-            closes,
+            closes: closes.into_iter().collect(),
             ..Told::default()
         };
         self.append(told, [event]);

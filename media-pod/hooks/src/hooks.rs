@@ -342,8 +342,10 @@ impl Inner {
     async fn admit(&self, kind: HookEvent, session: &Session) -> Result<PublishOptions, Refusal> {
         let event = Event::of_session(kind, session, None, self.sequence());
         let options = self.decide(event).await?;
-        let connection = connection_session(&session.connection);
-        let connected = self.books().is_open(connection);
+        let on = &session.connection;
+        let connected = self
+            .books()
+            .is_open(connection_session(&on.client_id, on.started.as_microsecond()));
         self.enter(Opened::of_session(session, connected, self.sequence()))
             .await;
         Ok(options)

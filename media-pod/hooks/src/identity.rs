@@ -3,7 +3,6 @@
 //! All but the process's own are derived by hash (UUIDv5 over a namespace of ours), so that nothing has to be stored or agreed on.
 
 use headgate_control::ServerIdentity;
-use headgate_hub::Connection;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -67,11 +66,7 @@ pub(crate) fn closing_id(session: Uuid, event: &str) -> Uuid {
 }
 
 /// The session id of a connection, which has none of its own: derived from what names it.
-pub(crate) fn connection_session(connection: &Connection) -> Uuid {
-    derive(&connection.client_id, connection.started.as_microsecond())
-}
-
-fn derive(client_id: &str, started_microseconds: i64) -> Uuid {
+pub(crate) fn connection_session(client_id: &str, started_microseconds: i64) -> Uuid {
     hash(&["connection", client_id, &started_microseconds.to_string()])
 }
 
@@ -139,9 +134,9 @@ mod tests {
 
     #[test]
     fn a_closing_event_has_one_id_however_often_it_is_derived() {
-        let session = derive("3ul1iu70", 1);
+        let session = connection_session("3ul1iu70", 1);
         assert_eq!(closing_id(session, "Close"), closing_id(session, "Close"));
         assert_ne!(closing_id(session, "Close"), closing_id(session, "Unpublish"));
-        assert_ne!(session, derive("3ul1iu70", 2));
+        assert_ne!(session, connection_session("3ul1iu70", 2));
     }
 }

@@ -96,3 +96,50 @@ impl fmt::Debug for SealKey {
         f.write_str("SealKey")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+    use headgate_control::HookEvent;
+    use uuid::Uuid;
+
+    fn opened() -> Opened {
+        let closing = testing::event(HookEvent::Unpublish, "alice");
+        Opened {
+            session: Uuid::now_v7(),
+            started: jiff::Timestamp::UNIX_EPOCH,
+            key: Some("alice".into()),
+            connection: Some(testing::event(HookEvent::Close, "alice")),
+            closing,
+        }
+    }
+
+    #[test]
+    fn a_key_is_64_hex_digits_and_shows_itself_nowhere() {
+        let text = "0f".repeat(32);
+        let key = SealKey::from_hex(&format!("{text}\n"));
+        assert_eq!(format!("{key:?}"), "Ok(SealKey)");
+        assert!(matches!(SealKey::from_hex("0f"), Err(BadSealKey::Length(1))));
+        assert!(matches!(SealKey::from_hex("no"), Err(BadSealKey::NotHex)));
+    }
+
+    #[test]
+    fn an_entry_opens_with_the_key_that_sealed_it_and_with_no_other() {
+        let key = |byte: u8| SealKey::new(&[byte; 32]);
+        let (Ok(key), Ok(other)) = (key(1), key(2)) else {
+            unreachable!("32 bytes are a key");
+        };
+        let opened = opened();
+        let sealed = key.seal(&opened).unwrap_or_default();
+        assert_eq!(key.open(&sealed), Ok(opened.clone()));
+        assert_eq!(other.open(&sealed), Err(Unreadable::NotOurs));
+        assert_eq!(key.open(sealed.get(..20).unwrap_or_default()), Err(Unreadable::NotOurs));
+        assert_ne!(key.seal(&opened), Some(sealed.clone()), "another nonce each time");
+        assert!(
+            sealed
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        );
+    }
+}

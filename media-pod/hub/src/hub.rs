@@ -31,6 +31,8 @@ pub(crate) struct Inner {
     /// Viewers that are there, for the merge window.
     pub(crate) viewers: AtomicUsize,
     changed: watch::Sender<u64>,
+    /// Publishers should come back elsewhere.
+    pub(crate) leave: watch::Sender<bool>,
 }
 
 impl Hub {
@@ -50,6 +52,7 @@ impl Hub {
             admissions: TaskTracker::new(),
             viewers: AtomicUsize::new(0),
             changed: watch::Sender::new(0),
+            leave: watch::Sender::new(false),
         }))
     }
 

@@ -17,6 +17,7 @@ mod hub;
 mod live;
 mod meter;
 mod metrics;
+mod moving;
 mod name;
 mod player;
 mod protocol;

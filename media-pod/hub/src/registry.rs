@@ -24,6 +24,8 @@ pub(crate) struct Registry {
     /// Publishers by key, those who are asked about too.
     keys: HashMap<Arc<str>, usize>,
     counts: Counts,
+    /// Newcomers are sent elsewhere; who is in stays.
+    moving: bool,
     closed: Option<EndReason>,
 }
 
@@ -53,6 +55,12 @@ impl Registry {
     ) -> Result<Arc<Stream>, Refusal> {
         if self.closed.is_some() {
             return Err(Refusal::new(Reason::Draining, "the server is about to stop"));
+        }
+        if self.moving {
+            return Err(Refusal::new(
+                Reason::Draining,
+                "this server is on its way out: come again",
+            ));
         }
         let displaced = match session.kind {
             SessionKind::Publish => self.check_name(&session.name, permit.takeover)?,
@@ -219,6 +227,11 @@ impl Registry {
         if entry.is_idle() {
             self.streams.remove(&session.name);
         }
+    }
+
+    /// Whether newcomers are sent elsewhere. Who is in, or is asked about already, is left alone.
+    pub(crate) fn set_moving(&mut self, moving: bool) {
+        self.moving = moving;
     }
 
     /// Lets nobody in any more.

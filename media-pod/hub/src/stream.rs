@@ -274,6 +274,9 @@ impl Media {
         };
         self.newest = frame.dts;
         for Output { ring, .. } in &self.outputs {
+            if joins {
+                ring.format.tracks(&self.set.tracks);
+            }
             let join = joins.then(|| Join {
                 set: Arc::clone(&self.set),
                 at: frame.dts,
@@ -307,6 +310,7 @@ impl Media {
     }
 
     fn replay(&self, ring: &Ring, settings: &Settings) {
+        ring.format.tracks(&self.set.tracks);
         for (index, frame) in self.gop.frames().iter().enumerate() {
             let Some(track) = self.set.tracks.iter().find(|t| t.id == frame.track) else {
                 continue;

@@ -5,6 +5,7 @@ mod chaos;
 mod contest;
 mod edges;
 mod media;
+mod moving;
 mod sessions;
 mod streams;
 mod support;

@@ -44,7 +44,7 @@ impl Peer {
         let peer = &self.name;
         match failure {
             Some(error) if !was_down => {
-                tracing::warn!(%peer, reason = error.reason(), %error, "a peer does not answer")
+                tracing::warn!(%peer, reason = error.reason(), %error, "a peer does not answer");
             }
             None if was_down => tracing::info!(%peer, "a peer answers again"),
             Some(_) | None => {}

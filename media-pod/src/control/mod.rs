@@ -2,6 +2,8 @@
 //! Mutual TLS; nobody else is answered.
 
 mod caller;
+mod ledger;
+mod outbox;
 mod peers;
 mod reports;
 mod routes;

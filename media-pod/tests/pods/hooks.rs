@@ -6,8 +6,9 @@ use crate::watch::{Viewer, announce, pictures};
 use axum::extract::{Path, State};
 use axum::routing::post;
 use axum::{Json, Router};
+use parking_lot::Mutex;
 use serde_json::Value;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 
@@ -16,7 +17,7 @@ type Heard = Arc<Mutex<Vec<(u16, String, String)>>>;
 
 async fn hear(State(heard): State<Heard>, Path(pod): Path<u16>, Json(body): Json<Value>) -> &'static str {
     let text = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
-    heard.lock().unwrap().push((pod, text("action"), text("stream_id")));
+    heard.lock().push((pod, text("action"), text("stream_id")));
     "0"
 }
 
@@ -29,7 +30,9 @@ async fn a_viewers_hooks_fire_in_its_own_pod_with_the_origins_stream() {
     tokio::spawn(async move { axum::serve(listener, routes).await });
     let server = Server::start(2, "Reject").await;
     let pods = &server.0;
-    pods.iter().for_each(|pod| pod.hook(&back_end));
+    for pod in pods {
+        pod.hook(&back_end);
+    }
     let mut sender = RtmpClient::publish(pods[0].rtmp, "cam").await.unwrap();
     announce(&mut sender).await;
     pictures(&mut sender, 0, 3).await;
@@ -37,10 +40,10 @@ async fn a_viewers_hooks_fire_in_its_own_pod_with_the_origins_stream() {
     assert_eq!(viewer.numbers(3).await, [0, 1, 2]);
     drop(viewer);
     let start = Instant::now();
-    while heard.lock().unwrap().len() < 3 && start.elapsed() < Duration::from_secs(5) {
+    while heard.lock().len() < 3 && start.elapsed() < Duration::from_secs(5) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let heard = heard.lock().unwrap().clone();
+    let heard = heard.lock().clone();
     let events: Vec<_> = heard.iter().map(|(pod, event, _)| (*pod, event.as_str())).collect();
     let (origin, edge) = (pods[0].rtmp, pods[1].rtmp);
     assert_eq!(events, [(origin, "on_publish"), (edge, "on_play"), (edge, "on_stop")]);

@@ -9,11 +9,15 @@
     reason = "a test may fail by panic, and says what it measured"
 )]
 
+#[path = "../standalone/back_end.rs"]
+mod back_end;
 #[path = "../standalone/client.rs"]
 mod client;
+mod drain;
 mod hang;
 mod hooks;
 mod names;
 mod place;
+mod process;
 mod streams;
 mod watch;

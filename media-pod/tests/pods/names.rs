@@ -35,7 +35,9 @@ async fn pods_know_each_other_by_their_new_certificates_too() {
     let _first = RtmpClient::publish(pods[0].rtmp, "cam").await.unwrap();
     assert!(RtmpClient::publish(pods[1].rtmp, "cam").await.is_err());
     let renewed = Authority::new();
-    pods.iter().for_each(|pod| pod.renew(&renewed));
+    for pod in pods {
+        pod.renew(&renewed);
+    }
     assert!(RtmpClient::publish(pods[1].rtmp, "cam").await.is_err());
     assert!(pods[1].metric("headgate_peer_failures_total").abs() < f64::EPSILON);
 }

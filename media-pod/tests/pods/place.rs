@@ -100,16 +100,7 @@ impl Member {
     }
 
     fn config(&self, ports: &[u16], on_conflict: &str) -> PodConfig {
-        let address = |port: &u16| format!("127.0.0.1:{port}");
-        let peer = |(n, port)| serde_json::json!({"name": format!("live-{n}"), "address": address(port)});
-        let config = serde_json::json!({
-            "revision": "r1", "server": {"namespace": "ns", "name": "live", "uid": "u"},
-            "listeners": [{"name": "rtmp", "protocol": "RTMP", "port": self.rtmp}, {"name": "http", "protocol": "HTTP", "port": self.http}],
-            "publish": {"authentication": "None", "onConflict": on_conflict},
-            "play": {"authentication": "None", "gopCache": true, "maxLatencyMilliseconds": 0},
-            "peers": ports.iter().enumerate().map(peer).collect::<Vec<_>>(),
-        });
-        serde_json::from_value(config).unwrap()
+        config(self.rtmp, self.http, ports, on_conflict)
     }
 
     /// Asks and tells a back end below a path of this pod's own.
@@ -150,6 +141,20 @@ impl Member {
     }
 }
 
+/// Of a pod with these listeners, among pods with these control ports.
+pub fn config(rtmp: u16, http: u16, ports: &[u16], on_conflict: &str) -> PodConfig {
+    let address = |port: &u16| format!("127.0.0.1:{port}");
+    let peer = |(n, port)| serde_json::json!({"name": format!("live-{n}"), "address": address(port)});
+    let config = serde_json::json!({
+        "revision": "r1", "server": {"namespace": "ns", "name": "live", "uid": "u"},
+        "listeners": [{"name": "rtmp", "protocol": "RTMP", "port": rtmp}, {"name": "http", "protocol": "HTTP", "port": http}],
+        "publish": {"authentication": "None", "onConflict": on_conflict},
+        "play": {"authentication": "None", "gopCache": true, "maxLatencyMilliseconds": 0},
+        "peers": ports.iter().enumerate().map(peer).collect::<Vec<_>>(),
+    });
+    serde_json::from_value(config).unwrap()
+}
+
 pub struct Authority {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
@@ -165,7 +170,7 @@ impl Authority {
         Self { pem, issuer }
     }
 
-    fn mount(&self, folder: &Path) {
+    pub fn mount(&self, folder: &Path) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec![pod_tls_name("ns", "live")]).unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
@@ -176,7 +181,7 @@ impl Authority {
 }
 
 /// Below the ports that connections get for themselves, and none twice.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = u16::try_from(std::process::id() % 8_000).unwrap();
     loop {

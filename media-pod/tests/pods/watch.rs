@@ -34,13 +34,13 @@ pub async fn pictures(publisher: &mut RtmpClient, from: u32, count: u32) {
 
 /// One viewer.
 pub enum Viewer {
-    Rtmp(RtmpClient),
+    Rtmp(Box<RtmpClient>),
     Http(reqwest::Response, TagStream),
 }
 
 impl Viewer {
     pub async fn rtmp(port: u16, stream: &str) -> Self {
-        Self::Rtmp(RtmpClient::play(port, stream).await.unwrap())
+        Self::Rtmp(Box::new(RtmpClient::play(port, stream).await.unwrap()))
     }
 
     /// Returns once the first bytes of the stream are there.

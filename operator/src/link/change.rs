@@ -100,16 +100,28 @@ impl Changes {
 }
 
 /// What a MediaServer's reconcile looks at.
-fn summary(view: &View) -> Option<(bool, &[ListenerReport], usize, String, &[Uuid])> {
+#[derive(PartialEq)]
+struct Summary<'a> {
+    ready: bool,
+    listeners: &'a [ListenerReport],
+    streams: usize,
+    viewers: String,
+    adopted: &'a [Uuid],
+    /// Until when it drains, its publishers, and its viewers.
+    drains: Option<(jiff::Timestamp, u32, String)>,
+}
+
+fn summary(view: &View) -> Option<Summary<'_>> {
     let report = view.report.as_ref()?;
-    let viewers = coarse(viewers(report));
-    Some((
-        report.ready,
-        &report.listeners,
-        report.streams.len(),
-        viewers,
-        &report.adopted,
-    ))
+    let drains = report.draining.as_ref();
+    Some(Summary {
+        ready: report.ready,
+        listeners: &report.listeners,
+        streams: report.streams.len(),
+        viewers: coarse(viewers(report)),
+        adopted: &report.adopted,
+        drains: drains.map(|d| (d.deadline, d.publishers, coarse(d.viewers.into()))),
+    })
 }
 
 /// Viewers in one pod, of its own streams and of those that it relays.

@@ -68,7 +68,7 @@ impl Ledger {
     pub fn take(&mut self, line: LedgerLine, now: Instant) {
         self.heard = Some(now);
         match line {
-            LedgerLine::Open(entry) => self.open(entry),
+            LedgerLine::Open(entry) => self.open(&entry),
             LedgerLine::Closed { session } => self.close(session),
             LedgerLine::Synced => self.sync(),
         }
@@ -105,9 +105,9 @@ impl Ledger {
         self.heard.map(|at| now.saturating_duration_since(at))
     }
 
-    fn open(&mut self, entry: LedgerEntry) {
+    fn open(&mut self, entry: &LedgerEntry) {
         let known = self.open.get(&entry.session);
-        if known.is_none_or(|sealed| **sealed != *entry.sealed) && !self.keep(&entry) {
+        if known.is_none_or(|sealed| **sealed != *entry.sealed) && !self.keep(entry) {
             self.left_out = self.left_out.saturating_add(1);
             return;
         }

@@ -1,16 +1,19 @@
-//! The task of one link: two loops, one that listens and one that pushes. Ended by dropping it.
+//! The task of one link: three loops, one that listens, one that pushes and one that drains. Ended by dropping it.
 
 use super::check::check;
 use super::transport::{self, Lines, LinkError};
-use super::{Changes, Env, View, Wanted};
+use super::{Changes, Env, View, Wanted, Wish};
 use crate::names::ObjectKey;
 use crate::queue::backoff;
-use headgate_control::{PodReport, REPORT_PATH};
+use headgate_control::{DrainRequest, PodReport, REPORT_PATH};
+use jiff::SignedDuration;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 const WAIT_MAX: Duration = Duration::from_secs(10);
+/// Between a deadline that was asked for and the same one in a report.
+const TOLERANCE: SignedDuration = SignedDuration::from_secs(1);
 
 /// One link.
 pub struct PodLink {
@@ -44,6 +47,7 @@ impl PodLink {
         tokio::select! {
             () = self.listen() => {}
             () = self.push() => {}
+            () = self.drain() => {}
         }
     }
 
@@ -134,6 +138,40 @@ impl PodLink {
         Ok(())
     }
 
+    /// Sees to it that the pod is on its way out, or is not, for as long as its report says otherwise: also one that has started anew.
+    async fn drain(&self) {
+        let (mut wanted, mut view) = (self.wanted.clone(), self.view.subscribe());
+        let mut tries = 0_u32;
+        loop {
+            let now = wanted.borrow_and_update().clone();
+            if !is_otherwise(&view.borrow_and_update(), now.wish) {
+                tries = 0;
+                tokio::select! {
+                    changed = wanted.changed() => if changed.is_err() { return },
+                    changed = view.changed() => if changed.is_err() { return },
+                }
+                continue;
+            }
+            if let Err(error) = self.drain_once(&now).await {
+                tracing::warn!(pod = %self.pod, reason = error.reason(), %error, wish = ?now.wish, "not drained as it should be; trying again");
+            }
+            // Its next report says whether it was done.
+            tries = tries.saturating_add(1);
+            sleep(wait(tries)).await;
+        }
+    }
+
+    async fn drain_once(&self, wanted: &Wanted) -> Result<(), LinkError> {
+        if !self.env.claim.holds() {
+            return Err(LinkError::NotLeader);
+        }
+        match wanted.wish {
+            Wish::AsItIs => Ok(()),
+            Wish::Serve => transport::undrain(&wanted.peer).await,
+            Wish::Leave(deadline) => transport::drain(&wanted.peer, &DrainRequest { deadline }).await,
+        }
+    }
+
     fn update(&self, change: impl FnOnce(&mut View)) {
         let old = self.view.borrow().clone();
         let mut new = old.clone();
@@ -149,6 +187,20 @@ impl PodLink {
 /// Known to run something else, and not known to refuse what it should run.
 fn is_due(view: &View, wanted: &Wanted) -> bool {
     view.connected && view.revision != wanted.push.revision && view.refused.as_ref() != Some(&wanted.push.revision)
+}
+
+/// Known to be on its way out when it should not, or the other way round, or until another time.
+fn is_otherwise(view: &View, wish: Wish) -> bool {
+    let Some(report) = view.report.as_ref().filter(|_| view.connected) else {
+        return false;
+    };
+    let until = report.draining.as_ref().map(|d| d.deadline);
+    match wish {
+        Wish::AsItIs => false,
+        Wish::Serve => until.is_some(),
+        // A pod counts with another clock than it reports with.
+        Wish::Leave(deadline) => until.is_none_or(|until| until.duration_since(deadline).abs() > TOLERANCE),
+    }
 }
 
 fn wait(failures: u32) -> Duration {

@@ -3,7 +3,7 @@
 use crate::names::session_path;
 use crate::pace::Pace;
 use bytes::{Bytes, BytesMut};
-use headgate_control::{Applied, CONFIG_PATH, Problem};
+use headgate_control::{Applied, CONFIG_PATH, DRAIN_PATH, DrainRequest, Problem};
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -195,6 +195,32 @@ pub async fn kick(peer: &Peer, session: &str) -> Result<bool, LinkError> {
         StatusCode::NO_CONTENT | StatusCode::OK | StatusCode::ACCEPTED => Ok(true),
         StatusCode::NOT_FOUND => Ok(false),
         other => Err(LinkError::Status(peer.address, other, "DELETE session")),
+    }
+}
+
+/// Has the pod be on its way out until a deadline.
+pub async fn drain(peer: &Peer, wanted: &DrainRequest) -> Result<(), LinkError> {
+    let body = serde_json::to_vec(wanted).map_err(|e| LinkError::BadReport(peer.address, e.to_string()))?;
+    done(
+        request(peer, Method::PUT, DRAIN_PATH, body.into()).await?,
+        peer,
+        "PUT drain",
+    )
+}
+
+/// Has it stay.
+pub async fn undrain(peer: &Peer) -> Result<(), LinkError> {
+    done(
+        request(peer, Method::DELETE, DRAIN_PATH, Bytes::new()).await?,
+        peer,
+        "DELETE drain",
+    )
+}
+
+fn done((status, _): (StatusCode, Bytes), peer: &Peer, what: &'static str) -> Result<(), LinkError> {
+    match status {
+        StatusCode::NO_CONTENT | StatusCode::OK => Ok(()),
+        other => Err(LinkError::Status(peer.address, other, what)),
     }
 }
 

@@ -25,6 +25,8 @@ pub struct View {
     pub problem: Option<Problem>,
     /// The revision it refused; not sent again.
     pub refused: Option<String>,
+    /// Since when it drains and has no publisher left.
+    pub quiet: Option<Instant>,
     applied: Option<Instant>,
 }
 
@@ -51,6 +53,8 @@ impl View {
         if self.refused.is_none() {
             self.problem = None;
         }
+        let quiet = report.draining.as_ref().is_some_and(|d| d.publishers == 0);
+        self.quiet = self.quiet.or(Some(now)).filter(|_| quiet);
         self.connected = true;
         self.heard = Some(now);
         self.report = Some(Arc::new(report));
@@ -136,6 +140,32 @@ mod tests {
         assert_eq!(view.revision, "2");
         heard(&mut view, "i", "1", now.checked_add(Duration::from_secs(2)).unwrap());
         assert_eq!(view.revision, "1");
+    }
+
+    #[test]
+    fn it_is_quiet_since_its_last_publisher_ended() {
+        let (mut view, now) = (View::default(), Instant::now());
+        let mut drains = |publishers: Option<u32>, second| {
+            let deadline = jiff::Timestamp::UNIX_EPOCH;
+            let draining = publishers.map(|publishers| headgate_control::DrainReport {
+                deadline,
+                publishers,
+                viewers: 1,
+            });
+            let at = now.checked_add(Duration::from_secs(second)).unwrap();
+            view.heard(
+                "live",
+                PodReport {
+                    draining,
+                    ..report("i", "1")
+                },
+                at,
+            );
+            view.quiet.map(|since| since.saturating_duration_since(now).as_secs())
+        };
+        assert_eq!((drains(None, 0), drains(Some(1), 1)), (None, None));
+        assert_eq!((drains(Some(0), 2), drains(Some(0), 3)), (Some(2), Some(2)));
+        assert_eq!((drains(None, 4), drains(Some(0), 5)), (None, Some(5)));
     }
 
     #[test]

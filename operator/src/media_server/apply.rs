@@ -1,7 +1,10 @@
-//! Writes what was planned: certificates first, then the running pods' configuration, then what the cluster keeps, then pods.
+//! Writes what was planned: what pods are to remember first, then certificates, the running pods' configuration, what the cluster
+//! keeps, and pods.
+
+mod pods;
 
 use super::fetch::Fetched;
-use super::plan::{Planned, Work, authority_secret, needs_write, pod_secret};
+use super::plan::{Planned, Work, address, authority_secret, needs_write, pod_secret, seal};
 use super::validate::Valid;
 use crate::cluster::ClusterError;
 use crate::context::Context;
@@ -12,8 +15,9 @@ use crate::tls::{Authority, Material, Pair, TlsError, Verdict};
 use bytes::Bytes;
 use headgate_control::{CONTROL_PORT, pod_tls_name};
 use k8s_openapi::api::core::v1::{Pod, Secret, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// A Secret holds at most 1 MiB; this much is left for a configuration.
 const CONFIG_MAX: usize = 1_000_000;
@@ -43,23 +47,55 @@ pub async fn apply(ctx: &Context, planned: Planned) -> Result<Applied, Error> {
     let mut refused = Vec::new();
     if let Some(work) = &work {
         let fetched = &valid.fetched;
-        let authority = authority(ctx, fetched, work).await?;
+        pods::finalizer(ctx, fetched, work, &mut refused).await?;
+        // Before any pod is told: it must be known to whoever leads next.
+        pods::marks(ctx, work).await?;
         let config = serde_json::to_vec(&work.config)?;
-        link(ctx, fetched, work, &authority, Bytes::from(config))?;
-        let config = serde_json::to_vec(&work.first_config)?;
-        if config.len() > CONFIG_MAX {
-            refused.push(too_large(config.len()));
+        if fetched.farewell.is_some() {
+            if let Some(authority) = known_authority(fetched) {
+                link(ctx, fetched, work, &authority, Bytes::from(config))?;
+            }
         } else {
-            secret(ctx, fetched, work, &authority, &config).await?;
+            children(ctx, fetched, work, config, &mut refused).await?;
         }
-        services(ctx, work, &mut refused).await?;
-        pods(ctx, work, &mut refused).await?;
+        pods::delete(ctx, work).await?;
+        pods::create(ctx, work, &mut refused).await?;
+        pods::release(ctx, fetched, work).await?;
     }
     Ok(Applied { valid, work, refused })
 }
 
+async fn children(
+    ctx: &Context,
+    fetched: &Fetched,
+    work: &Work,
+    config: Vec<u8>,
+    refused: &mut Vec<Refusal>,
+) -> Result<(), Error> {
+    let seal = seal(
+        fetched.children.authority.as_deref(),
+        fetched.children.pod_secret.as_deref(),
+    );
+    let authority = authority(ctx, fetched, work, &seal).await?;
+    link(ctx, fetched, work, &authority, Bytes::from(config))?;
+    let config = serde_json::to_vec(&work.first_config)?;
+    if config.len() > CONFIG_MAX {
+        refused.push(too_large(config.len()));
+    } else {
+        secret(ctx, fetched, work, &authority, &config, &seal).await?;
+    }
+    services(ctx, work, refused).await?;
+    budget(ctx, work, refused).await
+}
+
+/// Of a server that is being deleted no Secret is made anew: what its pods have is what there is.
+fn known_authority(fetched: &Fetched) -> Option<Authority> {
+    let material = fetched.children.authority.as_deref().and_then(Material::of)?;
+    Authority::load(material.pair()).ok()
+}
+
 /// The CA in force, written before anything is issued by it.
-async fn authority(ctx: &Context, fetched: &Fetched, work: &Work) -> Result<Authority, Error> {
+async fn authority(ctx: &Context, fetched: &Fetched, work: &Work, seal: &str) -> Result<Authority, Error> {
     let live = fetched.children.authority.as_deref();
     let authority = match (work.authority, live.and_then(Material::of)) {
         (Verdict::Keep, Some(material)) => Authority::load(material.pair())?,
@@ -68,7 +104,7 @@ async fn authority(ctx: &Context, fetched: &Fetched, work: &Work) -> Result<Auth
             Authority::issue(&fetched.server.name_any(), fetched.now)?
         }
     };
-    let wanted = authority_secret(&fetched.server, authority.pair());
+    let wanted = authority_secret(&fetched.server, authority.pair(), seal);
     if needs_write(live, &wanted) {
         let written = ctx.cluster.apply::<Secret>(&wanted, live.is_some()).await?;
         ctx.caches.secrets.refresh(written);
@@ -91,20 +127,12 @@ fn link(ctx: &Context, fetched: &Fetched, work: &Work, authority: &Authority, co
                 name: name.clone(),
                 tls: tls.clone(),
             },
+            wish: work.wishes.get(&pod.name_any()).copied().unwrap_or_default(),
         })
     };
     let targets = fetched.pods.iter().filter_map(|l| target(&l.pod)).collect();
     ctx.links.sync(&server, &uid, &work.config, config, targets);
     Ok(())
-}
-
-/// Of a pod that has one and has not ended.
-fn address(pod: &Pod) -> Option<IpAddr> {
-    let status = pod.status.as_ref()?;
-    if matches!(status.phase.as_deref(), Some("Failed" | "Succeeded")) {
-        return None;
-    }
-    status.pod_ip.as_ref()?.parse().ok()
 }
 
 async fn secret(
@@ -113,13 +141,14 @@ async fn secret(
     work: &Work,
     authority: &Authority,
     config: &[u8],
+    seal: &str,
 ) -> Result<(), Error> {
     let live = fetched.children.pod_secret.as_deref();
     let pair = match (work.certificate, live.and_then(Material::of)) {
         (Verdict::Keep, Some(material)) => material.pair(),
         (verdict, _) => issue(fetched, authority, verdict)?,
     };
-    let wanted = pod_secret(&fetched.server, config, &pair, authority.pair());
+    let wanted = pod_secret(&fetched.server, config, &pair, authority.pair(), seal);
     if needs_write(live, &wanted) {
         let written = ctx.cluster.apply::<Secret>(&wanted, live.is_some()).await?;
         ctx.caches.secrets.refresh(written);
@@ -143,46 +172,20 @@ async fn services(ctx: &Context, work: &Work, refused: &mut Vec<Refusal>) -> Res
     Ok(())
 }
 
-async fn pods(ctx: &Context, work: &Work, refused: &mut Vec<Refusal>) -> Result<(), Error> {
-    for pod in &work.delete {
-        let uid = pod.metadata.uid.clone().unwrap_or_default();
-        let key = ObjectKey::of(pod.as_ref());
-        tracing::info!(pod = %key, "deleting a pod");
-        ctx.cluster.delete::<Pod>(&key, &uid).await?;
-    }
-    for pod in &work.create {
-        let key = ObjectKey::of(pod);
-        match ctx.cluster.create::<Pod>(pod).await {
-            Ok(_) => tracing::info!(pod = %key, "created a pod"),
-            Err(error) if error.is_conflict() => refused.extend(stranger(ctx, pod).await?),
-            Err(error) => refused.push(refusal(error, "PodRefused", "Pod", &key.name)?),
-        }
+async fn budget(ctx: &Context, work: &Work, refused: &mut Vec<Refusal>) -> Result<(), Error> {
+    let Some((budget, exists)) = &work.budget else {
+        return Ok(());
+    };
+    match ctx.cluster.apply::<PodDisruptionBudget>(budget, *exists).await {
+        Ok(written) => ctx.caches.budgets.refresh(written),
+        Err(error) => refused.push(refusal(
+            error,
+            "BudgetRefused",
+            "PodDisruptionBudget",
+            &budget.name_any(),
+        )?),
     }
     Ok(())
-}
-
-/// A pod of this name is there already: ours, which the cache will soon know, or a stranger.
-async fn stranger(ctx: &Context, wanted: &Pod) -> Result<Option<Refusal>, Error> {
-    let found = ctx.cluster.get::<Pod>(&ObjectKey::of(wanted)).await?;
-    let owners = |pod: &Pod| pod.metadata.owner_references.clone();
-    let is_ours = found.as_ref().is_none_or(|pod| owners(pod) == owners(wanted));
-    let labelled = found.as_ref().is_none_or(|pod| {
-        let wanted = wanted.labels();
-        crate::names::selector("")
-            .keys()
-            .all(|l| pod.labels().get(l) == wanted.get(l))
-    });
-    if is_ours && labelled {
-        return Ok(None);
-    }
-    let message = format!(
-        "Pod {:?} was not made for this MediaServer or lost its labels: delete it",
-        wanted.name_any()
-    );
-    Ok(Some(Refusal {
-        reason: "NameTaken",
-        message,
-    }))
 }
 
 /// A verdict that stays until somebody acts goes into the status; anything else is tried again.

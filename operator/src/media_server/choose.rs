@@ -1,9 +1,16 @@
-//! Which pods to make, take away and leave: idle ones go first, and a live publisher is never cut.
+//! Which pods to make, drain, take back and delete. Pure.
+//!
+//! Idle pods go first. A pod that has publishers and must go is drained: it keeps them until they end or its deadline is over.
+//! Nothing here takes the number of pods that serve below what is wanted: for a pod that goes another is made first.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
+/// Pods that may be there beyond what is wanted while others are replaced, those that drain not counted.
+const SURGE: usize = 1;
+
 /// What is known of one pod.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PodState {
     /// The number in its name.
     pub ordinal: usize,
@@ -11,23 +18,68 @@ pub struct PodState {
     pub phase: Phase,
     /// Made from a template that is not the server's any more.
     pub outdated: bool,
-    /// Has a publisher, or nobody can tell.
-    pub busy: bool,
+    /// Its node is to be emptied.
+    pub cordoned: bool,
+    /// Will not get ready unless somebody does something.
+    pub stuck: bool,
+    /// Whom it serves.
+    pub load: Load,
+    /// How far its drain is.
+    pub drain: Drain,
 }
 
 /// How far a pod is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
+    /// Its node was given up: nothing runs there any more.
+    Lost,
     /// On its way out.
     Deleting,
     /// Ended, or never came up, a moment ago.
     EndedNow,
     /// Ended for good.
     Ended,
+    /// Its node has not answered for a while; it may be back, with all its sessions.
+    Away,
     /// Not ready.
     Starting,
     /// Takes sessions.
     Ready,
+}
+
+/// Whom a pod serves; the last one matters most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Load {
+    /// Nobody.
+    Idle,
+    /// Viewers only.
+    Viewers,
+    /// Nobody can tell, so publishers must be thought of.
+    Unknown,
+    /// Publishers.
+    Live,
+}
+
+/// How far a pod's drain is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Drain {
+    /// It is not drained.
+    No,
+    /// It is, and has somebody left.
+    Going,
+    /// It is, and nobody is left for whom it should wait.
+    Empty,
+    /// It is, and its deadline is over.
+    Over,
+}
+
+/// What is wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Target<'a> {
+    /// So many pods.
+    pub replicas: usize,
+    /// Ordinals whose names somebody else holds.
+    pub reserved: &'a [usize],
 }
 
 /// Why a pod goes.
@@ -35,10 +87,36 @@ pub enum Phase {
 pub enum Why {
     /// It ended.
     Ended,
+    /// Its node was given up.
+    Lost,
     /// There are more than wanted.
     Surplus,
     /// Its template is not the server's any more.
     Outdated,
+    /// Its node is to be emptied.
+    Cordoned,
+}
+
+/// How long a pod that is deleted has to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grace {
+    /// As its spec says.
+    Own,
+    /// Enough to say goodbye: its deadline is over.
+    Short,
+    /// None: nobody is there to use it.
+    None,
+}
+
+/// A pod to take away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delete {
+    /// Which.
+    pub ordinal: usize,
+    /// Why.
+    pub why: Why,
+    /// How fast.
+    pub grace: Grace,
 }
 
 /// What to do.
@@ -46,10 +124,55 @@ pub enum Why {
 pub struct Choice {
     /// Ordinals of pods to make.
     pub create: Vec<usize>,
-    /// Ordinals of pods to take away.
-    pub delete: Vec<(usize, Why)>,
-    /// Ordinals of pods that go as soon as they may.
+    /// Pods to take away.
+    pub delete: Vec<Delete>,
+    /// Pods to be told that they are on their way out.
+    pub drain: Vec<(usize, Why)>,
+    /// Pods to be told that they are not, after all.
+    pub undrain: Vec<usize>,
+    /// Pods that are on their way out, as they should be.
+    pub draining: Vec<(usize, Why)>,
+    /// Pods that go as soon as others are there for them.
     pub wait: Vec<(usize, Why)>,
+}
+
+/// Decides.
+pub fn choose(pods: &[PodState], target: &Target<'_>) -> Choice {
+    let mut choice = Choice::default();
+    choice.clear(pods);
+    let alive = pods.iter().filter(|p| p.is_alive()).copied();
+    let (away, near): (Vec<PodState>, Vec<PodState>) = alive.partition(|p| p.phase == Phase::Away);
+    let (mut serving, going): (Vec<PodState>, Vec<PodState>) = near.into_iter().partition(|p| p.drain == Drain::No);
+    choice.take_back(&mut serving, &going, target.replicas);
+    choice.leave_alone(&away, target.replicas);
+    choice.go_on(going.iter().chain(&away));
+    choice.take(&mut serving, target.replicas);
+    choice.fill(&serving, pods, target);
+    choice
+}
+
+impl PodState {
+    fn is_alive(&self) -> bool {
+        matches!(self.phase, Phase::Away | Phase::Starting | Phase::Ready)
+    }
+
+    /// May stay for ever.
+    fn fits(&self) -> bool {
+        !self.outdated && !self.cordoned
+    }
+
+    fn why(&self) -> Why {
+        match (self.cordoned, self.outdated) {
+            (true, _) => Why::Cordoned,
+            (_, true) => Why::Outdated,
+            _ => Why::Surplus,
+        }
+    }
+
+    /// The first ones stay: a publisher weighs more than anything else.
+    fn worth(&self) -> impl Ord + use<> {
+        (Reverse(self.load), self.phase != Phase::Ready, self.ordinal)
+    }
 }
 
 impl Choice {
@@ -57,261 +180,123 @@ impl Choice {
     pub fn is_settled(&self) -> bool {
         *self == Self::default()
     }
-}
 
-/// Decides. `reserved` are ordinals whose names somebody else holds.
-pub fn choose(pods: &[PodState], reserved: &[usize], replicas: usize) -> Choice {
-    let mut choice = Choice::default();
-    for pod in pods {
-        match pod.phase {
-            Phase::Ended => choice.delete.push((pod.ordinal, Why::Ended)),
-            Phase::EndedNow => choice.wait.push((pod.ordinal, Why::Ended)),
-            _ => {}
-        }
+    fn delete(&mut self, pod: &PodState, why: Why, grace: Grace) {
+        let ordinal = pod.ordinal;
+        self.delete.push(Delete { ordinal, why, grace });
     }
-    let alive = |pod: &&PodState| matches!(pod.phase, Phase::Starting | Phase::Ready);
-    let mut kept: Vec<PodState> = pods.iter().filter(alive).copied().collect();
-    choice.take_surplus(&mut kept, replicas);
-    choice.replace_outdated(&mut kept, pods);
-    choice.fill(kept.len(), pods, reserved, replicas);
-    choice
-}
 
-impl Choice {
-    fn take_surplus(&mut self, kept: &mut Vec<PodState>, replicas: usize) {
-        // The last ones stay: busy before idle, current before outdated, ready before starting, low ordinals before high.
-        kept.sort_by_key(|p| (!p.busy, p.outdated, p.phase != Phase::Ready, p.ordinal));
-        for pod in kept.split_off(replicas.min(kept.len())) {
-            if pod.busy {
-                self.wait.push((pod.ordinal, Why::Surplus));
-            } else {
-                self.delete.push((pod.ordinal, Why::Surplus));
+    /// What has ended, and what is where nothing runs any more.
+    fn clear(&mut self, pods: &[PodState]) {
+        for pod in pods {
+            match pod.phase {
+                Phase::Lost => self.delete(pod, Why::Lost, Grace::None),
+                Phase::Ended => self.delete(pod, Why::Ended, Grace::Own),
+                Phase::EndedNow => self.wait.push((pod.ordinal, Why::Ended)),
+                _ => {}
             }
         }
     }
 
-    /// One at a time, and only while no other is missing or on its way out; one that never got ready goes at once.
-    fn replace_outdated(&mut self, kept: &mut Vec<PodState>, all: &[PodState]) {
-        let calm = self.delete.is_empty() && all.iter().all(|p| p.phase == Phase::Ready);
-        let mut replaced = false;
-        kept.retain(|pod| {
-            if !pod.outdated {
-                return true;
+    /// A pod that drains and fits again serves on instead of a new one, or instead of an idle one, which then is too many.
+    fn take_back(&mut self, serving: &mut Vec<PodState>, going: &[PodState], replicas: usize) {
+        let mut able: Vec<PodState> = going
+            .iter()
+            .filter(|p| p.fits() && p.drain != Drain::Over)
+            .copied()
+            .collect();
+        able.sort_by_key(PodState::worth);
+        let fitting = |all: &[PodState]| all.iter().filter(|p| p.fits()).count();
+        let is_idle = |p: &&PodState| p.fits() && p.load == Load::Idle;
+        let mut idle = serving.iter().filter(is_idle).count();
+        for pod in able {
+            if fitting(serving) >= replicas {
+                if pod.load != Load::Live || idle == 0 {
+                    break;
+                }
+                idle = idle.saturating_sub(1);
             }
-            let may_go = !pod.busy && (pod.phase == Phase::Starting || (calm && !replaced));
-            if may_go {
-                replaced = true;
-                self.delete.push((pod.ordinal, Why::Outdated));
-            } else {
-                self.wait.push((pod.ordinal, Why::Outdated));
-            }
-            !may_go
-        });
+            self.undrain.push(pod.ordinal);
+            // It says so itself when it takes sessions again.
+            let phase = Phase::Starting;
+            serving.push(PodState { phase, ..pod });
+        }
     }
 
-    /// Lowest ordinals first. The name of a pod that is not gone yet cannot be used again, so its successor may have another.
-    fn fill(&mut self, kept: usize, pods: &[PodState], reserved: &[usize], replicas: usize) {
-        let held: BTreeSet<usize> = pods.iter().map(|p| p.ordinal).chain(reserved.iter().copied()).collect();
-        let surplus = self.wait.iter().filter(|(_, why)| *why == Why::Surplus).count();
-        let missing = replicas.saturating_sub(kept).saturating_sub(surplus);
+    /// Pods whose node does not answer are left alone, up to the number that is wanted: when they come back, the usual rule takes
+    /// the surplus.
+    fn leave_alone(&mut self, away: &[PodState], replicas: usize) {
+        let staying = away.iter().filter(|p| p.drain == Drain::No);
+        let mut staying: Vec<&PodState> = staying.collect();
+        staying.sort_by_key(|p| p.worth());
+        for pod in staying.split_off(replicas.min(staying.len())) {
+            self.drain.push((pod.ordinal, pod.why()));
+        }
+    }
+
+    fn go_on<'a>(&mut self, pods: impl Iterator<Item = &'a PodState>) {
+        for pod in pods.filter(|p| p.drain != Drain::No) {
+            if self.undrain.contains(&pod.ordinal) {
+                continue;
+            }
+            match pod.drain {
+                Drain::Over => self.delete(pod, pod.why(), Grace::Short),
+                Drain::Empty => self.delete(pod, pod.why(), Grace::Own),
+                _ => self.draining.push((pod.ordinal, pod.why())),
+            }
+        }
+    }
+
+    /// Pods that do not fit, and those beyond the number that is wanted, the least worth first. One that serves goes only while
+    /// enough others do.
+    fn take(&mut self, serving: &mut Vec<PodState>, replicas: usize) {
+        let (mut fitting, mut leaving): (Vec<PodState>, Vec<PodState>) = serving.iter().partition(|p| p.fits());
+        fitting.sort_by_key(PodState::worth);
+        leaving.extend(fitting.split_off(replicas.min(fitting.len())));
+        leaving.sort_by_key(|p| (!p.cordoned, Reverse(p.worth())));
+        let no_room = fitting.iter().any(|p| p.stuck);
+        for pod in leaving {
+            let others = serving
+                .iter()
+                .filter(|p| p.phase == Phase::Ready && p.ordinal != pod.ordinal);
+            let enough = others.count() >= replicas;
+            // Who empties a node waits for its publishers, and would wait for ever where no other node takes a pod.
+            let pressed = pod.cordoned && pod.load > Load::Viewers && no_room;
+            let useless = pod.load == Load::Idle && pod.phase != Phase::Ready;
+            if !(enough || pressed || useless) {
+                self.wait.push((pod.ordinal, pod.why()));
+                continue;
+            }
+            serving.retain(|p| p.ordinal != pod.ordinal);
+            if pod.load == Load::Idle {
+                self.delete(&pod, pod.why(), Grace::Own);
+            } else {
+                self.drain.push((pod.ordinal, pod.why()));
+            }
+        }
+    }
+
+    /// Lowest ordinals first. The name of a pod that is not gone yet cannot be used again, so its successor has another.
+    fn fill(&mut self, serving: &[PodState], pods: &[PodState], target: &Target<'_>) {
+        let fitting = serving.iter().filter(|p| p.fits()).count();
+        // One that ended at once is not made again at once.
+        let soon = pods.iter().filter(|p| p.phase == Phase::EndedNow).count();
+        let old = serving.iter().filter(|p| !p.fits() && p.phase == Phase::Ready).count();
+        let there = fitting.saturating_add(soon);
+        let missing = target.replicas.saturating_sub(there);
+        let room = target
+            .replicas
+            .saturating_add(SURGE)
+            .saturating_sub(there.saturating_add(old));
+        let held: BTreeSet<usize> = pods
+            .iter()
+            .map(|p| p.ordinal)
+            .chain(target.reserved.iter().copied())
+            .collect();
         let free = (0..).filter(|ordinal| !held.contains(ordinal));
-        self.create = free.take(missing).collect();
+        self.create = free.take(missing.min(room)).collect();
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::Phase::{Deleting, Ended, EndedNow, Ready, Starting};
-    use super::*;
-    use proptest::prelude::*;
-
-    fn pod(ordinal: usize, phase: Phase) -> PodState {
-        PodState {
-            ordinal,
-            phase,
-            outdated: false,
-            busy: false,
-        }
-    }
-
-    fn busy(pod: PodState) -> PodState {
-        PodState { busy: true, ..pod }
-    }
-
-    fn old(pod: PodState) -> PodState {
-        PodState { outdated: true, ..pod }
-    }
-
-    fn choice(create: &[usize], delete: &[(usize, Why)], wait: &[(usize, Why)]) -> Choice {
-        Choice {
-            create: create.into(),
-            delete: delete.into(),
-            wait: wait.into(),
-        }
-    }
-
-    #[test]
-    #[expect(clippy::too_many_lines, reason = "one table")]
-    fn a_table_of_cases() {
-        use Why::{Ended as E, Outdated as O, Surplus as S};
-        let cases = [
-            ("nothing there", vec![], vec![], 1, choice(&[0], &[], &[])),
-            ("all there", vec![pod(0, Ready)], vec![], 1, choice(&[], &[], &[])),
-            (
-                "starting counts",
-                vec![pod(0, Starting)],
-                vec![],
-                1,
-                choice(&[], &[], &[]),
-            ),
-            ("nothing wanted", vec![], vec![], 0, choice(&[], &[], &[])),
-            ("name held by another", vec![], vec![0], 1, choice(&[1], &[], &[])),
-            (
-                "one on its way out",
-                vec![pod(0, Deleting)],
-                vec![],
-                1,
-                choice(&[1], &[], &[]),
-            ),
-            (
-                "one ended",
-                vec![pod(0, Ended)],
-                vec![],
-                1,
-                choice(&[1], &[(0, E)], &[]),
-            ),
-            (
-                "one ended just now",
-                vec![pod(0, EndedNow)],
-                vec![],
-                1,
-                choice(&[1], &[], &[(0, E)]),
-            ),
-            (
-                "stop while idle",
-                vec![pod(0, Ready)],
-                vec![],
-                0,
-                choice(&[], &[(0, S)], &[]),
-            ),
-            (
-                "stop while live",
-                vec![busy(pod(0, Ready))],
-                vec![],
-                0,
-                choice(&[], &[], &[(0, S)]),
-            ),
-            (
-                "the idle one of two goes",
-                vec![pod(0, Ready), busy(pod(1, Ready))],
-                vec![],
-                1,
-                choice(&[], &[(0, S)], &[]),
-            ),
-            (
-                "the higher of two idle ones goes",
-                vec![pod(0, Ready), pod(1, Ready)],
-                vec![],
-                1,
-                choice(&[], &[(1, S)], &[]),
-            ),
-            (
-                "the outdated one of two idle ones goes",
-                vec![old(pod(0, Ready)), pod(1, Ready)],
-                vec![],
-                1,
-                choice(&[], &[(0, S)], &[]),
-            ),
-            (
-                "outdated and idle",
-                vec![old(pod(0, Ready))],
-                vec![],
-                1,
-                choice(&[1], &[(0, O)], &[]),
-            ),
-            (
-                "outdated and live",
-                vec![old(busy(pod(0, Ready)))],
-                vec![],
-                1,
-                choice(&[], &[], &[(0, O)]),
-            ),
-            (
-                "outdated and never got ready",
-                vec![old(pod(0, Starting))],
-                vec![],
-                1,
-                choice(&[1], &[(0, O)], &[]),
-            ),
-            (
-                "one outdated at a time",
-                vec![old(pod(0, Ready)), old(pod(1, Ready))],
-                vec![],
-                2,
-                choice(&[2], &[(0, O)], &[(1, O)]),
-            ),
-            (
-                "none while another is not ready",
-                vec![old(pod(0, Ready)), pod(1, Starting)],
-                vec![],
-                2,
-                choice(&[], &[], &[(0, O)]),
-            ),
-        ];
-        for (name, pods, reserved, replicas, expected) in cases {
-            assert_eq!(choose(&pods, &reserved, replicas), expected, "{name}");
-        }
-    }
-
-    fn any_pods() -> impl Strategy<Value = Vec<PodState>> {
-        let phase = prop_oneof![Just(Deleting), Just(EndedNow), Just(Ended), Just(Starting), Just(Ready)];
-        proptest::collection::btree_map(0..8_usize, (phase, any::<bool>(), any::<bool>()), 0..8).prop_map(|pods| {
-            let one = |(ordinal, (phase, outdated, busy))| PodState {
-                ordinal,
-                phase,
-                outdated,
-                busy,
-            };
-            pods.into_iter().map(one).collect()
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn a_live_publisher_is_never_cut(pods in any_pods(), replicas in 0..5_usize) {
-            for (ordinal, why) in choose(&pods, &[], replicas).delete {
-                let pod = pods.iter().find(|p| p.ordinal == ordinal).unwrap();
-                prop_assert!(why == Why::Ended || !pod.busy, "{pod:?}");
-            }
-        }
-
-        #[test]
-        fn never_more_pods_than_wanted_are_made_and_never_under_a_name_that_is_held(
-            pods in any_pods(), reserved in proptest::collection::vec(0..8_usize, 0..3), replicas in 0..5_usize,
-        ) {
-            let choice = choose(&pods, &reserved, replicas);
-            let gone: BTreeSet<usize> = choice.delete.iter().map(|(o, _)| *o).collect();
-            let staying = pods.iter().filter(|p| matches!(p.phase, Starting | Ready) && !gone.contains(&p.ordinal)).count();
-            prop_assert!(choice.create.is_empty() || staying.saturating_add(choice.create.len()) <= replicas);
-            for ordinal in &choice.create {
-                prop_assert!(!reserved.contains(ordinal) && pods.iter().all(|p| p.ordinal != *ordinal));
-            }
-        }
-
-        #[test]
-        fn doing_what_was_chosen_comes_to_rest(pods in any_pods(), replicas in 0..5_usize) {
-            let mut pods = pods;
-            for _ in 0..40 {
-                let choice = choose(&pods, &[], replicas);
-                pods.retain(|p| p.phase != Deleting && !choice.delete.iter().any(|(o, _)| *o == p.ordinal));
-                pods.extend(choice.create.iter().map(|o| pod(*o, Ready)));
-                for p in &mut pods {
-                    p.busy = false;
-                    p.phase = match p.phase { EndedNow => Ended, Starting => Ready, other => other };
-                }
-            }
-            prop_assert!(choose(&pods, &[], replicas).is_settled());
-            prop_assert_eq!(pods.len(), replicas);
-        }
-    }
-}
+mod tests;

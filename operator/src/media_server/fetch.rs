@@ -3,12 +3,14 @@
 use crate::context::{Context, now};
 use crate::events::Note;
 use crate::link::View;
-use crate::names::{self, ObjectKey, SECRET_LABEL, SecretUse, label};
+use crate::names::{self, DRAIN_FINALIZER, FORCE_ANNOTATION, ObjectKey, SECRET_LABEL, SecretUse, annotation, label};
+use crate::node::{Standing, standing};
 use crate::orphans::Survey;
 use crate::runner::Error;
 use headgate_api::{HookEndpoint, MediaServer, MediaServerSpec, ObjectRef, StreamKey};
 use headgate_resolve::{KeySource, Secrets};
-use k8s_openapi::api::core::v1::{Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use std::collections::{BTreeMap, HashSet};
@@ -36,10 +38,21 @@ pub struct Fetched {
     pub survey: Survey,
     /// Its streams come faster than they are shown, and how long that is still said.
     pub slowed: Option<Duration>,
+    /// Somebody deleted it.
+    pub farewell: Option<Farewell>,
     /// For pods whose server names no image.
     pub media_image: String,
     /// Read once.
     pub now: Timestamp,
+}
+
+/// How a server that is being deleted goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Farewell {
+    /// Its pods are drained first.
+    Drain,
+    /// It does not wait for anybody: it was asked not to, or its whole namespace goes.
+    AtOnce,
 }
 
 /// What stands under the names of a server's children.
@@ -53,6 +66,8 @@ pub struct Children {
     pub headless: Option<Arc<Service>>,
     /// `<name>`.
     pub client: Option<Arc<Service>>,
+    /// `<name>-publishers`.
+    pub budget: Option<Arc<PodDisruptionBudget>>,
 }
 
 /// A pod, and what it says of itself.
@@ -62,6 +77,10 @@ pub struct Linked {
     pub pod: Arc<Pod>,
     /// As it reports; `None` when it is not linked yet.
     pub view: Option<View>,
+    /// How its node stands.
+    pub node: Standing,
+    /// For how long it has drained without a publisher.
+    pub quiet: Option<Duration>,
 }
 
 /// The Secrets of StreamKeys of one namespace.
@@ -92,21 +111,22 @@ impl Secrets for KeySecrets {
     }
 }
 
-/// `None` when there is no such server or it is being deleted: the garbage collector takes its children away.
+/// `None` when there is no such server, or nothing holds it any more: the garbage collector takes its children away.
 pub async fn fetch(ctx: &Context, key: &ObjectKey) -> Result<Option<Fetched>, Error> {
     let Some(server) = ctx.caches.servers.get(key) else {
         forget(ctx, key).await;
         return Ok(None);
     };
-    if server.metadata.deletion_timestamp.is_some() {
+    let farewell = farewell(ctx, &server).await?;
+    if farewell.is_some() && !server.finalizers().iter().any(|f| f == DRAIN_FINALIZER) {
         return Ok(None);
     }
     let names_it = |refs: &[ObjectRef]| refs.iter().any(|r| r.name == key.name);
     let children = children(ctx, key).await?;
-    let pods = linked(ctx, &server);
+    let pods = linked(ctx, &server).await?;
     let seen = pods.iter().map(|l| (l.pod.as_ref(), l.view.as_ref()));
     Ok(Some(Fetched {
-        survey: ctx.orphans.survey(ctx, &server, seen),
+        survey: ctx.orphans.survey(ctx, &server, seen).await?,
         slowed: ctx.flow.slowed(key, Instant::now()),
         children,
         pods,
@@ -120,6 +140,7 @@ pub async fn fetch(ctx: &Context, key: &ObjectKey) -> Result<Option<Fetched>, Er
             .hooks
             .select(&key.namespace, |h| names_it(&h.spec.server_refs)),
         secrets: KeySecrets::of(ctx, &key.namespace),
+        farewell,
         media_image: ctx.media_image.clone(),
         now: now(),
         server,
@@ -160,7 +181,25 @@ async fn children(ctx: &Context, key: &ObjectKey) -> Result<Children, Error> {
         pod_secret: secret(ctx, key.sibling(names::pod_secret(&key.name))).await?,
         headless: service(ctx, key.sibling(names::headless_service(&key.name))).await?,
         client: service(ctx, key.clone()).await?,
+        budget: budget(ctx, key.sibling(names::budget(&key.name))).await?,
     })
+}
+
+/// A namespace that cannot be read is taken for one that stays.
+async fn farewell(ctx: &Context, server: &MediaServer) -> Result<Option<Farewell>, Error> {
+    if server.metadata.deletion_timestamp.is_none() {
+        return Ok(None);
+    }
+    if annotation(server, FORCE_ANNOTATION) == Some("true") || server.spec.drain.deadline_seconds == 0 {
+        return Ok(Some(Farewell::AtOnce));
+    }
+    let name = server.namespace().unwrap_or_default();
+    let goes = match ctx.cluster.global_get::<Namespace>(&name).await {
+        Ok(namespace) => namespace.is_none_or(|n| n.metadata.deletion_timestamp.is_some()),
+        Err(error) if error.is_verdict() => false,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Some(if goes { Farewell::AtOnce } else { Farewell::Drain }))
 }
 
 /// From the cache; where it knows none, one that carries no label of ours may yet hold the name.
@@ -178,10 +217,26 @@ async fn service(ctx: &Context, key: ObjectKey) -> Result<Option<Arc<Service>>, 
     }
 }
 
-fn linked(ctx: &Context, server: &MediaServer) -> Vec<Linked> {
-    let view = |pod: &Pod| ctx.links.view(&ObjectKey::of(pod), pod.metadata.uid.as_deref()?);
-    let pods = ctx.caches.pods_of(server).into_iter();
-    pods.map(|pod| Linked { view: view(&pod), pod }).collect()
+async fn budget(ctx: &Context, key: ObjectKey) -> Result<Option<Arc<PodDisruptionBudget>>, Error> {
+    match ctx.caches.budgets.get(&key) {
+        Some(known) => Ok(Some(known)),
+        None => Ok(ctx.cluster.get::<PodDisruptionBudget>(&key).await?.map(Arc::new)),
+    }
+}
+
+async fn linked(ctx: &Context, server: &MediaServer) -> Result<Vec<Linked>, Error> {
+    let mut all = Vec::new();
+    for pod in ctx.caches.pods_of(server) {
+        let uid = pod.metadata.uid.clone().unwrap_or_default();
+        let view = ctx.links.view(&ObjectKey::of(pod.as_ref()), &uid);
+        all.push(Linked {
+            node: standing(ctx, &pod).await?,
+            quiet: view.as_ref().and_then(|v| v.quiet).map(|since| since.elapsed()),
+            view,
+            pod,
+        });
+    }
+    Ok(all)
 }
 
 /// Pods of an earlier server of this name that are not gone yet.

@@ -1,31 +1,37 @@
 //! What a server needs: certificates, configuration, Services, pods. Pure.
 
+mod budget;
+mod fleet;
 mod pod;
 mod secret;
 mod service;
+mod states;
 
-#[cfg(test)]
+pub use fleet::{Mark, Removal, address, publishers};
 pub use pod::revision;
-pub use secret::{authority_secret, pod_secret};
+pub use secret::{authority_secret, pod_secret, seal};
+pub use states::deadline;
 
-use super::choose::{Choice, Phase, PodState, choose};
-use super::fetch::{Fetched, Linked};
+use super::choose::{Choice, Target, choose};
+use super::fetch::{Farewell, Fetched};
 use super::validate::Valid;
 use crate::cluster::covers;
-use crate::names::{self, APPLIED_ANNOTATION, ObjectKey, REVISION_LABEL, label};
+use crate::link::Wish;
+use crate::names::{self, APPLIED_ANNOTATION, DRAIN_FINALIZER, ObjectKey};
 use crate::tls::{Material, Verdict};
 use headgate_api::MediaServer;
 use headgate_control::{Orphan, PodConfig, pod_tls_name};
 use headgate_resolve::{Surroundings, pod_config};
 use k8s_openapi::api::core::v1::{Pod, Service};
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-/// A pod that ended is taken away only after this time, so that one that ends at once does not do so many times a second.
-pub const ENDED_SECONDS: i64 = 10;
+/// After its deadline a server that is being deleted waits so many seconds more for its pods to be gone.
+const LAST_SECONDS: i64 = 60;
 
 /// What to do about a server.
 pub struct Planned {
@@ -47,12 +53,33 @@ pub struct Work {
     pub first_config: PodConfig,
     /// Services that are not as they should be, with whether one of ours is there already.
     pub services: Vec<(Service, bool)>,
+    /// The budget, when it is not as it should be, with whether one of ours is there already.
+    pub budget: Option<(PodDisruptionBudget, bool)>,
+    /// What to do about our finalizer.
+    pub finalizer: Finalizer,
+    /// What to write down on pods.
+    pub marks: Vec<Mark>,
+    /// What to tell pods, by name.
+    pub wishes: BTreeMap<String, Wish>,
     /// Pods to make.
     pub create: Vec<Pod>,
     /// Pods to take away.
-    pub delete: Vec<Arc<Pod>>,
+    pub delete: Vec<Removal>,
     /// Whence these.
     pub choice: Choice,
+    /// When something happens by itself.
+    pub next: Option<Duration>,
+}
+
+/// What to do about our finalizer on a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finalizer {
+    /// It is as it should be.
+    Leave,
+    /// Put it on, before there is anything that must drain.
+    Add,
+    /// Take it off: nothing is left to wait for.
+    Remove,
 }
 
 /// Decides what to write.
@@ -61,34 +88,80 @@ pub fn plan(valid: Valid) -> Planned {
     let name = server.name_any();
     let secrets = [names::authority_secret(&name), names::pod_secret(&name)];
     let stands = valid.invalid.is_none() && secrets.iter().all(|s| valid.may_write("Secret", s));
-    let work = stands.then(|| work(&valid, &server));
+    let work = match valid.fetched.farewell {
+        Some(farewell) => Some(goodbye(&valid.fetched, farewell)),
+        None => stands.then(|| work(&valid, &server)),
+    };
     Planned { valid, work }
 }
 
 fn work(valid: &Valid, server: &MediaServer) -> Work {
     let fetched = &valid.fetched;
     let (authority, certificate) = certificates(fetched, server);
-    let choice = choose(
-        &states(fetched),
-        &fetched.reserved,
-        usize::try_from(server.spec.replicas).unwrap_or(0),
-    );
+    let replicas = usize::try_from(server.spec.replicas).unwrap_or(0);
     let name = server.name_any();
-    let create = choice.create.iter();
+    let held = server.finalizers().iter().any(|f| f == DRAIN_FINALIZER);
+    let mut work = pods(fetched, replicas);
+    work.authority = authority;
+    work.certificate = certificate;
+    work.services = services(valid, server);
+    work.budget = budget_for(valid, server);
+    work.finalizer = if held { Finalizer::Leave } else { Finalizer::Add };
+    let create = work.choice.create.iter();
     let create = create.map(|ordinal| pod::pod(server, names::pod(&name, *ordinal), &fetched.media_image));
-    let goes = |pod: &Pod| {
-        let ordinal = names::ordinal(&name, &pod.name_any());
-        choice.delete.iter().any(|(o, _)| Some(*o) == ordinal)
+    work.create = create.collect();
+    work
+}
+
+/// Nothing is made any more; pods go as they do for a smaller number.
+fn goodbye(fetched: &Fetched, farewell: Farewell) -> Work {
+    let mut work = pods(fetched, 0);
+    let deleted = fetched.server.metadata.deletion_timestamp.as_ref();
+    let deleted = deleted.map_or(0, |t| t.0.as_second());
+    let limit = i64::from(fetched.server.spec.drain.deadline_seconds).saturating_add(LAST_SECONDS);
+    let late = fetched.now.as_second().saturating_sub(deleted).saturating_sub(limit);
+    let leaving = |pod: &Pod| pod.metadata.deletion_timestamp.is_some();
+    let is_over = match farewell {
+        Farewell::Drain => fetched.pods.iter().all(|l| late > 0 && leaving(&l.pod)),
+        Farewell::AtOnce => {
+            work.delete = fleet::all_at_once(fetched);
+            work.marks.clear();
+            true
+        }
     };
-    let pods = fetched.pods.iter().map(|l| &l.pod);
+    if is_over {
+        work.finalizer = Finalizer::Remove;
+    } else if late <= 0 {
+        let left = u64::try_from(late.saturating_neg()).unwrap_or(0).saturating_add(1);
+        work.next = [work.next, Some(Duration::from_secs(left))].into_iter().flatten().min();
+    }
+    work
+}
+
+/// What becomes of the pods that are there.
+fn pods(fetched: &Fetched, replicas: usize) -> Work {
+    let target = Target {
+        replicas,
+        reserved: &fetched.reserved,
+    };
+    let choice = choose(&states::states(fetched), &target);
+    let fleet = fleet::Fleet {
+        fetched,
+        choice: &choice,
+    };
     Work {
-        authority,
-        certificate,
+        authority: Verdict::Keep,
+        certificate: Verdict::Keep,
         config: config_for(fetched, fetched.survey.orphans.clone()),
         first_config: config_for(fetched, vec![]),
-        services: services(valid, server),
-        create: create.collect(),
-        delete: pods.filter(|p| goes(p)).cloned().collect(),
+        services: Vec::new(),
+        budget: None,
+        finalizer: Finalizer::Leave,
+        marks: fleet.marks(),
+        wishes: fleet.wishes(),
+        create: Vec::new(),
+        delete: fleet.removals(),
+        next: states::next(fetched),
         choice,
     }
 }
@@ -97,7 +170,7 @@ fn work(valid: &Valid, server: &MediaServer) -> Work {
 pub fn config_for(fetched: &Fetched, orphans: Vec<Orphan>) -> PodConfig {
     let surroundings = Surroundings {
         orphans,
-        ..Surroundings::default()
+        peers: fleet::peers(fetched),
     };
     pod_config(
         &fetched.server,
@@ -142,51 +215,11 @@ fn services(valid: &Valid, server: &MediaServer) -> Vec<(Service, bool)> {
         .collect()
 }
 
-fn states(fetched: &Fetched) -> Vec<PodState> {
-    let wanted = pod::revision(&fetched.server);
-    let name = fetched.server.name_any();
-    let one = |linked: &Linked| {
-        Some(PodState {
-            ordinal: names::ordinal(&name, &linked.pod.name_any())?,
-            phase: phase(&linked.pod, fetched.now),
-            outdated: label(linked.pod.as_ref(), REVISION_LABEL) != Some(&wanted),
-            busy: is_busy(linked),
-        })
-    };
-    fetched.pods.iter().filter_map(one).collect()
-}
-
-fn phase(pod: &Pod, now: Timestamp) -> Phase {
-    let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
-    let made = pod.metadata.creation_timestamp.as_ref().map_or(0, |t| t.0.as_second());
-    if pod.metadata.deletion_timestamp.is_some() {
-        Phase::Deleting
-    } else if !matches!(phase, Some("Failed" | "Succeeded")) {
-        if super::is_ready(pod) {
-            Phase::Ready
-        } else {
-            Phase::Starting
-        }
-    } else if now.as_second().saturating_sub(made) < ENDED_SECONDS {
-        Phase::EndedNow
-    } else {
-        Phase::Ended
-    }
-}
-
-/// Has a publisher by its last report. Without any report nobody can tell of one whose container runs.
-fn is_busy(linked: &Linked) -> bool {
-    match linked.view.as_ref().and_then(|v| v.report.as_ref()) {
-        Some(report) => !report.streams.is_empty(),
-        None => is_running(&linked.pod),
-    }
-}
-
-fn is_running(pod: &Pod) -> bool {
-    let containers = pod.status.as_ref().and_then(|s| s.container_statuses.as_deref());
-    let running =
-        |c: &k8s_openapi::api::core::v1::ContainerStatus| c.state.as_ref().is_some_and(|s| s.running.is_some());
-    containers.unwrap_or_default().iter().any(running)
+fn budget_for(valid: &Valid, server: &MediaServer) -> Option<(PodDisruptionBudget, bool)> {
+    let live = valid.fetched.children.budget.as_deref();
+    let planned = stamped(budget::budget(server));
+    let may = valid.may_write("PodDisruptionBudget", &planned.name_any());
+    (may && needs_write(live, &planned)).then(|| (planned, live.is_some()))
 }
 
 /// A short hash of anything.

@@ -1,14 +1,16 @@
 //! What the server says of itself. [`status`] is pure; only [`report`] writes.
 
+mod events;
+mod progress;
+
 use super::apply::{Applied, Refusal};
-use super::choose::{Choice, Why};
 use super::fetch::{Fetched, Linked};
-use super::plan::ENDED_SECONDS;
-use super::{addresses, is_ready};
+use super::trouble::{cut, trouble};
+use super::{addresses, is_leaving, is_ready, plan};
 use crate::context::Context;
 use crate::events::transitions;
 use crate::link::viewers;
-use crate::names;
+use crate::names::{self, REVISION_LABEL, label};
 use crate::runner::{Error, Kind as _, Next};
 use crate::status::{Written, write_if_changed};
 use crate::stream::Flow;
@@ -22,7 +24,6 @@ use std::time::Duration;
 const TOLD: &[(ConditionType, bool)] = &[(ConditionType::Ready, true), (ConditionType::Degraded, false)];
 /// Somebody else's object goes without a word to us.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
-const MESSAGE_MAX: usize = 300;
 const PODS_MAX: usize = 256;
 
 /// Writes the status, if it says something new.
@@ -38,24 +39,16 @@ pub async fn report(ctx: &Context, applied: Applied) -> Result<Next, Error> {
     }
     let survey = &applied.valid.fetched.survey;
     ctx.events.publish(server.as_ref(), survey.note.as_slice()).await;
+    ctx.events.publish(server.as_ref(), &events::notes(&applied)).await;
     let next = written.next(&ctx.caches.servers).or_sooner(survey.again);
     let next = next.or_sooner(applied.valid.fetched.slowed);
     Ok(next.or_sooner(look_again(&applied)))
 }
 
 fn look_again(applied: &Applied) -> Option<Duration> {
-    let waits = applied
-        .work
-        .as_ref()
-        .map(|w| w.choice.wait.as_slice())
-        .unwrap_or_default();
-    if !applied.valid.taken.is_empty() || !applied.refused.is_empty() {
-        Some(LOOK_AGAIN)
-    } else if waits.iter().any(|(_, why)| *why == Why::Ended) {
-        Some(Duration::from_secs(u64::try_from(ENDED_SECONDS).unwrap_or(10)))
-    } else {
-        None
-    }
+    let foreign = !applied.valid.taken.is_empty() || !applied.refused.is_empty();
+    let next = applied.work.as_ref().and_then(|w| w.next);
+    [foreign.then_some(LOOK_AGAIN), next].into_iter().flatten().min()
 }
 
 /// The status that follows from what was applied.
@@ -68,9 +61,12 @@ pub fn status(applied: &Applied) -> MediaServerStatus {
     let unheard = fetched.pods.iter().any(|l| is_ready(&l.pod) && is_unheard(l));
     let before = server.status.as_ref().filter(|_| unheard);
     // Ready always stands there; what is only bad or passing stands there while it holds, so that all that is shown is True when all is well.
-    let passing = [progressing(applied), degraded(applied)]
-        .into_iter()
-        .filter(|f| f.status == Some(true));
+    let passing = [
+        progress::progressing(applied),
+        progress::draining(fetched),
+        degraded(applied),
+    ];
+    let passing = passing.into_iter().flatten();
     let findings: Vec<Finding> = [ready_finding(applied, ready)].into_iter().chain(passing).collect();
     let old = server
         .status
@@ -85,6 +81,7 @@ pub fn status(applied: &Applied) -> MediaServerStatus {
         conditions: merge(old, &findings, generation, fetched.now),
         replicas: count(fetched.pods.len()),
         ready_replicas: count(ready),
+        updated_replicas: count(updated(fetched)),
         selector: selector.join(","),
         streams: before.map_or_else(|| count(reports().map(|r| r.streams.len()).sum()), |s| s.streams),
         viewers: before.map_or_else(|| coarse(viewers()), |s| s.viewers.clone()),
@@ -93,9 +90,16 @@ pub fn status(applied: &Applied) -> MediaServerStatus {
             .pods
             .iter()
             .take(PODS_MAX)
-            .map(|l| pod_status(l, server.status.as_ref()))
+            .map(|l| pod_status(l, fetched))
             .collect(),
     }
+}
+
+/// Made as the spec asks now, and to stay.
+fn updated(fetched: &Fetched) -> usize {
+    let wanted = plan::revision(&fetched.server);
+    let is_updated = |l: &&Linked| !is_leaving(&l.pod) && label(l.pod.as_ref(), REVISION_LABEL) == Some(&wanted);
+    fetched.pods.iter().filter(is_updated).count()
 }
 
 /// Neither heard of yet nor known to be out of reach: a process that has just started does not take back what was said before it.
@@ -111,6 +115,9 @@ fn heard(linked: &Linked) -> Option<&PodReport> {
 
 fn ready_finding(applied: &Applied, ready: usize) -> Finding {
     let (kind, fetched) = (ConditionType::Ready, &applied.valid.fetched);
+    if fetched.farewell.is_some() {
+        return Finding::no(kind, "Deleting", "is being deleted, and goes when its pods are gone");
+    }
     if let Some(invalid) = &applied.valid.invalid {
         return Finding::no(kind, invalid.reason(), invalid.to_string());
     }
@@ -136,7 +143,8 @@ fn stops(refusal: &Refusal) -> bool {
 }
 
 fn not_ready(fetched: &Fetched, ready: usize, wanted: usize) -> Finding {
-    let troubles = fetched.pods.iter().filter(|l| !is_ready(&l.pod)).filter_map(trouble);
+    let unready = fetched.pods.iter().filter(|l| !is_ready(&l.pod) && !is_leaving(&l.pod));
+    let troubles = unready.filter_map(|l| trouble(l, fetched.now));
     let first = troubles.max_by_key(|t| t.stuck);
     let (reason, what) = match first {
         Some(t) if t.stuck => ("PodsNotReady", format!(": {}", t.message)),
@@ -147,61 +155,34 @@ fn not_ready(fetched: &Fetched, ready: usize, wanted: usize) -> Finding {
     Finding::no(ConditionType::Ready, reason, message)
 }
 
-fn progressing(applied: &Applied) -> Finding {
-    let kind = ConditionType::Progressing;
-    let settled = Choice::default();
-    let choice = applied.work.as_ref().map_or(&settled, |w| &w.choice);
-    let leaving = applied
-        .valid
-        .fetched
-        .pods
-        .iter()
-        .filter(|l| l.pod.metadata.deletion_timestamp.is_some());
-    let waits = |wanted: Why| choice.wait.iter().filter(|(_, why)| *why == wanted).count();
-    let starting = applied.valid.fetched.pods.iter().any(|l| !is_ready(&l.pod));
-    if waits(Why::Outdated) > 0 {
-        let message = format!(
-            "{} pods have an older template and are replaced when their publishers have ended",
-            waits(Why::Outdated)
-        );
-        return Finding::yes(kind, "WaitingForPublishers", message);
-    }
-    if waits(Why::Surplus) > 0 {
-        let message = format!("{} pods go when their publishers have ended", waits(Why::Surplus));
-        return Finding::yes(kind, "WaitingForPublishers", message);
-    }
-    if !choice.is_settled() || leaving.count() > 0 || starting {
-        return Finding::yes(kind, "ChangingPods", "pods are being created, replaced or removed");
-    }
-    Finding::no(kind, "Complete", "the pods are as the spec asks")
-}
-
-fn degraded(applied: &Applied) -> Finding {
+fn degraded(applied: &Applied) -> Option<Finding> {
     let kind = ConditionType::Degraded;
     if let Some(refusal) = applied.refused.iter().find(|r| !stops(r)) {
-        return Finding::yes(kind, refusal.reason, refusal.message.clone());
+        return Some(Finding::yes(kind, refusal.reason, refusal.message.clone()));
     }
-    for linked in applied.valid.fetched.pods.iter().filter(|l| is_ready(&l.pod)) {
-        let name = linked.pod.name_any();
-        if let Some((reason, message)) = linked.view.as_ref().and_then(|v| fault(v)) {
-            return Finding::yes(kind, reason, format!("pod {name}: {message}"));
-        }
+    if let Some(stopped) = progress::stopped(applied) {
+        return Some(Finding::yes(kind, progress::STOPPED, stopped));
     }
     if let Some((pod, sessions)) = &applied.valid.fetched.survey.left_out {
         let message = format!(
             "pod {pod} has {} open sessions more than are remembered for it: should it be lost, these get no closing event",
             coarse(*sessions)
         );
-        return Finding::yes(kind, "TooManySessions", message);
+        return Some(Finding::yes(kind, "TooManySessions", message));
     }
     if applied.valid.fetched.slowed.is_some() {
         let message = format!(
             "publishers come and go faster than {} a second: some streams are shown late; the media is not held up",
             Flow::rate()
         );
-        return Finding::yes(kind, "TooManyStreams", message);
+        return Some(Finding::yes(kind, "TooManyStreams", message));
     }
-    Finding::no(kind, "AsExpected", "nothing is wrong")
+    let mut ready = applied.valid.fetched.pods.iter().filter(|l| is_ready(&l.pod));
+    ready.find_map(|linked| {
+        let (reason, message) = linked.view.as_ref().and_then(fault)?;
+        let message = format!("pod {}: {message}", linked.pod.name_any());
+        Some(Finding::yes(kind, reason, message))
+    })
 }
 
 /// What is wrong with a pod that the kubelet calls ready.
@@ -229,83 +210,28 @@ fn fault(view: &crate::link::View) -> Option<(&'static str, String)> {
     Some(("ListenerFailed", cut(&message)))
 }
 
-fn pod_status(linked: &Linked, before: Option<&MediaServerStatus>) -> PodStatus {
+fn pod_status(linked: &Linked, fetched: &Fetched) -> PodStatus {
     let name = linked.pod.name_any();
     let known = linked
         .view
         .as_ref()
         .filter(|_| !is_unheard(linked))
         .map(|v| v.revision.clone());
+    let before = fetched.server.status.as_ref();
     let before = before.and_then(|s| s.pods.iter().find(|p| p.name == name && p.ready));
     let revision = known.or_else(|| before.map(|p| p.revision.clone()));
     let fault = linked.view.as_ref().and_then(fault).map(|(_, message)| message);
-    let message = match trouble(linked) {
+    let message = progress::drain_message(linked).or_else(|| match trouble(linked, fetched.now) {
         Some(trouble) if !is_ready(&linked.pod) => Some(trouble.message),
         _ => fault,
-    };
+    });
     PodStatus {
         name,
         ready: is_ready(&linked.pod),
+        draining: progress::is_draining(linked),
         revision: revision.unwrap_or_default(),
         message: message.unwrap_or_default(),
     }
-}
-
-/// Why a pod is not ready.
-struct Trouble {
-    /// Will not pass by itself.
-    stuck: bool,
-    message: String,
-}
-
-fn trouble(linked: &Linked) -> Option<Trouble> {
-    let pod = &linked.pod;
-    let at = |stuck, message: &str| {
-        Some(Trouble {
-            stuck,
-            message: format!("pod {} {}", pod.name_any(), cut(message)),
-        })
-    };
-    if pod.metadata.deletion_timestamp.is_some() {
-        return at(false, "is being deleted");
-    }
-    let status = pod.status.as_ref();
-    if let Some(message) = status.and_then(unschedulable) {
-        return at(true, &format!("finds no node: {message}"));
-    }
-    if let Some((reason, message)) = status.and_then(waiting) {
-        let passing = matches!(reason.as_str(), "ContainerCreating" | "PodInitializing");
-        return at(!passing, &format!("waits: {reason} {message}"));
-    }
-    match status.and_then(|s| s.phase.as_deref()) {
-        Some("Failed") => at(
-            true,
-            &format!(
-                "failed: {}",
-                status.and_then(|s| s.message.as_deref()).unwrap_or("see its log")
-            ),
-        ),
-        Some("Succeeded") => at(true, "ended"),
-        _ => at(false, "starts"),
-    }
-}
-
-fn unschedulable(status: &k8s_openapi::api::core::v1::PodStatus) -> Option<String> {
-    let conditions = status.conditions.as_deref().unwrap_or_default();
-    let found = conditions
-        .iter()
-        .find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
-    Some(found.message.clone().unwrap_or_default())
-}
-
-fn waiting(status: &k8s_openapi::api::core::v1::PodStatus) -> Option<(String, String)> {
-    let containers = status.container_statuses.as_deref().unwrap_or_default();
-    let state = containers.iter().find_map(|c| c.state.as_ref()?.waiting.as_ref())?;
-    Some((state.reason.clone()?, state.message.clone().unwrap_or_default()))
-}
-
-fn cut(text: &str) -> String {
-    text.chars().take(MESSAGE_MAX).collect()
 }
 
 fn count(number: usize) -> i32 {

@@ -3,6 +3,7 @@
 use super::fetch::{Children, Fetched, KeySecrets, Linked};
 use crate::link::View;
 use crate::names::{self, REVISION_LABEL};
+use crate::node::Standing;
 use crate::orphans::Survey;
 use headgate_api::MediaServer;
 use headgate_control::PodReport;
@@ -38,6 +39,7 @@ pub fn fetched(spec: &str) -> Fetched {
         secrets: KeySecrets::default(),
         survey: Survey::default(),
         slowed: None,
+        farewell: None,
         media_image: "headgate/media-pod:1".into(),
         now: noon(),
     }
@@ -59,6 +61,8 @@ pub fn pod(server: &MediaServer, ordinal: usize, status: &Value) -> Linked {
     Linked {
         pod: Arc::new(pod),
         view: None,
+        node: Standing::default(),
+        quiet: None,
     }
 }
 

@@ -59,6 +59,7 @@ pub fn validate(fetched: Fetched) -> Valid {
         taken(children.pod_secret.as_ref(), "Secret", &uid),
         taken(children.headless.as_ref(), "Service", &uid),
         taken(children.client.as_ref(), "Service", &uid),
+        taken(children.budget.as_ref(), "PodDisruptionBudget", &uid),
     ];
     Valid {
         invalid: validate_server(&fetched.server.spec).err(),

@@ -23,6 +23,8 @@ pub struct Estate {
     pub server_uid: String,
     /// Since when each pod is gone, by UID.
     pub gone: HashMap<String, Instant>,
+    /// Pods of which the API server itself says that they are gone, by UID.
+    pub confirmed: HashSet<String>,
     waiting: BTreeMap<Uuid, Waiting>,
     bytes: usize,
     settled: HashSet<Uuid>,

@@ -5,7 +5,7 @@ use super::estate::Estate;
 use crate::events::Note;
 use crate::link::Kept;
 use crate::names::ObjectKey;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -39,7 +39,7 @@ pub struct LostStream {
     pub sealed: Arc<str>,
     /// The pod that had it.
     pub pod: String,
-    /// Its UID; empty when not known.
+    /// Its UID; its name where that is not known.
     pub pod_uid: String,
     /// A pod that is there has the session all the same.
     pub live: bool,
@@ -81,6 +81,19 @@ impl Scene {
         outcome
     }
 
+    /// The pods that seem to be gone: name by UID.
+    pub fn suspects(&self) -> BTreeMap<String, String> {
+        let pods = self.gone.iter().map(|k| (k.uid.clone(), k.pod.name.clone()));
+        let streams = self.streams.iter().map(|s| (s.pod_uid.clone(), s.pod.clone()));
+        streams.chain(pods).collect()
+    }
+
+    /// These are there.
+    pub fn leave_out(&mut self, hidden: &HashSet<String>) {
+        self.gone.retain(|k| !hidden.contains(&k.uid));
+        self.streams.retain(|s| !hidden.contains(&s.pod_uid));
+    }
+
     /// The first pod that has more sessions than are remembered.
     pub fn left_out(&self) -> Option<(String, u64)> {
         let count = |k: &Kept| (k.pod.name.clone(), k.ledger.lock().left_out());
@@ -99,15 +112,12 @@ impl Scene {
         outcome.inherit(left.count(), &kept.pod.name);
         ledger.clear_open();
         drop(ledger);
-        match REMEMBERED
-            .checked_sub(self.age(estate, kept))
-            .filter(|left| !left.is_zero())
-        {
-            Some(left) => outcome.look_after(left),
-            None => {
-                outcome.ledgers.push(kept.uid.clone());
-                estate.gone.remove(&kept.uid);
-            }
+        let left = REMEMBERED.saturating_sub(self.age(estate, kept));
+        if left.is_zero() {
+            outcome.ledgers.push(kept.uid.clone());
+            estate.gone.remove(&kept.uid);
+        } else {
+            outcome.look_after(left);
         }
     }
 

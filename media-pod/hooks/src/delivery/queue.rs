@@ -122,7 +122,8 @@ impl Queue {
 
     /// When [`Queue::take`] may have something that it has not now.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        self.sleeping.first().map(|(until, _)| *until)
+        let first = self.sleeping.first().filter(|_| !self.held);
+        first.map(|(until, _)| *until)
     }
 
     /// Failures of this notice so far, that count for its next wait.

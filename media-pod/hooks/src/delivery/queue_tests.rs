@@ -167,6 +167,43 @@ fn what_is_too_old_is_dead_and_the_next_one_goes_on() {
 }
 
 #[test]
+fn a_held_queue_starts_nothing_and_still_says_what_it_has() {
+    let (mut queue, now) = queue();
+    push_all(&mut queue, &["a", "b", "a"], now);
+    let under_way = queue.take(now).expect("a");
+    let failed = queue.take(now).expect("b");
+    queue.settle(&failed, retry(S), now);
+    queue.hold();
+    assert!(queue.take(now + 2 * S).is_none() && queue.next_due().is_none());
+    let names: Vec<String> = queue
+        .pending(10)
+        .iter()
+        .map(|e| e.event.stream.name.to_string())
+        .collect();
+    assert_eq!(names, ["a", "b", "a"]);
+    assert_eq!(queue.pending(2).len(), 2);
+    queue.remove(&HashSet::from([1]), None, true);
+    assert_eq!((queue.len(), queue.bytes, queue.lanes.len()), (0, 0, 0));
+    assert_eq!((queue.take_gone().len(), queue.take_dead().len()), (3, 0));
+    queue.settle(&under_way, Settle::Done, now);
+    assert!(queue.take_gone().is_empty(), "it was gone already");
+}
+
+#[test]
+fn what_the_log_has_no_room_for_is_dead_unless_it_is_under_way() {
+    let (mut queue, now) = queue();
+    push_all(&mut queue, &["a", "a", "b"], now);
+    let under_way = queue.take(now).expect("a");
+    queue.remove(&HashSet::from([1]), Some(Death::Overflow), false);
+    let expected = [("a".to_owned(), Death::Overflow), ("b".to_owned(), Death::Overflow)];
+    let mut dead = names(&queue.take_dead());
+    dead.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(dead, expected);
+    queue.settle(&under_way, Settle::Done, now);
+    assert_eq!((queue.len(), queue.take_gone().len()), (0, 3));
+}
+
+#[test]
 fn suspended_backlogs_expire_too() {
     let (mut queue, now) = queue();
     queue.push(entry(0, notice("a")), now);

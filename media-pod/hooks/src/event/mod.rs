@@ -3,7 +3,9 @@
 mod details;
 pub mod transport;
 
-pub use details::{Artifact, Details, HlsSegment, HttpAccess, RecordedFile, Registered, RtpServer, Source, TrackInfo};
+pub use details::{
+    Artifact, Details, HlsSegment, HttpAccess, RecordedFile, Registered, RtpServer, RtpStopped, Source, TrackInfo,
+};
 
 use headgate_codec::{Track, TrackKind};
 use headgate_control::HookEvent;
@@ -126,7 +128,7 @@ impl Event {
 
     /// An event about a connection. `traffic` makes it a closing one.
     pub fn of_connection(kind: HookEvent, client: &Connection, traffic: Option<Traffic>, sequence: &Sequence) -> Self {
-        let session = identity::connection_session(client);
+        let session = identity::connection_session(&client.client_id, client.started.as_microsecond());
         Self {
             id: id(kind, session, traffic),
             kind,

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// A set of numbered segments.
@@ -29,11 +30,12 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder if it is absent. An error of kind `WouldBlock` when another process has it.
+    /// Makes the folder if it is absent. Nobody else on the machine may read it: it holds what clients sent. An error of kind `WouldBlock` when another process has it.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        fs::create_dir_all(path)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let lock = OpenOptions::new()
             .create(true)
+            .mode(0o600)
             .truncate(false)
             .write(true)
             .open(path.join("lock"))?;
@@ -69,6 +71,7 @@ impl Store for Folder {
         let file = OpenOptions::new()
             .create_new(true)
             .append(true)
+            .mode(0o600)
             .open(self.file(segment))?;
         Ok(Box::new(file))
     }

@@ -9,6 +9,8 @@
 )]
 #![allow(clippy::arithmetic_side_effects)]
 
+mod leaving;
 mod players;
 mod requests;
+mod sockets;
 mod support;

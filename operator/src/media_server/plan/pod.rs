@@ -1,21 +1,25 @@
-//! The media pod. Restricted pod security, no API token, a state folder that lives as long as the pod.
+//! The media pod. Restricted pod security, no API token, a state folder that lives as long as the pod. It needs no `preStop`: a
+//! pod that is told to end drains by itself, within the grace that it was made with.
 
 use super::hash;
 use crate::names::{self, REVISION_LABEL};
 use headgate_api::MediaServer;
-use headgate_control::{CONTROL_PORT, METRICS_PORT};
+use headgate_control::{CONTROL_PORT, METRICS_PORT, STATE_DIR};
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource, HTTPGetAction,
     ObjectFieldSelector, Pod, PodSecurityContext, PodSpec, Probe, SeccompProfile, SecretVolumeSource, SecurityContext,
     Volume, VolumeMount,
 };
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 
 const CONFIG_DIR: &str = "/etc/headgate";
-const STATE_DIR: &str = "/var/lib/headgate";
 const USER: i64 = 65532;
-const GRACE_SECONDS: i64 = 30;
+/// What a pod has after its last publisher was cut: to say goodbye, and to hand over what is not delivered.
+const GRACE_SECONDS: i64 = 60;
+/// Of the outbox and the ledger, which have bounds of their own far below. A pod that exceeds it is evicted.
+const STATE_MAX: &str = "1Gi";
 
 /// Hash of what the user says about the pods. Nothing of the operator's own is in it: an upgrade of the operator restarts no pod.
 pub fn revision(server: &MediaServer) -> String {
@@ -62,7 +66,9 @@ fn spec(server: &MediaServer, media_image: &str) -> PodSpec {
             ..PodSecurityContext::default()
         }),
         subdomain: Some(names::headless_service(&name)),
-        termination_grace_period_seconds: Some(GRACE_SECONDS),
+        termination_grace_period_seconds: Some(
+            i64::from(server.spec.drain.deadline_seconds).saturating_add(GRACE_SECONDS),
+        ),
         tolerations: Some(template.tolerations.clone()).filter(|t| !t.is_empty()),
         volumes: Some(volumes(&name)),
         ..PodSpec::default()
@@ -132,7 +138,10 @@ fn volumes(server: &str) -> Vec<Volume> {
         },
         Volume {
             name: "state".into(),
-            empty_dir: Some(EmptyDirVolumeSource::default()),
+            empty_dir: Some(EmptyDirVolumeSource {
+                size_limit: Some(Quantity(STATE_MAX.into())),
+                medium: None,
+            }),
             ..Volume::default()
         },
     ]

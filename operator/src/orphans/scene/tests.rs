@@ -191,3 +191,15 @@ fn a_session_that_a_pod_has_is_left_alone() {
     assert_eq!(world.after(10), Outcome::default());
     assert!(world.orphans().is_empty());
 }
+
+#[test]
+fn a_pod_that_only_lost_its_labels_keeps_what_it_has() {
+    let gone = pod("live-0", [open(1), LedgerLine::Synced]);
+    let mut world = World::new(vec![gone], vec![stream(1, "live-0"), stream(2, "live-1")], &["live-2"]);
+    let suspects: Vec<(String, String)> = world.scene.suspects().into_iter().collect();
+    let pair = |name: &str| (format!("uid-{name}"), name.to_owned());
+    assert_eq!(suspects, [pair("live-0"), pair("live-1")]);
+    world.scene.leave_out(&["uid-live-0".to_owned()].into());
+    world.after(5);
+    assert_eq!(world.orphans(), pairs(&[(2, "live-2")]));
+}
