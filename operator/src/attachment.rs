@@ -124,6 +124,25 @@ impl Attachment {
     }
 }
 
+/// An object that refers to a server that is being deleted says so while that drains: nobody new gets in there.
+pub fn note_leaving(findings: &mut [Finding], attachments: &[Attachment]) {
+    let is_leaving = |a: &&Attachment| {
+        a.server
+            .as_ref()
+            .is_some_and(|s| s.metadata.deletion_timestamp.is_some())
+    };
+    let Some(leaving) = attachments.iter().find(is_leaving) else {
+        return;
+    };
+    for finding in findings.iter_mut().filter(|f| f.kind == ConditionType::ResolvedRefs) {
+        let message = format!(
+            "MediaServer {:?} is being deleted: name another one, or delete this too",
+            leaving.name
+        );
+        *finding = Finding::no(ConditionType::ResolvedRefs, "ServerDeleting", message);
+    }
+}
+
 /// Whether a status should wait: its object is on the way into the pods, or the pods have not been heard of yet.
 pub fn is_passing(findings: &[Finding], attachments: &[Attachment]) -> bool {
     let pushing = |f: &Finding| f.kind == ConditionType::Programmed && f.reason == "Pushing";
@@ -221,6 +240,21 @@ mod tests {
         assert_eq!(first, wanted("2030-01-01T00:00:00Z", "k\n"));
         assert_ne!(first, wanted("2031-01-01T00:00:00Z", "k"));
         assert_ne!(first, wanted("2030-01-01T00:00:00Z", "other"));
+    }
+
+    #[test]
+    fn an_object_says_that_its_server_is_being_deleted() {
+        let said = |deleted: Option<&str>| {
+            let mut attachment = attached(vec![]);
+            let server = Arc::make_mut(attachment.server.as_mut().unwrap());
+            let time = |t: &str| k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(t.parse().unwrap());
+            server.metadata.deletion_timestamp = deleted.map(time);
+            let mut findings = [Finding::yes(ConditionType::ResolvedRefs, "Resolved", "m")];
+            note_leaving(&mut findings, &[attachment]);
+            (findings[0].status, findings[0].reason)
+        };
+        assert_eq!(said(None), (Some(true), "Resolved"));
+        assert_eq!(said(Some("2027-01-01T12:00:00Z")), (Some(false), "ServerDeleting"));
     }
 
     #[test]

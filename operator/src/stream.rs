@@ -159,8 +159,10 @@ fn server_of(ctx: &Context, object: Option<&Stream>, live: Option<&Sighting>) ->
         }
     };
     let server = ctx.caches.servers.get(&key)?;
-    let lives = server.metadata.deletion_timestamp.is_none() && server.uid().as_deref() == Some(&*uid);
-    lives.then_some(server)
+    // One that is being deleted keeps showing the streams it has until its pods are drained. Who deletes them with it cuts nobody.
+    let shown = object.is_some_and(|o| o.metadata.deletion_timestamp.is_none());
+    let lives = server.metadata.deletion_timestamp.is_none() || shown;
+    (lives && server.uid().as_deref() == Some(&*uid)).then_some(server)
 }
 
 /// Only a pod that has an address can have a stream.

@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn no_right_is_granted_by_wildcard() {
-        for file in ["watched.yaml", "own.yaml"] {
+        for file in ["watched.yaml", "own.yaml", "cluster.yaml"] {
             let text = read(&root(), &format!("{CHART}/files/rbac/{file}")).unwrap();
             let rules: Vec<serde_json::Value> = serde_yaml::from_str(&text).unwrap();
             assert!(!rules.is_empty());

@@ -45,6 +45,9 @@ async fn a_hundred_thousand_pending_take_64_mib_at_most() {
     assert_eq!(hooks.reports()[0].pending, 100_000);
     assert!(more <= 64, "{more} MiB");
 
+    if cfg!(debug_assertions) {
+        return;
+    }
     let image = common::killed(state.path());
     let started = Instant::now();
     let (next, _registry) = backend.pod(image.path(), &[endpoint("backend")]);

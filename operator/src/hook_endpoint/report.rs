@@ -2,7 +2,7 @@
 
 use super::told::said;
 use super::{Fetched, Hooks};
-use crate::attachment::{Attachment, is_passing};
+use crate::attachment::{Attachment, is_passing, note_leaving};
 use crate::context::Context;
 use crate::events::transitions;
 use crate::names::ObjectKey;
@@ -65,6 +65,7 @@ fn last_failure(reports: &[HookReport]) -> Option<&HookFailure> {
 fn findings(fetched: &Fetched, reports: &[HookReport]) -> Vec<Finding> {
     let exists = |name: &str| fetched.attachments.iter().any(|a| a.name == name && a.server.is_some());
     let mut findings = hook_findings(&fetched.hook, &exists);
+    note_leaving(&mut findings, &fetched.attachments);
     let name = fetched.hook.name_any();
     let no_secrets = crate::media_server::KeySecrets::default();
     let in_force = |a: &Attachment| {

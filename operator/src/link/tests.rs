@@ -31,6 +31,7 @@ struct Played {
     report: watch::Sender<PodReport>,
     pushed: Arc<Mutex<Vec<String>>>,
     kicked: Arc<Mutex<Vec<String>>>,
+    drained: Arc<Mutex<Vec<String>>>,
     refuses: Option<String>,
     /// What its ledger says at first, and then; `None` ends the stream.
     ledger: Option<Told>,
@@ -55,6 +56,7 @@ impl Played {
             report: watch::channel(report).0,
             pushed: Arc::default(),
             kicked: Arc::default(),
+            drained: Arc::default(),
             refuses: None,
             ledger: None,
             lies: None,
@@ -130,6 +132,12 @@ impl Played {
                 let config: PodConfig = serde_json::from_slice(&body).unwrap();
                 self.put(&config.revision)
             }
+            ("PUT", "/v1/drain") => {
+                let body = request.into_body().collect().await.unwrap().to_bytes();
+                let wanted: headgate_control::DrainRequest = serde_json::from_slice(&body).unwrap();
+                self.drain(Some(wanted.deadline))
+            }
+            ("DELETE", "/v1/drain") => self.drain(None),
             ("DELETE", path) => {
                 let session = path.rsplit('/').next().unwrap().to_owned();
                 let known = session.starts_with('k');
@@ -143,6 +151,22 @@ impl Played {
             }
             _ => json(StatusCode::NOT_FOUND, &()),
         }
+    }
+
+    fn drain(&self, deadline: Option<Timestamp>) -> Response<Body> {
+        self.drained
+            .lock()
+            .push(deadline.map_or_else(|| "no".into(), |d| d.to_string()));
+        let report = |deadline| headgate_control::DrainReport {
+            deadline,
+            publishers: 1,
+            viewers: 0,
+        };
+        self.report.send_modify(|r| {
+            r.draining = deadline.map(report);
+            r.sequence = r.sequence.saturating_add(1);
+        });
+        json(StatusCode::NO_CONTENT, &())
     }
 
     fn put(&self, revision: &str) -> Response<Body> {
@@ -224,12 +248,17 @@ fn pod() -> ObjectKey {
 }
 
 fn sync(links: &Links, peer: &Peer, revision: &str) {
+    wish(links, peer, revision, Wish::AsItIs);
+}
+
+fn wish(links: &Links, peer: &Peer, revision: &str, wish: Wish) {
     let config = config(revision);
     let body = Bytes::from(serde_json::to_vec(&config).unwrap());
     let target = Target {
         pod: pod(),
         uid: "p".into(),
         peer: peer.clone(),
+        wish,
     };
     links.sync(&ObjectKey::new("n", "live"), "u", &config, body, vec![target]);
 }
@@ -325,6 +354,59 @@ async fn a_session_is_ended_through_the_pod_that_has_it() {
     assert!(links.kick(&pod(), "k1").await.unwrap());
     assert!(!links.kick(&pod(), "x1").await.unwrap());
     assert_eq!(*played.kicked.lock(), ["k1", "x1"]);
+}
+
+#[tokio::test]
+async fn a_pod_is_told_to_drain_whenever_it_says_that_it_does_not() {
+    let (played, authority, (links, told)) = (Played::new(), authority(), links());
+    let peer = peer(played.listen(serving(&authority, NAME)).await, &authority);
+    let deadline = |s: &str| s.parse::<Timestamp>().unwrap();
+    let drains = |v: &View, until: &str| {
+        let report = v.report.as_ref().and_then(|r| r.draining.clone());
+        report.is_some_and(|d| d.deadline == deadline(until))
+    };
+    wish(&links, &peer, "1", Wish::Leave(deadline("2027-01-01T12:00:00Z")));
+    until(&links, |v| drains(v, "2027-01-01T12:00:00Z")).await;
+    assert!(told.lock().iter().any(|c| c.server));
+    played
+        .report
+        .send_modify(|r| (r.instance, r.draining) = ("j".into(), None));
+    until(&links, |v| {
+        drains(v, "2027-01-01T12:00:00Z") && v.report.as_ref().is_some_and(|r| r.instance == "j")
+    })
+    .await;
+    wish(&links, &peer, "1", Wish::Leave(deadline("2027-01-01T11:00:00Z")));
+    until(&links, |v| drains(v, "2027-01-01T11:00:00Z")).await;
+    wish(&links, &peer, "1", Wish::Serve);
+    until(&links, |v| v.report.as_ref().is_some_and(|r| r.draining.is_none())).await;
+    played.report.send_modify(|r| r.sequence = r.sequence.saturating_add(1));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let seen = played.drained.lock().clone();
+    assert_eq!(
+        seen,
+        [
+            "2027-01-01T12:00:00Z",
+            "2027-01-01T12:00:00Z",
+            "2027-01-01T11:00:00Z",
+            "no"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_pod_that_ends_by_itself_is_left_to_it() {
+    let (played, authority, (links, _)) = (Played::new(), authority(), links());
+    let peer = peer(played.listen(serving(&authority, NAME)).await, &authority);
+    let draining = headgate_control::DrainReport {
+        deadline: Timestamp::now(),
+        publishers: 1,
+        viewers: 0,
+    };
+    played.report.send_modify(|r| r.draining = Some(draining));
+    sync(&links, &peer, "1");
+    until(&links, |v| v.revision == "1").await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(played.drained.lock().is_empty());
 }
 
 #[tokio::test]

@@ -24,6 +24,8 @@ pub struct PodState {
     pub stuck: bool,
     /// Whom it serves.
     pub load: Load,
+    /// It has been asked whom it serves, and its answer is on the way.
+    pub asked: bool,
     /// How far its drain is.
     pub drain: Drain,
 }
@@ -207,8 +209,9 @@ impl Choice {
             .collect();
         able.sort_by_key(PodState::worth);
         let fitting = |all: &[PodState]| all.iter().filter(|p| p.fits()).count();
-        let is_idle = |p: &&PodState| p.fits() && p.load == Load::Idle;
-        let mut idle = serving.iter().filter(is_idle).count();
+        let mut staying: Vec<PodState> = serving.iter().filter(|p| p.fits()).copied().collect();
+        staying.sort_by_key(PodState::worth);
+        let mut idle = staying.iter().take(replicas).filter(|p| p.load == Load::Idle).count();
         for pod in able {
             if fitting(serving) >= replicas {
                 if pod.load != Load::Live || idle == 0 {
@@ -263,7 +266,7 @@ impl Choice {
             // Who empties a node waits for its publishers, and would wait for ever where no other node takes a pod.
             let pressed = pod.cordoned && pod.load > Load::Viewers && no_room;
             let useless = pod.load == Load::Idle && pod.phase != Phase::Ready;
-            if !(enough || pressed || useless) {
+            if pod.asked || !(enough || pressed || useless) {
                 self.wait.push((pod.ordinal, pod.why()));
                 continue;
             }

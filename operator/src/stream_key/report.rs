@@ -1,7 +1,7 @@
 //! What a key says of itself.
 
 use super::{Applied, Fetched, Keys};
-use crate::attachment::is_passing;
+use crate::attachment::{is_passing, note_leaving};
 use crate::context::Context;
 use crate::events::transitions;
 use crate::names::ObjectKey;
@@ -45,6 +45,7 @@ fn findings(fetched: &Fetched, refused: Option<String>) -> Vec<Finding> {
         findings.retain(|f| f.kind != ConditionType::ResolvedRefs);
         findings.push(Finding::no(ConditionType::ResolvedRefs, "SecretRefused", message));
     }
+    note_leaving(&mut findings, &fetched.attachments);
     let name = fetched.key.name_any();
     let servers: Vec<(String, InForce)> = fetched
         .attachments

@@ -8,9 +8,10 @@ use headgate_control::{CONTROL_PORT, METRICS_PORT, STATE_DIR};
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource, HTTPGetAction,
     ObjectFieldSelector, Pod, PodSecurityContext, PodSpec, Probe, SeccompProfile, SecretVolumeSource, SecurityContext,
-    Volume, VolumeMount,
+    TopologySpreadConstraint, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 
@@ -69,9 +70,24 @@ fn spec(server: &MediaServer, media_image: &str) -> PodSpec {
         termination_grace_period_seconds: Some(
             i64::from(server.spec.drain.deadline_seconds).saturating_add(GRACE_SECONDS),
         ),
+        topology_spread_constraints: Some(vec![spread(&name)]),
         tolerations: Some(template.tolerations.clone()).filter(|t| !t.is_empty()),
         volumes: Some(volumes(&name)),
         ..PodSpec::default()
+    }
+}
+
+/// Over nodes, as far as they have room, so that a lost one takes few pods with it.
+fn spread(server: &str) -> TopologySpreadConstraint {
+    TopologySpreadConstraint {
+        max_skew: 1,
+        topology_key: "kubernetes.io/hostname".into(),
+        when_unsatisfiable: "ScheduleAnyway".into(),
+        label_selector: Some(LabelSelector {
+            match_labels: Some(names::selector(server)),
+            match_expressions: None,
+        }),
+        ..TopologySpreadConstraint::default()
     }
 }
 

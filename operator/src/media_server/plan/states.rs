@@ -1,7 +1,7 @@
 //! What is known of each pod, as [`choose`](super::super::choose) wants it.
 
-use super::pod;
-use crate::link::viewers;
+use super::{address, pod};
+use crate::link::{View, viewers};
 use crate::media_server::choose::{Drain, Load, Phase, PodState};
 use crate::media_server::fetch::{Fetched, Linked};
 use crate::media_server::is_ready;
@@ -38,6 +38,7 @@ pub fn states(fetched: &Fetched) -> Vec<PodState> {
             cordoned: linked.node.cordoned,
             stuck: age(pod, now) >= STUCK_SECONDS && trouble(linked, now).is_some_and(|t| t.stuck),
             load,
+            asked: load == Load::Unknown && is_asked(linked, fetched),
             drain: drain(linked, load, now),
         })
     };
@@ -92,14 +93,15 @@ fn ready_condition(pod: &Pod) -> Option<&PodCondition> {
 
 /// Has never been ready.
 fn is_new(pod: &Pod) -> bool {
-    let start = pod.status.as_ref().and_then(|s| s.start_time.as_ref());
-    let Some(start) = start.map(|t| t.0.as_second()) else {
+    let Some(ready) = ready_condition(pod) else {
         return true;
     };
-    let since = |c: &PodCondition| c.last_transition_time.as_ref().map(|t| t.0.as_second());
-    ready_condition(pod)
-        .filter(|c| c.status != "True")
-        .is_some_and(|c| since(c).is_some_and(|since| since.saturating_sub(start) <= START_SECONDS))
+    let start = pod.status.as_ref().and_then(|s| s.start_time.as_ref());
+    let (Some(start), Some(since)) = (start, &ready.last_transition_time) else {
+        return ready.status != "True";
+    };
+    let later = since.0.as_second().saturating_sub(start.0.as_second());
+    ready.status != "True" && later <= START_SECONDS
 }
 
 /// How old a pod is, in seconds.
@@ -123,6 +125,14 @@ fn load(linked: &Linked) -> Load {
     } else {
         Load::Idle
     }
+}
+
+/// A link is made as soon as a pod has an address, and comes to something within seconds. The first look after a change of leader
+/// is before that.
+fn is_asked(linked: &Linked, fetched: &Fetched) -> bool {
+    let nothing = |v: &View| v.report.is_none() && v.problem.is_none();
+    let can_be = fetched.farewell.is_none() || fetched.children.authority.is_some();
+    can_be && address(&linked.pod).is_some() && linked.view.as_ref().is_none_or(nothing)
 }
 
 fn is_running(pod: &Pod) -> bool {

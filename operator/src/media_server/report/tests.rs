@@ -102,6 +102,109 @@ fn a_new_operator_does_not_take_back_what_was_said_before_it_has_heard_of_the_po
     assert_eq!(status(&before), old);
 }
 
+fn reporting(spec: &str, ordinal: usize, more: &str) -> Linked {
+    let yaml = format!("{{instance: i, sequence: 1, revision: r1, ready: true, listeners: [], {more}}}");
+    let mut linked = pod(&server(spec), ordinal, &ready());
+    linked.view = Some(view(serde_yaml::from_str(&yaml).unwrap()));
+    linked
+}
+
+fn draining(mut linked: Linked) -> Linked {
+    let noted = Arc::make_mut(&mut linked.pod);
+    let deadline = "2027-01-01T12:05:00Z".to_owned();
+    noted
+        .annotations_mut()
+        .insert(crate::names::DRAIN_ANNOTATION.into(), deadline);
+    linked
+}
+
+#[test]
+fn who_drains_until_when_and_with_whom_is_said_without_a_clock() {
+    let mut two = fetched("{replicas: 1}");
+    let left = "draining: {deadline: 2027-01-01T12:05:00Z, publishers: 2, viewers: 140}";
+    two.pods = vec![reporting("{}", 0, "streams: []"), draining(reporting("{}", 1, left))];
+    let (said, later) = (two.pods.clone(), "2027-01-01T12:01:00Z".parse().unwrap());
+    let first = status(&applied(two, vec![]));
+    insta::assert_yaml_snapshot!(first);
+    let mut again = fetched("{replicas: 1}");
+    Arc::make_mut(&mut again.server).status = Some(first.clone());
+    (again.pods, again.now) = (said, later);
+    assert_eq!(status(&applied(again, vec![])), first);
+}
+
+#[test]
+fn a_rollout_says_how_far_it_is() {
+    let spec = "{replicas: 2, image: 'other:1'}";
+    let mut rolling = fetched(spec);
+    rolling.pods = vec![
+        reporting("{}", 0, "streams: []"),
+        reporting("{}", 1, "streams: []"),
+        pod(&server(spec), 2, &json!({ "phase": "Pending" })),
+    ];
+    let (status, reason, message) = shown(&applied(rolling, vec![]), ConditionType::Progressing);
+    assert_eq!((status.as_str(), reason.as_str()), ("True", "RollingOut"));
+    assert_eq!(message, "1 of 2 pods updated, 2 ready, 2 old left");
+}
+
+#[test]
+fn a_rollout_that_does_not_go_on_says_why_and_that_the_old_pods_serve() {
+    let spec = "{image: 'none:1'}";
+    let waits = json!({ "phase": "Pending", "containerStatuses": [{ "name": "media", "ready": false, "restartCount": 0, "image": "i",
+        "imageID": "", "state": { "waiting": { "reason": "ImagePullBackOff", "message": "no such image" } } }] });
+    let mut stopped = fetched(spec);
+    stopped.pods = vec![reporting("{}", 0, "streams: []"), pod(&server(spec), 1, &waits)];
+    let stopped = applied(stopped, vec![]);
+    assert!(stopped.work.as_ref().unwrap().delete.is_empty());
+    for (kind, expected) in [(ConditionType::Progressing, "False"), (ConditionType::Degraded, "True")] {
+        let (status, reason, message) = shown(&stopped, kind);
+        assert_eq!((status.as_str(), reason.as_str()), (expected, "RolloutStopped"));
+        assert!(
+            message.contains("pod live-1 waits: ImagePullBackOff no such image"),
+            "{message}"
+        );
+    }
+    assert_eq!(shown(&stopped, ConditionType::Ready).0, "True");
+}
+
+#[test]
+fn what_begins_and_what_is_cut_is_told_once() {
+    let told = |spec: &str, pods: Vec<Linked>| {
+        let mut fetched = fetched(spec);
+        fetched.pods = pods;
+        let notes = events::notes(&applied(fetched, vec![]));
+        notes
+            .into_iter()
+            .map(|n| (n.reason, n.warning, n.message))
+            .collect::<Vec<_>>()
+    };
+    let live = "streams: [{vhost: v, app: a, stream: s, session: 00000000-0000-0000-0000-000000000001, protocol: RTMP, address: x, clientId: c, started: 2027-01-01T00:00:00Z, bitrateKilobits: 1}]";
+    let begins = told("{replicas: 0}", vec![reporting("{}", 0, live)]);
+    assert_eq!(
+        (begins.len(), begins[0].0.as_str(), begins[0].1),
+        (1, "DrainStarted", false)
+    );
+    assert!(begins[0].2.contains("until 2027-01-01T12:10:00Z"), "{}", begins[0].2);
+    assert!(told("{replicas: 0}", vec![draining(reporting("{}", 0, live))]).is_empty());
+    let mut over = draining(reporting("{}", 0, live));
+    let noted = Arc::make_mut(&mut over.pod);
+    noted
+        .annotations_mut()
+        .insert(crate::names::DRAIN_ANNOTATION.into(), "2027-01-01T11:00:00Z".into());
+    let over = told("{replicas: 0}", vec![over]);
+    assert_eq!(
+        (over.len(), over[0].0.as_str(), over[0].1),
+        (1, "DrainDeadlineOver", true)
+    );
+    assert!(told("{replicas: 0}", vec![reporting("{}", 0, "streams: []")]).is_empty());
+}
+
+#[test]
+fn a_server_that_is_deleted_says_so() {
+    let mut deleted = fetched("{}");
+    deleted.farewell = Some(crate::media_server::fetch::Farewell::Drain);
+    assert_eq!(shown(&applied(deleted, vec![]), ConditionType::Ready).1, "Deleting");
+}
+
 #[test]
 fn a_stopped_server_is_as_its_spec_asks() {
     let stopped = applied(fetched("{replicas: 0}"), vec![]);
