@@ -11,8 +11,8 @@ use crate::event::transport::Schema;
 use crate::event::{Details, Event};
 use crate::hooks::{Hooks, Inner};
 
-/// The schemas by which this version plays every stream. HTTP-FLV is RTMP's.
-pub(crate) const PLAYED: [Schema; 1] = [Schema::Rtmp];
+/// The schemas by which this version plays every stream, made when somebody asks for them. HTTP-FLV is RTMP's.
+pub(crate) const PLAYED: [Schema; 4] = [Schema::Rtmp, Schema::Ts, Schema::Fmp4, Schema::Hls];
 
 impl Hooks {
     /// Tells that a publisher's stream can be played from now on. Once for each, between [`Hooks::publish`] and [`Hooks::unpublish`]. Returns

@@ -81,20 +81,20 @@ struct Track {
     /// `H264`, `AAC` and so on.
     codec: String,
     /// Pixels.
-    #[serde(skip_serializing_if = "is_zero")]
-    width: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    width: Option<u32>,
     /// Pixels.
-    #[serde(skip_serializing_if = "is_zero")]
-    height: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    height: Option<u32>,
     /// As the stream claims it.
     #[serde(skip_serializing_if = "Option::is_none")]
     frames_per_second: Option<f64>,
     /// Hertz.
-    #[serde(skip_serializing_if = "is_zero")]
-    sample_rate: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sample_rate: Option<u32>,
     /// Of sound.
-    #[serde(skip_serializing_if = "is_zero")]
-    channels: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channels: Option<u32>,
 }
 
 /// A file that is asked for.
@@ -171,11 +171,11 @@ struct Artifact {
 #[serde(rename_all = "camelCase")]
 struct Server {
     /// What it is set to, by section and name; of a start only.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    settings: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settings: Option<BTreeMap<String, String>>,
     /// How many there are of what; of a keepalive only.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    counters: BTreeMap<String, u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counters: Option<BTreeMap<String, u64>>,
 }
 
 /// An RTP port at which nothing came.
@@ -255,9 +255,9 @@ pub(super) fn of(event: &Event) -> Value {
             ssrc: stopped.ssrc.clone(),
             message: stopped.message.clone(),
         }),
-        Details::ServerStarted { settings } => server(settings.clone(), BTreeMap::new()),
-        Details::ServerKeepalive { counters } => server(BTreeMap::new(), counters.clone()),
-        _ if event.kind.is_of_server() => server(BTreeMap::new(), BTreeMap::new()),
+        Details::ServerStarted { settings } => server(Some(settings.clone()), None),
+        Details::ServerKeepalive { counters } => server(None, Some(counters.clone())),
+        _ if event.kind.is_of_server() => server(None, None),
         _ => match event.traffic {
             Some(traffic) => value(&Ended {
                 asked: asked(event),
@@ -342,23 +342,23 @@ fn track(track: &event::TrackInfo) -> Track {
     let rate = u64::from(track.frames_per_1000_seconds);
     Track {
         codec: track.codec.clone(),
-        width: track.width,
-        height: track.height,
+        width: known(track.width),
+        height: known(track.height),
         frames_per_second: (rate > 0).then(|| decimal(rate)),
-        sample_rate: track.sample_rate,
-        channels: track.channels,
+        sample_rate: known(track.sample_rate),
+        channels: known(track.channels),
     }
 }
 
-fn server(settings: BTreeMap<String, String>, counters: BTreeMap<String, u64>) -> Value {
+fn server(settings: Option<BTreeMap<String, String>>, counters: Option<BTreeMap<String, u64>>) -> Value {
     value(&Server { settings, counters })
+}
+
+/// What is 0 is not known.
+fn known(number: u32) -> Option<u32> {
+    (number > 0).then_some(number)
 }
 
 fn value(data: &impl Serialize) -> Value {
     serde_json::to_value(data).unwrap_or_default()
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
 }
