@@ -148,7 +148,8 @@ struct Recording {
     #[serde(flatten)]
     asked: Asked,
     /// Names the recording.
-    recording: String,
+    #[serde(rename = "recording")]
+    id: String,
     /// What came of it; at its end only.
     #[serde(skip_serializing_if = "Option::is_none")]
     artifact: Option<Artifact>,
@@ -238,7 +239,7 @@ pub(super) fn of(event: &Event) -> Value {
         }),
         Details::Recording { uuid, artifact } => value(&Recording {
             asked: asked(event),
-            recording: uuid.clone(),
+            id: uuid.clone(),
             artifact: artifact.as_ref().map(|artifact| Artifact {
                 is_ready: artifact.code == 0,
                 path: artifact.path.clone(),

@@ -94,9 +94,11 @@ impl Speak for CloudEvents {
         let text = |key: &str| object.get(key).and_then(Value::as_str).map(str::to_owned);
         let is_query = kind.class() == EventClass::Query;
         Reply {
-            options: (kind == HookEvent::Publish)
-                .then(|| options(&object))
-                .unwrap_or_default(),
+            options: if kind == HookEvent::Publish {
+                options(&object)
+            } else {
+                PublishOptions::default()
+            },
             close: is_query && object.get("close").and_then(flag).unwrap_or(false),
             ttl: object
                 .get("ttlSeconds")
