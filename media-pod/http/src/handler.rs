@@ -3,6 +3,7 @@
 use crate::connection::Peer;
 use crate::format::{Framing, MediaFormat};
 use crate::head;
+use crate::hls::{self, HlsPath};
 use crate::path::MediaPath;
 use crate::refuse::{self, problem};
 use crate::server::Shared;
@@ -12,7 +13,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use headgate_hub::{Connection, StreamName, client_id};
+use headgate_hub::{Connection, Protocol, StreamName, client_id};
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, StatusCode, Version, header};
 use std::sync::Arc;
@@ -23,6 +24,9 @@ pub(crate) const BATCH: usize = 64;
 /// Every request.
 pub(crate) async fn dispatch(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
     let (request, _) = request.into_parts();
+    if let Some(path) = HlsPath::parse(request.uri.path()) {
+        return hls(&shared, path, &request).await;
+    }
     let Some(path) = MediaPath::parse(request.uri.path()) else {
         return problem(StatusCode::NOT_FOUND, "NotFound", "there is nothing at this path");
     };
@@ -30,21 +34,41 @@ pub(crate) async fn dispatch(State(shared): State<Arc<Shared>>, request: Request
         Method::OPTIONS => refuse::preflight(),
         Method::HEAD => head::media(path.container).into_response(),
         Method::GET => play(&shared, &path, &request).await,
-        _ => problem(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "MethodNotAllowed",
-            "this path can be read only",
-        ),
+        _ => read_only(),
     }
+}
+
+async fn hls(shared: &Shared, path: HlsPath, request: &Parts) -> Response {
+    match request.method {
+        Method::OPTIONS => refuse::preflight(),
+        // The answer's head; who writes it leaves the body out.
+        Method::GET | Method::HEAD => match request.extensions.get::<Arc<Peer>>() {
+            Some(peer) => hls::answer(shared, path, request, peer).await,
+            None => nobody(),
+        },
+        _ => read_only(),
+    }
+}
+
+fn read_only() -> Response {
+    problem(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "MethodNotAllowed",
+        "this path can be read only",
+    )
+}
+
+fn nobody() -> Response {
+    problem(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "Internal",
+        "the connection is unknown",
+    )
 }
 
 async fn play(shared: &Shared, path: &MediaPath, request: &Parts) -> Response {
     let Some(peer) = request.extensions.get::<Arc<Peer>>() else {
-        return problem(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "Internal",
-            "the connection is unknown",
-        );
+        return nobody();
     };
     match admitted(shared, path, request, peer).await {
         Ok(viewer) => {
@@ -66,7 +90,7 @@ async fn admitted(shared: &Shared, path: &MediaPath, request: &Parts, peer: &Pee
         )
     };
     let (framing, head) = framing(path, request).ok_or_else(bad)?;
-    let connection = connection(shared, path, framing, request, peer);
+    let connection = connection(shared, path, path.container.protocol(framing), request, peer);
     let name = StreamName::parse(&connection.vhost, &path.app, &path.stream).map_err(|r| refuse::refused(&r))?;
     let param = connection.param.clone();
     let format = MediaFormat::new(path.container, framing);
@@ -95,7 +119,13 @@ fn framing(path: &MediaPath, request: &Parts) -> Option<(Framing, Bytes)> {
 }
 
 /// As SRS tells its back ends of HTTP-FLV.
-fn connection(shared: &Shared, path: &MediaPath, framing: Framing, request: &Parts, peer: &Peer) -> Connection {
+pub(crate) fn connection(
+    shared: &Shared,
+    path: &MediaPath,
+    protocol: Protocol,
+    request: &Parts,
+    peer: &Peer,
+) -> Connection {
     let param = request
         .uri
         .query()
@@ -106,7 +136,7 @@ fn connection(shared: &Shared, path: &MediaPath, framing: Framing, request: &Par
     let vhost = (shared.options.vhost)(host, &param);
     Connection {
         client_id: client_id(),
-        protocol: path.container.protocol(framing),
+        protocol,
         peer: peer.address,
         tc_url: format!("rtmp://{vhost}/{}", path.app),
         page_url: text(&request.headers, &header::REFERER).to_owned(),

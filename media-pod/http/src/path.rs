@@ -28,7 +28,7 @@ impl MediaPath {
 }
 
 /// Percent-decoding; `None` when an escape is broken or the result is no UTF-8.
-fn decode(text: &str) -> Option<String> {
+pub(crate) fn decode(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {

@@ -24,11 +24,14 @@ pub enum Protocol {
     /// Fragmented MP4 over WebSocket.
     #[strum(serialize = "WS-FMP4")]
     WsFmp4,
+    /// HTTP Live Streaming.
+    #[strum(serialize = "HLS")]
+    Hls,
 }
 
 impl Protocol {
     /// Every protocol, in the order of its variants.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Rtmp,
         Self::HttpFlv,
         Self::HttpTs,
@@ -36,6 +39,7 @@ impl Protocol {
         Self::WsFlv,
         Self::WsTs,
         Self::WsFmp4,
+        Self::Hls,
     ];
 
     /// As in status, metrics and hooks.

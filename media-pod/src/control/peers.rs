@@ -16,7 +16,6 @@ use headgate_control::{
     PEER_STREAM_PATH, PeerStream,
 };
 use headgate_flv::{PADDING, file_header};
-use headgate_http::FlvFormat;
 use headgate_hub::{Answer, Format, FormatId, Refusal, Start, StreamName, Tap};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -56,7 +55,7 @@ async fn find(State(pod): State<Arc<Pod>>, Query(stream): Query<PeerStream>) -> 
 }
 
 async fn media(State(pod): State<Arc<Pod>>, Query(wanted): Query<PeerStream>) -> Result<Response, StatusCode> {
-    let format: Arc<dyn Format> = Arc::new(Tags);
+    let format: Arc<dyn Format> = Arc::new(Tags(headgate_http::flv()));
     let tap = pod.hub().tap(&name(&wanted)?, &format).ok_or(StatusCode::NOT_FOUND)?;
     let session = tap.publisher().to_string();
     let head = [(CONTENT_TYPE.as_str(), "video/x-flv"), (PEER_SESSION_HEADER, &session)];
@@ -85,29 +84,29 @@ fn pieces(tap: Tap) -> impl Stream<Item = Result<Bytes, Infallible>> {
 }
 
 /// FLV tags without a file's header.
-struct Tags;
+struct Tags<F>(F);
 
-impl Format for Tags {
+impl<F: Format> Format for Tags<F> {
     fn id(&self) -> FormatId {
         FormatId("flv-tags")
     }
 
     fn start(&self, start: &Start<'_>) -> Bytes {
-        FlvFormat::Plain.start(&Start {
+        self.0.start(&Start {
             resumed: true,
             ..*start
         })
     }
 
     fn config(&self, track: &Track, at: Timestamp) -> Bytes {
-        FlvFormat::Plain.config(track, at)
+        self.0.config(track, at)
     }
 
     fn metadata(&self, metadata: &Bytes, at: Timestamp) -> Bytes {
-        FlvFormat::Plain.metadata(metadata, at)
+        self.0.metadata(metadata, at)
     }
 
     fn frame(&self, track: &Track, frame: &Frame) -> Bytes {
-        FlvFormat::Plain.frame(track, frame)
+        self.0.frame(track, frame)
     }
 }

@@ -9,6 +9,7 @@
 )]
 #![allow(clippy::arithmetic_side_effects)]
 
+mod hls;
 mod leaving;
 mod players;
 mod requests;
