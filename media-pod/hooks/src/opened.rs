@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 use crate::event::{Event, Sequence};
+use crate::streams::PLAYED;
 
 /// A session that hooks said yes to, as its closing events: what is last known of it, with the ids they will have whoever sends them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,14 +30,13 @@ pub(crate) struct Opened {
 impl Opened {
     /// A session; `connected` when its connection has an entry of its own.
     pub(crate) fn of_session(session: &Session, connected: bool, sequence: &Sequence) -> Self {
-        let kind = closing_of(session.kind);
         let none = Some(Traffic::default());
         let close = || Event::of_connection(HookEvent::Close, &session.connection, none, sequence);
         Self {
             session: session.id,
             started: session.started,
             key: session.key.as_deref().map(str::to_owned),
-            closing: Event::of_session(kind, session, none, sequence),
+            closing: closing(session, sequence),
             connection: connected.then(close),
         }
     }
@@ -69,9 +69,11 @@ pub(crate) fn closings<'a>(opened: impl Iterator<Item = &'a Opened> + Clone) -> 
         .collect()
 }
 
-fn closing_of(kind: SessionKind) -> HookEvent {
-    match kind {
-        SessionKind::Publish => HookEvent::Unpublish,
-        SessionKind::Play => HookEvent::Stop,
+/// A publisher that is gone without a word is taken for one whose stream could be played: who never heard of it loses nothing.
+fn closing(session: &Session, sequence: &Sequence) -> Event {
+    let none = Traffic::default();
+    match session.kind {
+        SessionKind::Publish => Event::unpublished(session, none, PLAYED.to_vec(), sequence),
+        SessionKind::Play => Event::of_session(HookEvent::Stop, session, Some(none), sequence),
     }
 }
