@@ -35,7 +35,7 @@ async fn publish(mut publisher: Publisher, file: std::path::PathBuf) {
         feed(&mut publisher, &mut demuxer, &tag);
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Lines that are no tags.
