@@ -72,10 +72,12 @@ pub struct MediaServerSpec {
     /// Upper bounds for each pod.
     #[serde(default)]
     pub limits: Limits,
-    /// How a pod goes that must go: for a smaller number of pods, a new template, or a node that is emptied.
+    /// How a pod goes that must go, for a smaller number of pods, a new template, or a node that is emptied: it takes no new sessions, its
+    /// viewers are told to come back elsewhere, and its publishers go on until they end or the deadline is over.
     #[serde(default)]
     pub drain: Drain,
-    /// What the pods get besides what Headgate puts into them.
+    /// What the pods get besides what Headgate puts into them. After a change of it, or of `image`, every pod is replaced: a new one is made
+    /// first, and an old one goes when the new one is ready. A new pod that does not get ready stops that, and the old ones serve on.
     #[serde(default)]
     pub pod_template: PodTemplate,
 }
@@ -190,8 +192,7 @@ pub struct Limits {
     pub viewers_per_pod: Option<i32>,
 }
 
-/// How a pod goes that must go: it takes no new sessions, its viewers are told to come back elsewhere, and its publishers go on until
-/// they end or the deadline is over.
+/// How a pod goes that must go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Drain {
@@ -203,8 +204,7 @@ pub struct Drain {
     pub deadline_seconds: i32,
 }
 
-/// What the pods get besides what Headgate puts into them. After a change every pod is replaced: a new one is made first, and an old
-/// one goes when the new one is ready. A new pod that does not get ready stops that, and the old ones serve on.
+/// What the pods get besides what Headgate puts into them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PodTemplate {
     /// Labels and annotations of the pods.

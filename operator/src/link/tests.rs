@@ -628,6 +628,7 @@ async fn viewers_of_every_pod_count_for_the_publisher_that_they_see_and_an_edge_
             pod: ObjectKey::new("n", name),
             uid: name.into(),
             peer: peer(address, &authority),
+            wish: Wish::AsItIs,
         });
     }
     let body = Bytes::from(serde_json::to_vec(&config("1")).unwrap());

@@ -10,7 +10,7 @@ use super::{addresses, is_leaving, is_ready, plan};
 use crate::context::Context;
 use crate::events::transitions;
 use crate::link::viewers;
-use crate::names::{self, REVISION_LABEL, label};
+use crate::names::{self, ObjectKey, REVISION_LABEL, label};
 use crate::runner::{Error, Kind as _, Next};
 use crate::status::{Written, write_if_changed};
 use crate::stream::Flow;
@@ -20,6 +20,7 @@ use headgate_control::PodReport;
 use headgate_resolve::coarse;
 use kube::ResourceExt;
 use std::time::Duration;
+use tokio::time::Instant;
 
 const TOLD: &[(ConditionType, bool)] = &[(ConditionType::Ready, true), (ConditionType::Degraded, false)];
 /// Somebody else's object goes without a word to us.
@@ -29,6 +30,15 @@ const PODS_MAX: usize = 256;
 /// Writes the status, if it says something new.
 pub async fn report(ctx: &Context, applied: Applied) -> Result<Next, Error> {
     let server = &applied.valid.fetched.server;
+    let survey = &applied.valid.fetched.survey;
+    ctx.events.publish(server.as_ref(), survey.note.as_slice()).await;
+    ctx.events.publish(server.as_ref(), &events::notes(&applied)).await;
+    // A configuration is in force within milliseconds.
+    let passing = progress::configuring(&applied).is_some();
+    let key = ObjectKey::of(server.as_ref());
+    if let Some(wait) = ctx.holds.wait(super::Servers::NAME, &key, passing, Instant::now()) {
+        return Ok(Next::After(wait).or_sooner(look_again(&applied)));
+    }
     let new = status(&applied);
     let old = server.status.as_ref();
     let written = write_if_changed::<MediaServer, _>(ctx, super::Servers::NAME, server.as_ref(), old, &new).await?;
@@ -37,18 +47,21 @@ pub async fn report(ctx: &Context, applied: Applied) -> Result<Next, Error> {
         let notes = transitions(before, &new.conditions, TOLD);
         ctx.events.publish(server.as_ref(), &notes).await;
     }
-    let survey = &applied.valid.fetched.survey;
-    ctx.events.publish(server.as_ref(), survey.note.as_slice()).await;
-    ctx.events.publish(server.as_ref(), &events::notes(&applied)).await;
-    let next = written.next(&ctx.caches.servers).or_sooner(survey.again);
-    let next = next.or_sooner(applied.valid.fetched.slowed);
+    let next = written.next(&ctx.caches.servers);
     Ok(next.or_sooner(look_again(&applied)))
 }
 
 fn look_again(applied: &Applied) -> Option<Duration> {
     let foreign = !applied.valid.taken.is_empty() || !applied.refused.is_empty();
     let next = applied.work.as_ref().and_then(|w| w.next);
-    [foreign.then_some(LOOK_AGAIN), next].into_iter().flatten().min()
+    let fetched = &applied.valid.fetched;
+    let looks = [
+        foreign.then_some(LOOK_AGAIN),
+        next,
+        fetched.survey.again,
+        fetched.slowed,
+    ];
+    looks.into_iter().flatten().min()
 }
 
 /// The status that follows from what was applied.

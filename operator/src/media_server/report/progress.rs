@@ -1,6 +1,7 @@
 //! How far a change of the pods is: what `kubectl rollout status` would say, and who drains.
 
 use super::heard;
+use crate::link::View;
 use crate::media_server::apply::Applied;
 use crate::media_server::choose::Why;
 use crate::media_server::fetch::{Fetched, Linked};
@@ -39,9 +40,28 @@ pub fn progressing(applied: &Applied) -> Option<Finding> {
         let message = format!("{} pods go when their publishers have ended", going.len());
         return Some(Finding::yes(kind, "WaitingForPublishers", message));
     }
+    if let Some(message) = configuring(applied) {
+        return Some(Finding::yes(kind, "Configuring", message));
+    }
     let changes = fetched.pods.iter().any(|l| is_leaving(&l.pod) || !is_ready(&l.pod));
     let settled = choice.is_settled() && !changes;
     (!settled).then(|| Finding::yes(kind, "ChangingPods", "pods are being created, replaced or removed"))
+}
+
+/// In how many pods the configuration is in force that the spec asks for, where it is not in all: it goes there in place.
+pub fn configuring(applied: &Applied) -> Option<String> {
+    let wanted = &applied.work.as_ref()?.config.revision;
+    let pods = applied.valid.fetched.pods.iter();
+    let views: Vec<_> = pods.filter_map(|l| l.view.as_ref()).filter(|v| v.connected).collect();
+    let behind = |v: &&&View| v.revision != *wanted && v.refused.as_ref() != Some(wanted);
+    let behind = views.iter().filter(behind).count();
+    let done = views.len().saturating_sub(behind);
+    (behind > 0).then(|| {
+        format!(
+            "the configuration goes into the pods in place: {done} of {} have revision {wanted}",
+            views.len()
+        )
+    })
 }
 
 /// `1 of 3 pods updated, 3 ready, 1 old pod left`.

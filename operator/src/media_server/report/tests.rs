@@ -14,7 +14,10 @@ fn report_of(ready: bool, listeners: &str) -> PodReport {
 }
 
 fn applied(fetched: Fetched, refused: Vec<Refusal>) -> Applied {
-    let Planned { valid, work } = plan(validate(fetched));
+    let Planned { mut valid, work } = plan(validate(fetched));
+    let wanted = work.as_ref().map(|w| w.config.revision.clone()).unwrap_or_default();
+    let views = valid.fetched.pods.iter_mut().filter_map(|l| l.view.as_mut());
+    views.for_each(|v| v.revision.clone_from(&wanted));
     Applied { valid, work, refused }
 }
 
@@ -130,6 +133,23 @@ fn who_drains_until_when_and_with_whom_is_said_without_a_clock() {
     Arc::make_mut(&mut again.server).status = Some(first.clone());
     (again.pods, again.now) = (said, later);
     assert_eq!(status(&applied(again, vec![])), first);
+}
+
+#[test]
+fn a_configuration_that_is_not_in_force_yet_is_said_to_go_in_place() {
+    let mut behind = with_pod("{}", &ready(), Some(report_of(true, "[]")));
+    assert!(progress::configuring(&behind).is_none());
+    let view = behind.valid.fetched.pods[0].view.as_mut().unwrap();
+    view.revision = "old".into();
+    let (_, reason, message) = shown(&behind, ConditionType::Progressing);
+    assert_eq!(reason, "Configuring");
+    assert!(message.contains("in place: 0 of 1 have revision"), "{message}");
+    let wanted = behind.work.as_ref().unwrap().config.revision.clone();
+    behind.valid.fetched.pods[0].view.as_mut().unwrap().refused = Some(wanted);
+    assert!(
+        progress::configuring(&behind).is_none(),
+        "it is said elsewhere that it was refused"
+    );
 }
 
 #[test]
