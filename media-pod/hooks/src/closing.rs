@@ -48,7 +48,11 @@ impl Inner {
     /// Appends events for all that take them: to the log first, so that nothing is done with before it is there.
     fn append(&self, mut told: Told, events: impl IntoIterator<Item = Event>) {
         let mut ways = Vec::new();
-        for mut event in events.into_iter().flat_map(|event| event.with_kin(self.sequence())) {
+        let wanted = |kind| self.wants(kind);
+        for mut event in events
+            .into_iter()
+            .flat_map(|event| event.with_kin(self.sequence(), wanted))
+        {
             event.stream = self.names().stream(&event.stream);
             let (notice, to) = self.address(Arc::new(event));
             ways.extend(to);

@@ -1,7 +1,7 @@
 //! [`Endpoint`]: one back end at run time. Its spec can change under it; its pools, outbox and health stay.
 
 use arc_swap::ArcSwap;
-use headgate_control::{EventClass, HookEndpoint, HookReport, glob_matches};
+use headgate_control::{EventClass, HookEndpoint, HookEvent, HookReport, glob_matches};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize};
@@ -140,6 +140,12 @@ impl Endpoint {
     /// Bound on one admission, or on one attempt at a notification.
     pub(crate) fn timeout(&self) -> Duration {
         Duration::from_millis(self.spec.load().timeout_milliseconds.into())
+    }
+
+    /// Whether it wants events of this kind, and its dialect has them.
+    pub(crate) fn wants(&self, kind: HookEvent) -> bool {
+        let spec = self.spec.load();
+        spec.events.contains(&kind) && spec.dialect.has(kind)
     }
 
     /// Whether it wants this event, and its dialect has it.

@@ -21,7 +21,6 @@ use crate::books_metrics::BooksMetrics;
 use crate::delivery::worker;
 use crate::dialect::PublishOptions;
 use crate::endpoint::{Context, Endpoint};
-use crate::event::transport::Schema;
 use crate::event::{Event, Sequence};
 use crate::failure::{Cause, Failure};
 use crate::handover::{HandoverRecord, TakeOverError};
@@ -72,8 +71,8 @@ pub(crate) struct Inner {
 pub(crate) struct Open {
     /// How it is to be treated.
     pub(crate) options: PublishOptions,
-    /// The schemas by which it was said to be playable.
-    pub(crate) playable: Vec<Schema>,
+    /// It was said to be playable.
+    pub(crate) playable: bool,
 }
 
 /// An endpoint and the task that works for it.
@@ -407,6 +406,12 @@ impl Inner {
             }
         }
         (Ok(yes.options), yes.source)
+    }
+
+    /// Whether any endpoint asks for events of this kind, of whatever stream.
+    pub(crate) fn wants(&self, kind: HookEvent) -> bool {
+        let attached = self.attached.load();
+        attached.iter().any(|attached| attached.endpoint.wants(kind))
     }
 
     pub(crate) fn takers(&self, event: &Event) -> Vec<Arc<Endpoint>> {

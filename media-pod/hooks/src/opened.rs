@@ -8,7 +8,6 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 use crate::event::{Event, Sequence};
-use crate::streams::PLAYED;
 
 /// A session that hooks said yes to, as its closing events: what is last known of it, with the ids they will have whoever sends them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,7 +72,7 @@ pub(crate) fn closings<'a>(opened: impl Iterator<Item = &'a Opened> + Clone) -> 
 fn closing(session: &Session, sequence: &Sequence) -> Event {
     let none = Traffic::default();
     match session.kind {
-        SessionKind::Publish => Event::unpublished(session, none, PLAYED.to_vec(), sequence),
+        SessionKind::Publish => Event::unpublished(session, none, true, sequence),
         SessionKind::Play => Event::of_session(HookEvent::Stop, session, Some(none), sequence),
     }
 }

@@ -7,19 +7,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::dialect::Reply;
-use crate::event::transport::Schema;
+use crate::event::transport::PLAYED;
 use crate::event::{Details, Event};
 use crate::hooks::{Hooks, Inner};
-
-/// The schemas by which this version plays every stream, made when somebody asks for them. HTTP-FLV is RTMP's.
-pub(crate) const PLAYED: [Schema; 4] = [Schema::Rtmp, Schema::Ts, Schema::Fmp4, Schema::Hls];
 
 impl Hooks {
     /// Tells that a publisher's stream can be played from now on. Once for each, between [`Hooks::publish`] and [`Hooks::unpublish`]. Returns
     /// at once.
     pub fn playable(&self, publisher: &Session, tracks: &[Track]) {
         let inner = self.inner();
-        inner.open.lock().entry(publisher.id).or_default().playable = PLAYED.to_vec();
+        inner.open.lock().entry(publisher.id).or_default().playable = true;
         for schema in PLAYED {
             inner.tell(Event::registered(publisher, schema, tracks, inner.sequence()));
         }
@@ -45,10 +42,7 @@ impl Hooks {
     /// Whether [`Hooks::unwatched`] would ask anybody or end anything, so that it is worth looking for such streams.
     pub fn cares_for_unwatched(&self) -> bool {
         let inner = self.inner();
-        let asks = |spec: &headgate_control::HookEndpoint| {
-            spec.events.contains(&HookEvent::StreamNoneReader) && spec.dialect.has(HookEvent::StreamNoneReader)
-        };
-        inner.endpoints().iter().any(|endpoint| asks(&endpoint.spec()))
+        inner.wants(HookEvent::StreamNoneReader)
             || inner
                 .open
                 .lock()

@@ -39,9 +39,9 @@ impl Speak for Oryx {
         if event.kind == HookEvent::Publish {
             put(&mut body, "param", &event.param);
         }
-        if let Details::Recording { uuid, artifact } = &event.details {
-            put(&mut body, "uuid", uuid);
-            if let Some(artifact) = artifact {
+        if let Details::Recording(recording) = &event.details {
+            put(&mut body, "uuid", &recording.uuid);
+            if let Some(artifact) = &recording.artifact {
                 body.insert("artifact_code".into(), artifact.code.into());
                 put(&mut body, "artifact_path", &artifact.path);
                 put(&mut body, "artifact_url", &artifact.url);

@@ -19,9 +19,9 @@ pub enum Details {
         started: Timestamp,
         /// It played; else it published.
         player: bool,
-        /// The schemas by which it could be played, and now cannot.
+        /// Its stream could be played, and now cannot.
         #[serde(default)]
-        playable: Vec<Schema>,
+        playable: bool,
     },
     /// A stream can be played by one schema, or no longer.
     Changed {
@@ -38,21 +38,9 @@ pub enum Details {
     /// A file is asked for.
     HttpAccess(Box<HttpAccess>),
     /// An RTSP player named itself.
-    RtspAuth {
-        /// As whom.
-        user: String,
-        /// Where.
-        realm: String,
-        /// The password is needed in clear.
-        must_no_encrypt: bool,
-    },
+    RtspAuth(Box<RtspAuth>),
     /// Somebody logs in at a shell.
-    ShellLogin {
-        /// As whom.
-        user: String,
-        /// With which password.
-        password: String,
-    },
+    ShellLogin(Box<ShellLogin>),
     /// A recorded file or segment, as ZLMediaKit tells of it.
     Recorded(Box<RecordedFile>),
     /// A recorded file, as SRS tells of it.
@@ -65,12 +53,7 @@ pub enum Details {
     /// A segment of HLS, as SRS tells of it.
     Hls(Box<HlsSegment>),
     /// A recording, as Oryx tells of it.
-    Recording {
-        /// Names the recording.
-        uuid: String,
-        /// What came of it; at its end only.
-        artifact: Option<Box<Artifact>>,
-    },
+    Recording(Box<Recording>),
     /// What a server is set to; holds no secret.
     ServerStarted {
         /// By section and name, as `rtmp.port`.
@@ -217,6 +200,44 @@ pub struct HlsSegment {
     pub seq_no: u64,
 }
 
+/// An RTSP player that names itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RtspAuth {
+    /// As whom.
+    pub user: String,
+    /// Where.
+    pub realm: String,
+    /// The password is needed in clear.
+    pub must_no_encrypt: bool,
+}
+
+/// Somebody who logs in at a shell.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShellLogin {
+    /// As whom.
+    pub user: String,
+    /// With which password.
+    pub password: String,
+}
+
+/// Without the password.
+impl std::fmt::Debug for ShellLogin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ShellLogin")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A recording, as Oryx tells of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recording {
+    /// Names it.
+    pub uuid: String,
+    /// What came of it; at its end only.
+    pub artifact: Option<Artifact>,
+}
+
 /// What came of a recording.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
@@ -267,8 +288,7 @@ impl Details {
     pub(super) fn size(&self) -> usize {
         const REGISTERED: usize = size_of::<Registered>();
         match self {
-            Self::None | Self::NoneReader { .. } => 0,
-            Self::Ended { playable, .. } => playable.len(),
+            Self::None | Self::Ended { .. } | Self::NoneReader { .. } => 0,
             Self::Changed { registered, .. } => registered.as_ref().map_or(0, |registered| {
                 let tracks = registered.tracks.len().saturating_mul(size_of::<TrackInfo>());
                 REGISTERED.saturating_add(registered.url.len()).saturating_add(tracks)

@@ -4,7 +4,8 @@ mod details;
 pub mod transport;
 
 pub use details::{
-    Artifact, Details, HlsSegment, HttpAccess, RecordedFile, Registered, RtpServer, RtpStopped, Source, TrackInfo,
+    Artifact, Details, HlsSegment, HttpAccess, RecordedFile, Recording, Registered, RtpServer, RtpStopped, RtspAuth,
+    ShellLogin, Source, TrackInfo,
 };
 
 use headgate_codec::{Track, TrackKind};
@@ -19,7 +20,7 @@ use uuid::Uuid;
 
 use crate::identity::{self, Origin};
 use crate::wire;
-use transport::{Carrier, Schema};
+use transport::{Carrier, PLAYED, Schema};
 
 /// One thing that a back end is asked or told. As JSON it is what the log, the ledger and a hand-over keep of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,7 +110,7 @@ impl Event {
         let ended = Details::Ended {
             started: session.started,
             player: session.kind == SessionKind::Play,
-            playable: Vec::new(),
+            playable: false,
         };
         Self {
             id: id(kind, session.id, traffic),
@@ -185,8 +186,8 @@ impl Event {
         }
     }
 
-    /// The end of a publisher, whose stream could be played by these until now.
-    pub fn unpublished(session: &Session, traffic: Traffic, playable: Vec<Schema>, sequence: &Sequence) -> Self {
+    /// The end of a publisher, whose stream could be played until now, or never could.
+    pub fn unpublished(session: &Session, traffic: Traffic, playable: bool, sequence: &Sequence) -> Self {
         let details = Details::Ended {
             started: session.started,
             player: false,
@@ -199,33 +200,37 @@ impl Event {
     }
 
     /// The event and what follows from it, in the order in which they are told: the end of a session is also that of what could be played, and
-    /// says what it carried. Whoever makes an end known makes all of these known, each under an id that follows from the session.
-    pub fn with_kin(self, sequence: &Sequence) -> Vec<Self> {
-        let Details::Ended { playable, .. } = &self.details else {
+    /// says what it carried. Whoever makes an end known makes all of these known that are `wanted`, each under an id that follows from the session.
+    pub fn with_kin(self, sequence: &Sequence, wanted: impl Fn(HookEvent) -> bool) -> Vec<Self> {
+        let Details::Ended { playable, .. } = self.details else {
             return vec![self];
         };
-        let kin = |kind, what: &str, details| Self {
+        let mut kin = Vec::new();
+        if wanted(HookEvent::FlowReport) {
+            kin.push(self.kin(HookEvent::FlowReport, HookEvent::FlowReport.into(), sequence));
+        }
+        let gone = playable && wanted(HookEvent::StreamChanged);
+        for schema in PLAYED.into_iter().filter(|_| gone) {
+            let registered = None;
+            kin.push(Self {
+                details: Details::Changed { schema, registered },
+                traffic: None,
+                ..self.kin(HookEvent::StreamChanged, &change(schema, false), sequence)
+            });
+        }
+        // What comes last has the last number.
+        let last = if kin.is_empty() { self.sequence } else { sequence.next() };
+        kin.push(Self { sequence: last, ..self });
+        kin
+    }
+
+    fn kin(&self, kind: HookEvent, what: &str, sequence: &Sequence) -> Self {
+        Self {
             id: identity::closing_id(self.session, what),
             kind,
             sequence: sequence.next(),
-            details,
             ..self.clone()
-        };
-        let mut events = vec![kin(
-            HookEvent::FlowReport,
-            HookEvent::FlowReport.into(),
-            self.details.clone(),
-        )];
-        for schema in playable {
-            let (what, schema) = (change(*schema, false), *schema);
-            let registered = None;
-            let details = Details::Changed { schema, registered };
-            let gone = kin(HookEvent::StreamChanged, &what, details);
-            events.push(Self { traffic: None, ..gone });
         }
-        let last = sequence.next();
-        events.push(Self { sequence: last, ..self });
-        events
     }
 
     /// How long what it ends took, in whole seconds; 0 of anything else.

@@ -31,6 +31,9 @@ pub enum Schema {
     Rtp,
 }
 
+/// The schemas by which this version plays every stream, made when somebody asks for them. HTTP-FLV is RTMP's.
+pub const PLAYED: [Schema; 4] = [Schema::Rtmp, Schema::Ts, Schema::Fmp4, Schema::Hls];
+
 /// Over what: ZLMediaKit's `protocol`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]

@@ -3,7 +3,7 @@
 use crate::{event, text};
 use headgate_control::HookEvent;
 use headgate_hooks::dialect::{Oryx, Speak as _};
-use headgate_hooks::event::{Artifact, Details};
+use headgate_hooks::event::{Artifact, Details, Recording};
 
 const HEAD: &str = r#"{"request_id":"00000000-0000-0000-0000-000000000001","action":""#;
 
@@ -29,20 +29,20 @@ fn on_publish_has_the_query_and_on_unpublish_has_not() {
 fn a_recording_has_its_id_and_at_its_end_what_came_of_it() {
     let stream = r#"","opaque":"t0ken","vhost":"__defaultVhost__","app":"live","stream":"livestream","uuid":"u-1""#;
     let mut begin = event(HookEvent::RecordBegin);
-    begin.details = Details::Recording {
+    begin.details = Details::Recording(Box::new(Recording {
         uuid: "u-1".into(),
         artifact: None,
-    };
+    }));
     assert_eq!(text(&Oryx, &begin), format!("{HEAD}on_record_begin{stream}}}"));
     let mut end = event(HookEvent::RecordEnd);
-    end.details = Details::Recording {
+    end.details = Details::Recording(Box::new(Recording {
         uuid: "u-1".into(),
-        artifact: Some(Box::new(Artifact {
+        artifact: Some(Artifact {
             code: 0,
             path: "/data/record/u-1/index.mp4".into(),
             url: "http://h/terraform/v1/hooks/record/hls/u-1/index.mp4".into(),
-        })),
-    };
+        }),
+    }));
     let artifact = r#","artifact_code":0,"artifact_path":"/data/record/u-1/index.mp4","artifact_url":"http://h/terraform/v1/hooks/record/hls/u-1/index.mp4"}"#;
     assert_eq!(text(&Oryx, &end), format!("{HEAD}on_record_end{stream}{artifact}"));
 }

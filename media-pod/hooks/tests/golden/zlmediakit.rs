@@ -5,7 +5,8 @@ use headgate_control::HookEvent;
 use headgate_hooks::dialect::{Speak as _, ZLMediaKit, headers};
 use headgate_hooks::event::transport::{Carrier, Schema};
 use headgate_hooks::event::{
-    Client, Details, Event, HttpAccess, RecordedFile, Registered, RtpServer, RtpStopped, Source, TrackInfo,
+    Client, Details, Event, HttpAccess, RecordedFile, Registered, RtpServer, RtpStopped, RtspAuth, ShellLogin, Source,
+    TrackInfo,
 };
 use headgate_hub::Traffic;
 use serde_json::Value;
@@ -110,7 +111,7 @@ fn details(kind: HookEvent, body: &Value, event: &mut Event) -> Details {
             Details::Ended {
                 started,
                 player: body["player"] == true,
-                playable: Vec::new(),
+                playable: false,
             }
         }
         HookEvent::StreamChanged => Details::Changed {
@@ -140,11 +141,11 @@ fn details(kind: HookEvent, body: &Value, event: &mut Event) -> Details {
             milliseconds: thousandths(&body["time_len"]),
             url: string(body, "url"),
         })),
-        HookEvent::RtspAuth => Details::RtspAuth {
+        HookEvent::RtspAuth => Details::RtspAuth(Box::new(RtspAuth {
             user: string(body, "user_name"),
             realm: string(body, "realm"),
             must_no_encrypt: body["must_no_encrypt"] == true,
-        },
+        })),
         HookEvent::RtpServerTimeout => Details::RtpServerTimeout(Box::new(RtpServer {
             local_port: u16::try_from(number(body, "local_port")).expect("a port"),
             stream_id: string(body, "stream_id"),
@@ -260,10 +261,10 @@ fn the_rest_has_the_fields_that_are_documented() {
     let stream = ["app", "params", "stream", "vhost"];
     let client = ["id", "ip", "port"];
     let spoken = ["protocol", "schema"];
-    let login = Details::ShellLogin {
+    let login = Details::ShellLogin(Box::new(ShellLogin {
         user: "u".into(),
         password: "p".into(),
-    };
+    }));
     let stopped = Details::SendRtpStopped(Box::new(RtpStopped {
         ssrc: "1".into(),
         source: Source::RtmpPush,

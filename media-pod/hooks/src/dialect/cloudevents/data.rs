@@ -220,15 +220,11 @@ pub(super) fn of(event: &Event) -> Value {
             is_directory: access.is_dir,
             headers: access.headers.iter().cloned().collect(),
         }),
-        Details::RtspAuth {
-            user,
-            realm,
-            must_no_encrypt,
-        } => value(&RtspAuth {
+        Details::RtspAuth(auth) => value(&RtspAuth {
             asked: asked(event),
-            user: user.clone(),
-            realm: realm.clone(),
-            needs_password: *must_no_encrypt,
+            user: auth.user.clone(),
+            realm: auth.realm.clone(),
+            needs_password: auth.must_no_encrypt,
         }),
         Details::Hls(segment) => value(&Hls {
             asked: asked(event),
@@ -237,10 +233,10 @@ pub(super) fn of(event: &Event) -> Value {
             playlist_url: segment.m3u8_url.clone(),
             number: segment.seq_no,
         }),
-        Details::Recording { uuid, artifact } => value(&Recording {
+        Details::Recording(recording) => value(&Recording {
             asked: asked(event),
-            id: uuid.clone(),
-            artifact: artifact.as_ref().map(|artifact| Artifact {
+            id: recording.uuid.clone(),
+            artifact: recording.artifact.as_ref().map(|artifact| Artifact {
                 is_ready: artifact.code == 0,
                 path: artifact.path.clone(),
                 url: artifact.url.clone(),

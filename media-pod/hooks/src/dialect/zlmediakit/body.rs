@@ -49,14 +49,10 @@ fn own(event: &Event) -> Value {
             })));
             Value::Object(body)
         }
-        Details::RtspAuth {
-            user,
-            realm,
-            must_no_encrypt,
-        } => {
-            json!({"user_name": user, "realm": realm, "must_no_encrypt": must_no_encrypt})
-        }
-        Details::ShellLogin { user, password } => json!({"user_name": user, "passwd": password}),
+        Details::RtspAuth(auth) => json!({
+            "user_name": auth.user, "realm": auth.realm, "must_no_encrypt": auth.must_no_encrypt,
+        }),
+        Details::ShellLogin(login) => json!({"user_name": login.user, "passwd": login.password}),
         Details::Recorded(file) => json!({
             "file_name": file.name, "file_path": file.path, "folder": file.folder, "file_size": file.size,
             "start_time": file.start_seconds, "time_len": single(file.milliseconds), "url": file.url,
@@ -74,7 +70,7 @@ fn own(event: &Event) -> Value {
             })));
             Value::Object(body)
         }
-        Details::None | Details::Dvr { .. } | Details::Hls(_) | Details::Recording { .. } => Value::Null,
+        Details::None | Details::Dvr { .. } | Details::Hls(_) | Details::Recording(_) => Value::Null,
     }
 }
 

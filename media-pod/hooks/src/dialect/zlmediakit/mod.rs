@@ -149,7 +149,7 @@ mod tests {
         assert_eq!(verdict, Verdict::Deny { code: 401, message });
         let reply = ZLMediaKit.reply(HookEvent::HttpAccess, &answer);
         let kept = (reply.ttl, reply.path.as_deref());
-        assert_eq!(kept, (Some(Duration::from_secs(600)), Some("/live")));
+        assert_eq!(kept, (Some(Duration::from_mins(10)), Some("/live")));
         let answer = Answer::of(200, r#"{"code":0,"err":"","path":"","second":0}"#);
         assert_eq!(ZLMediaKit.judge(HookEvent::HttpAccess, &answer), Verdict::Allow);
         assert_eq!(ZLMediaKit.reply(HookEvent::HttpAccess, &answer), Reply::default());
