@@ -45,7 +45,7 @@ pub struct StreamSpec {
     /// Virtual host.
     #[schemars(length(min = 1, max = 253))]
     pub vhost: String,
-    /// App.
+    /// The app, the first part of the path in the URL.
     #[schemars(length(min = 1, max = 1024))]
     pub app: String,
     /// Name, without any key.
@@ -69,6 +69,10 @@ pub struct StreamStatus {
     #[serde(default)]
     #[schemars(length(max = 253))]
     pub pod: String,
+    /// UID of that Pod: one that comes after it under its name is another.
+    #[serde(default, rename = "podUID", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub pod_uid: Option<String>,
     /// Who sends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publisher: Option<StreamPublisher>,
@@ -112,6 +116,10 @@ pub struct StreamPublisher {
     /// The id under which hooks know it.
     #[schemars(length(max = 64))]
     pub client_id: String,
+    /// What another pod needs to send its closing events if this one is lost, sealed so that only the server's pods can read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16_384))]
+    pub sealed: Option<String>,
 }
 
 /// Who watches a stream.

@@ -1,9 +1,12 @@
 //! The command line: `cargo e2e …`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use crate::benches::media;
 use crate::cluster::{Layout, status, teardown, up};
 use crate::demo;
 use crate::error::{Context as _, Error, Result};
@@ -56,12 +59,34 @@ enum Command {
         #[arg(long)]
         cluster: bool,
     },
+    /// Measures what is promised in figures.
+    #[command(subcommand)]
+    Bench(Bench),
     /// Runs a back end for hooks that allows everything and prints what it is asked.
     Receiver {
         /// Where to listen.
         #[arg(long, default_value = "127.0.0.1:8085")]
         listen: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// What a player costs, beside the floor of the machine.
+    Media(media::Options),
+    /// The floor: a process of the bench's own.
+    #[command(hide = true)]
+    Floor {
+        #[arg(long)]
+        clip: PathBuf,
+        #[arg(long)]
+        window: u64,
+        #[arg(long)]
+        core: usize,
+    },
+    /// The load: a process of the bench's own.
+    #[command(hide = true)]
+    Load(media::load::Order),
 }
 
 #[derive(Debug, Subcommand)]
@@ -101,11 +126,20 @@ async fn run(command: Command) -> Result<()> {
         Command::Generate { check } => verify::generated(&Paths::find()?, check).await,
         Command::Demo { cluster: false } => demo::standalone(&Paths::find()?).await,
         Command::Demo { cluster: true } => demo::on_cluster(&Paths::find()?).await,
+        Command::Bench(bench) => run_bench(bench).await,
         Command::Receiver { listen } => {
             let receiver = Receiver::printing(&listen).await?;
             say(format_args!("listening on http://{}", receiver.address()));
             receiver.ended().await
         }
+    }
+}
+
+async fn run_bench(bench: Bench) -> Result<()> {
+    match bench {
+        Bench::Media(options) => media::run(&options).await,
+        Bench::Floor { clip, window, core } => media::floor::serve(&clip, Duration::from_millis(window), core),
+        Bench::Load(order) => media::process(media::load::run(order)),
     }
 }
 

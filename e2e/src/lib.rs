@@ -3,6 +3,7 @@
 //! `tools` makes the programs that are needed, `cluster` runs Kubernetes from them, `images` builds and imports what is
 //! tested, `harness` is what scenarios are written with, and `scenarios` holds one file a scenario.
 
+pub mod benches;
 pub mod cli;
 pub mod cluster;
 pub mod command;

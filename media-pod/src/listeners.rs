@@ -3,6 +3,7 @@
 //! A listener that is not in the config any more stops to accept, and its sessions go on. One that cannot be opened says why and is tried
 //! again; the others do not notice.
 
+use crate::pod::bump;
 use arc_swap::ArcSwap;
 use headgate_control::{Listener, ListenerProtocol, ListenerReport, Problem};
 use headgate_hub::{Hub, resolve_vhost};
@@ -188,10 +189,6 @@ impl Keeper {
         drop(problem);
         bump(&self.changed);
     }
-}
-
-fn bump(changed: &watch::Sender<u64>) {
-    changed.send_modify(|n| *n = n.wrapping_add(1));
 }
 
 fn describe(spec: &Listener, error: &io::Error) -> Problem {

@@ -1,5 +1,6 @@
 //! [`Pod`]: all parts of the process, and the one way to put a config in force.
 
+use crate::drain::Draining;
 use crate::gate::{PodGate, Policy};
 use crate::keys::KeyRing;
 use crate::listeners::{Listeners, Served};
@@ -7,8 +8,9 @@ use crate::metrics;
 use crate::report::{Readings, report};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use headgate_control::{Applied, OnConflict, PodConfig, PodReport, Problem};
-use headgate_hooks::Hooks;
+use headgate_hooks::{Hooks, Storage};
 use headgate_hub::{EndReason, Hub, Settings};
+use headgate_relay::{Patience, Peers, Relay};
 use parking_lot::Mutex;
 use prometheus::Registry;
 use std::collections::HashSet;
@@ -16,17 +18,29 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// How long sessions may take to end once they are told to.
 const SESSIONS_END: Duration = Duration::from_secs(3);
-/// How long the last notifications may take.
-const FLUSH: Duration = Duration::from_secs(10);
+
+/// What no config changes.
+#[derive(Default)]
+pub struct Setup<'a> {
+    /// Name of this pod among those of its server.
+    pub name: &'a str,
+    /// Hooks may go to this host.
+    pub allow_loopback: bool,
+    /// Where hooks keep what must outlive the process.
+    pub storage: Storage<'a>,
+}
 
 /// The parts.
 pub struct Pod {
+    name: String,
     hub: Hub,
+    peers: Arc<Peers>,
     hooks: Hooks,
     gate: Arc<PodGate>,
     listeners: Listeners,
@@ -36,6 +50,7 @@ pub struct Pod {
     applying: Mutex<()>,
     applied: watch::Sender<u64>,
     shutdown: CancellationToken,
+    draining: Draining,
     stopping: AtomicBool,
     instance: String,
     sequence: AtomicU64,
@@ -85,13 +100,26 @@ impl From<BadConfig> for Problem {
 }
 
 impl Pod {
-    /// A pod without a config: it lets nobody in and listens nowhere. `allow_loopback` lets hooks go to this host.
+    /// As [`Pod::with`], nameless and with all of it in memory.
     pub fn new(allow_loopback: bool) -> Result<Arc<Self>, prometheus::Error> {
+        Self::with(&Setup {
+            allow_loopback,
+            ..Setup::default()
+        })
+    }
+
+    /// A pod without a config: it lets nobody in and listens nowhere.
+    pub fn with(setup: &Setup<'_>) -> Result<Arc<Self>, prometheus::Error> {
         let registry = Registry::new();
         metrics::register(&registry)?;
-        let hooks = Hooks::new(&registry, &headgate_hooks::new_service_id(), allow_loopback)?;
+        let service = headgate_hooks::new_service_id();
+        let hooks = Hooks::new(&registry, &service, setup.allow_loopback, &setup.storage)?;
         let gate = Arc::new(PodGate::new(closed(), hooks.clone()));
-        let hub = Hub::new(Arc::clone(&gate) as Arc<_>, headgate_hub::Metrics::register(&registry)?);
+        let peers = Arc::<Peers>::default();
+        let relay_metrics = headgate_relay::Metrics::register(&registry)?;
+        let relay = Relay::new(Arc::clone(&peers), Patience::default(), relay_metrics);
+        let hub_metrics = headgate_hub::Metrics::register(&registry)?;
+        let hub = Hub::among(Arc::new(relay), Arc::clone(&gate) as Arc<_>, hub_metrics);
         let (vhosts, shutdown) = (Arc::<ArcSwap<Vec<String>>>::default(), CancellationToken::new());
         let served = Served {
             hub: hub.clone(),
@@ -99,7 +127,9 @@ impl Pod {
             shutdown: shutdown.clone(),
         };
         Ok(Arc::new(Self {
+            name: setup.name.to_owned(),
             hub,
+            peers,
             hooks,
             gate,
             listeners: Listeners::new(served),
@@ -109,6 +139,7 @@ impl Pod {
             applying: Mutex::new(()),
             applied: watch::Sender::new(0),
             shutdown,
+            draining: Draining::default(),
             stopping: AtomicBool::new(false),
             instance: Uuid::new_v4().to_string(),
             sequence: AtomicU64::new(0),
@@ -128,14 +159,16 @@ impl Pod {
         };
         self.gate.set(policy);
         self.hooks.reconfigure(&config.server, &config.hooks);
+        self.hooks.adopt(&config.orphans, &self.name);
         self.hub.configure(settings(&config));
+        self.peers.configure(&config);
         self.vhosts.store(Arc::new(config.vhosts.clone()));
         self.listeners.set(&config.listeners);
         let revision = config.revision.clone();
         let (keys, hooks) = (config.keys.len(), config.hooks.len());
         tracing::info!(server = %config.server.name, %revision, keys, hooks, "config in force");
         self.config.store(Some(Arc::new(config)));
-        self.applied.send_modify(|n| *n = n.wrapping_add(1));
+        bump(&self.applied);
         Ok(Applied { revision })
     }
 
@@ -148,6 +181,8 @@ impl Pod {
     pub fn unready(&self) -> Option<&'static str> {
         if self.stopping.load(Ordering::Acquire) {
             Some("stopping")
+        } else if self.draining.is_on() {
+            Some("draining")
         } else if self.config.load().is_none() {
             Some("no config is in force")
         } else if !self.listeners.all_open() {
@@ -167,11 +202,17 @@ impl Pod {
             listeners: self.listeners.reports(),
             revision,
             ready: self.unready().is_none(),
+            draining: self.draining.report(&self.hub),
         };
+        let mut report = report(readings);
+        for stream in &mut report.streams {
+            stream.sealed = self.hooks.sealed(stream.session);
+        }
         PodReport {
+            adopted: self.hooks.adopted(),
             instance: self.instance.clone(),
             sequence: self.sequence.fetch_add(1, Ordering::Relaxed).saturating_add(1),
-            ..report(readings)
+            ..report
         }
     }
 
@@ -191,24 +232,60 @@ impl Pod {
         self.hub.kick(session, EndReason::Kicked)
     }
 
+    /// Whether the server has no other pod.
+    pub fn is_alone(&self) -> bool {
+        self.peers.all().is_empty()
+    }
+
+    /// Whether it is on its way out, or back.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.stopping.load(Ordering::Acquire) || self.draining.is_on()
+    }
+
+    pub(crate) fn hooks(&self) -> &Hooks {
+        &self.hooks
+    }
+
+    pub(crate) fn draining(&self) -> &Draining {
+        &self.draining
+    }
+
+    pub(crate) fn applied(&self) -> &watch::Sender<u64> {
+        &self.applied
+    }
+
+    /// The sessions and streams.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// The other pods of the server.
+    pub fn peers(&self) -> &Peers {
+        &self.peers
+    }
+
     /// All metrics of the process.
     pub fn registry(&self) -> &Registry {
         &self.registry
     }
 
-    /// Ends in peace: not ready, no new sessions, every session ended, every notification sent as far as time allows.
+    /// Ends in peace: not ready, no new sessions, every session ended, every notification sent or handed to another pod as far as time allows.
     pub async fn stop(&self) {
+        let until = self.draining.last_moment(Instant::now());
         self.stopping.store(true, Ordering::Release);
-        self.applied.send_modify(|n| *n = n.wrapping_add(1));
+        bump(&self.applied);
         self.shutdown.cancel();
         self.hub.end_all(EndReason::Shutdown);
         let ended = futures::future::join(self.listeners.ended(), self.hub.idle());
         if tokio::time::timeout(SESSIONS_END, ended).await.is_err() {
             tracing::warn!("some sessions did not end in time");
         }
-        match self.hooks.flush(FLUSH).await {
+        match self.empty_outbox(until).await {
             0 => tracing::info!("stopped"),
-            left => tracing::warn!(left, "stopped with notifications that nobody took"),
+            left if self.peers.can_be() => {
+                tracing::error!(left, "stopped: notifications that nobody took are lost with this pod");
+            }
+            left => tracing::warn!(left, "stopped: notifications that nobody took wait in the state folder"),
         }
     }
 }
@@ -238,6 +315,10 @@ async fn changed(source: &mut watch::Receiver<u64>) {
     if source.changed().await.is_err() {
         std::future::pending::<()>().await;
     }
+}
+
+pub(crate) fn bump(changed: &watch::Sender<u64>) {
+    changed.send_modify(|n| *n = n.wrapping_add(1));
 }
 
 fn validate(config: &PodConfig) -> Result<(), BadConfig> {

@@ -1,8 +1,8 @@
 //! What this pod says of itself, put together from the parts. Pure, but for the readings that it is given.
 
 use headgate_codec::{Track, TrackKind};
-use headgate_control::{HookReport, ListenerReport, PodReport, StreamReport, TrackReport};
-use headgate_hub::{PublisherSnapshot, StreamSnapshot};
+use headgate_control::{DrainReport, EdgeReport, HookReport, ListenerReport, PodReport, StreamReport, TrackReport};
+use headgate_hub::{Origin, PublisherSnapshot, StreamSnapshot};
 use std::collections::BTreeMap;
 
 /// Readings of the parts at one moment.
@@ -17,6 +17,8 @@ pub struct Readings {
     pub revision: String,
     /// Takes new sessions.
     pub ready: bool,
+    /// Set while the pod is on its way out.
+    pub draining: Option<DrainReport>,
 }
 
 /// The report, but for `instance` and `sequence`.
@@ -39,16 +41,39 @@ pub fn report(readings: Readings) -> PodReport {
             .take(PodReport::STREAMS_MAX)
             .map(|(s, p)| stream(s, p))
             .collect(),
+        edges: readings
+            .streams
+            .iter()
+            .filter_map(|s| Some(edge(s, s.origin.as_ref()?)))
+            .take(PodReport::STREAMS_MAX)
+            .collect(),
         hooks: readings.hooks,
         key_use,
+        draining: readings.draining,
         ..PodReport::default()
     }
+}
+
+fn edge(snapshot: &StreamSnapshot, origin: &Origin) -> EdgeReport {
+    let name = &snapshot.name;
+    EdgeReport {
+        vhost: name.vhost.to_string(),
+        app: name.app.to_string(),
+        stream: name.stream.to_string(),
+        session: origin.session,
+        from: origin.pod.to_string(),
+        viewers: viewers(snapshot),
+    }
+}
+
+fn viewers(snapshot: &StreamSnapshot) -> BTreeMap<String, u32> {
+    let viewers = snapshot.viewers.iter();
+    viewers.map(|(p, n)| (p.as_str().to_owned(), *n)).collect()
 }
 
 fn stream(snapshot: &StreamSnapshot, publisher: &PublisherSnapshot) -> StreamReport {
     let (name, session) = (&snapshot.name, &publisher.session);
     let connection = &session.connection;
-    let viewers = snapshot.viewers.iter().map(|(p, n)| (p.as_str().to_owned(), *n));
     let peer = connection.peer;
     StreamReport {
         vhost: name.vhost.to_string(),
@@ -65,7 +90,7 @@ fn stream(snapshot: &StreamSnapshot, publisher: &PublisherSnapshot) -> StreamRep
             .map(|t| track(t, publisher.frames_per_second))
             .collect(),
         bitrate_kilobits: u32::try_from(publisher.bits_per_second.div_ceil(1000)).unwrap_or(u32::MAX),
-        viewers: viewers.collect(),
+        viewers: viewers(snapshot),
         sealed: None,
     }
 }

@@ -5,12 +5,22 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
+    dead_code,
     reason = "a test may fail by panic"
 )]
 
-use headgate_control::{Applied, OPERATOR_TLS_NAME, PodConfig, PodReport, Problem, pod_tls_name};
+#[path = "standalone/client.rs"]
+mod client;
+
+use client::RtmpClient;
+use headgate_control::{
+    Applied, DrainReport, DrainRequest, LedgerEntry, LedgerLine, OPERATOR_TLS_NAME, PodConfig, PodReport, Problem,
+    pod_tls_name,
+};
+use headgate_hooks::{SealKey, Storage};
 use headgate_media_pod::control::{Tls, router, serve};
-use headgate_media_pod::pod::Pod;
+use headgate_media_pod::pod::{Pod, Setup};
+use jiff::{SignedDuration, Timestamp};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use reqwest::{Certificate, Client, Identity, StatusCode};
 use std::path::Path;
@@ -83,11 +93,15 @@ impl Drop for Running {
 
 impl Running {
     async fn start() -> Self {
+        Self::of(|| Pod::new(true).unwrap()).await
+    }
+
+    async fn of(pod: impl FnOnce() -> Arc<Pod>) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
         authority.mount(folder.path());
         let tls = Arc::new(Tls::load(folder.path()).unwrap());
-        let pod = Pod::new(true).unwrap();
+        let pod = pod();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let stop = CancellationToken::new();
@@ -135,7 +149,7 @@ fn rtmp_on(port: u16) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn only_the_operator_is_answered() {
+async fn only_the_operator_and_the_servers_pods_are_answered() {
     let pod = Running::start().await;
     let ask = |client: Client| client.get(pod.url("/nothing")).send();
     assert_eq!(
@@ -146,8 +160,8 @@ async fn only_the_operator_is_answered() {
     let refused = [
         ("no certificate", None),
         (
-            "a pod's own certificate",
-            Some(pod.authority.sign(&pod_tls_name("ns", "live"))),
+            "a pod of another server",
+            Some(pod.authority.sign(&pod_tls_name("ns", "other"))),
         ),
         (
             "the operator's name of another CA",
@@ -156,6 +170,31 @@ async fn only_the_operator_is_answered() {
     ];
     for (what, identity) in refused {
         assert!(ask(pod.authority.client(identity, pod.port)).await.is_err(), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_pod_may_ask_for_what_pods_do_and_the_operator_for_the_rest() {
+    let pod = Running::start().await;
+    let peer = pod
+        .authority
+        .client(Some(pod.authority.sign(&pod_tls_name("ns", "live"))), pod.port);
+    let operator = pod.authority.operator(pod.port);
+    let stream = "/v1/peer/streams?vhost=__defaultVhost__&app=live&stream=x";
+    let media = "/v1/peer/media?vhost=__defaultVhost__&app=live&stream=x";
+    let bad = "/v1/peer/streams?vhost=v&app=live&stream=";
+    let cases = [
+        (&peer, stream, StatusCode::NOT_FOUND),
+        (&peer, media, StatusCode::NOT_FOUND),
+        (&peer, bad, StatusCode::BAD_REQUEST),
+        (&peer, "/v1/report", StatusCode::FORBIDDEN),
+        (&peer, "/nothing", StatusCode::FORBIDDEN),
+        (&operator, stream, StatusCode::FORBIDDEN),
+        (&operator, "/v1/report", StatusCode::OK),
+    ];
+    for (client, path, status) in cases {
+        let answer = client.get(pod.url(path)).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{path}");
     }
 }
 
@@ -268,4 +307,114 @@ async fn certificates_that_changed_are_in_force_for_the_next_connection() {
         late.get(pod.url("/nothing")).send().await.is_err(),
         "the old CA's operator is a stranger now"
     );
+}
+
+fn open_to_all(revision: &str, rtmp: u16) -> PodConfig {
+    let mut config = config(revision, &rtmp_on(rtmp));
+    config.publish.authentication = headgate_control::Authentication::None;
+    config
+}
+
+#[tokio::test]
+async fn the_operator_drains_a_pod_and_changes_its_mind() {
+    let pod = Running::start().await;
+    let (operator, rtmp) = (pod.authority.operator(pod.port), free_port());
+    pod.pod.apply(open_to_all("r1", rtmp)).unwrap();
+    let _publisher = RtmpClient::publish(rtmp, "x").await.unwrap();
+    let deadline = Timestamp::now() + SignedDuration::from_secs(600);
+    for deadline in [deadline, deadline + SignedDuration::from_secs(60)] {
+        let body = serde_json::to_vec(&DrainRequest { deadline }).unwrap();
+        let request = operator
+            .put(pod.url("/v1/drain"))
+            .header("content-type", "application/json");
+        assert_eq!(
+            request.body(body).send().await.unwrap().status(),
+            StatusCode::NO_CONTENT
+        );
+        let report = pod.pod.report();
+        let (publishers, viewers) = (1, 0);
+        let draining = DrainReport {
+            deadline,
+            publishers,
+            viewers,
+        };
+        assert_eq!((report.ready, report.draining), (false, Some(draining)));
+    }
+    assert!(
+        RtmpClient::publish(rtmp, "y")
+            .await
+            .err()
+            .unwrap()
+            .starts_with("Draining: ")
+    );
+    let take_back = || operator.delete(pod.url("/v1/drain")).send();
+    assert_eq!(take_back().await.unwrap().status(), StatusCode::NO_CONTENT);
+    let report = pod.pod.report();
+    assert_eq!((report.ready, report.draining), (true, None));
+    assert!(RtmpClient::publish(rtmp, "y").await.is_ok());
+    pod.pod.terminate(None);
+    assert_eq!(take_back().await.unwrap().status(), StatusCode::CONFLICT);
+    assert!(pod.pod.report().draining.is_some());
+}
+
+#[tokio::test]
+async fn a_drain_of_the_operators_ends_all_sessions_at_its_deadline_and_not_the_process() {
+    let pod = Running::start().await;
+    let rtmp = free_port();
+    pod.pod.apply(open_to_all("r1", rtmp)).unwrap();
+    tokio::spawn(Arc::clone(&pod.pod).keep_draining(pod.stop.clone()));
+    let mut publisher = RtmpClient::publish(rtmp, "x").await.unwrap();
+    pod.pod.drain(Timestamp::now() + SignedDuration::from_secs(1));
+    while publisher.event().await.is_some() {}
+    let drained = tokio::time::timeout(Duration::from_millis(200), pod.pod.drained()).await;
+    assert!(drained.is_err(), "the pod waits to be deleted");
+    pod.pod.terminate(None);
+    tokio::time::timeout(Duration::from_secs(2), pod.pod.drained())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn the_ledger_says_what_is_open_that_this_is_all_and_what_changes() {
+    let pod = Running::of(|| {
+        let seal = Some(SealKey::new(&[7; 32]).unwrap());
+        let storage = Storage { state: None, seal };
+        Pod::with(&Setup {
+            allow_loopback: true,
+            storage,
+            ..Setup::default()
+        })
+        .unwrap()
+    })
+    .await;
+    let (operator, rtmp) = (pod.authority.operator(pod.port), free_port());
+    pod.pod.apply(open_to_all("r1", rtmp)).unwrap();
+    let publisher = RtmpClient::publish(rtmp, "x").await.unwrap();
+    let mut stream = operator.get(pod.url("/v1/ledger")).send().await.unwrap();
+    let mut lines = ledger_lines(&mut stream, |lines| lines.last() == Some(&LedgerLine::Synced)).await;
+    let report = pod.pod.report();
+    let (session, sealed) = (report.streams[0].session, report.streams[0].sealed.clone().unwrap());
+    assert_eq!(
+        lines.len(),
+        3,
+        "a publisher, its connection, and that this is all: {lines:?}"
+    );
+    assert!(lines.contains(&LedgerLine::Open(LedgerEntry { session, sealed })));
+    publisher.unpublish().await;
+    let closed = |line: &LedgerLine| matches!(line, LedgerLine::Closed { .. });
+    lines = ledger_lines(&mut stream, |lines| lines.iter().filter(|l| closed(l)).count() == 2).await;
+    assert!(lines.contains(&LedgerLine::Closed { session }));
+    ledger_lines(&mut stream, |lines| lines.contains(&LedgerLine::Synced)).await;
+}
+
+/// Lines of the stream until they are as wanted.
+async fn ledger_lines(stream: &mut reqwest::Response, enough: impl Fn(&[LedgerLine]) -> bool) -> Vec<LedgerLine> {
+    let mut lines = Vec::new();
+    while !enough(&lines) {
+        let chunk = tokio::time::timeout(Duration::from_secs(8), stream.chunk()).await;
+        let chunk = chunk.unwrap().unwrap().unwrap();
+        let texts = chunk.split(|b| *b == b'\n').filter(|line| !line.is_empty());
+        lines.extend(texts.map(|line| serde_json::from_slice::<LedgerLine>(line).unwrap()));
+    }
+    lines
 }

@@ -7,8 +7,10 @@ use crate::hook_endpoint::Told;
 use crate::link::Links;
 use crate::metrics::Metrics;
 use crate::names::ObjectKey;
+use crate::orphans::Orphans;
 use crate::queue::Queue;
 use crate::status::{Holds, Writes};
+use crate::stream::{Flow, Twice};
 use crate::tls::Clients;
 use headgate_api::{HookEndpoint, MediaServer, Stream, StreamKey};
 use k8s_openapi::api::core::v1::{Node, Pod, Secret, Service};
@@ -26,6 +28,8 @@ pub struct Context {
     pub queues: Queues,
     /// The media pods.
     pub links: Links,
+    /// What those that are gone have left behind.
+    pub orphans: Orphans,
     /// Client certificates for them.
     pub clients: Clients,
     /// Tells users what happened.
@@ -34,6 +38,10 @@ pub struct Context {
     pub writes: Writes,
     /// What is not spoken of yet.
     pub holds: Holds,
+    /// Streams that two pods have at once.
+    pub twice: Twice,
+    /// How fast streams come.
+    pub flow: Flow,
     /// Failures of back ends that users were told of.
     pub told: Told,
     /// Counts.

@@ -4,11 +4,17 @@
 //! what a report changed. It is where the operator's knowledge of running media lives; nothing of it is guessed.
 
 mod change;
+mod check;
+mod ledger;
+mod ledgers;
 mod pod_link;
 mod transport;
 mod view;
 
 pub use change::{Changes, viewers};
+#[cfg(test)]
+pub use ledger::Ledger;
+pub use ledgers::Kept;
 pub use transport::{LinkError, Peer};
 pub use view::View;
 
@@ -16,15 +22,17 @@ use crate::lease::Claim;
 use crate::metrics::Metrics;
 use crate::names::ObjectKey;
 use bytes::Bytes;
-use headgate_control::{PodConfig, StreamReport};
+use headgate_control::{EdgeReport, PodConfig, StreamReport};
 use headgate_resolve::{EntryKind, entry_digests};
 use jiff::Timestamp;
+use ledgers::Ledgers;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
 
 /// Revisions of one server whose entries are remembered, so that a pod that runs one of them is understood.
 const REVISIONS: usize = 8;
@@ -77,9 +85,13 @@ pub struct Sighting {
     pub server_uid: String,
     /// The pod that the publisher is connected to.
     pub pod: ObjectKey,
+    /// The pod's UID.
+    pub pod_uid: String,
+    /// When it reported last.
+    pub heard: Option<Instant>,
     /// Whether the pod is heard of now.
     pub connected: bool,
-    /// What the pod says of it.
+    /// What the pod says of it, with the viewers of every pod that relays it.
     pub report: StreamReport,
 }
 
@@ -88,7 +100,8 @@ pub type Wake = Arc<dyn Fn(&ObjectKey, Changes) + Send + Sync>;
 
 /// All links.
 pub struct Links {
-    links: Mutex<HashMap<ObjectKey, Link>>,
+    open: Mutex<HashMap<ObjectKey, Link>>,
+    ledgers: Ledgers,
     env: Env,
 }
 
@@ -129,7 +142,8 @@ impl Links {
     /// No link yet.
     pub fn new(claim: Claim, metrics: Arc<Metrics>, wake: Wake) -> Self {
         Self {
-            links: Mutex::default(),
+            open: Mutex::default(),
+            ledgers: Ledgers::default(),
             env: Env {
                 claim,
                 metrics,
@@ -147,7 +161,7 @@ impl Links {
             body,
             since: Instant::now(),
         };
-        let mut links = self.links.lock();
+        let mut links = self.open.lock();
         let mut ended = Vec::new();
         links.retain(|pod, link| {
             let stays = link.server != *server || targets.iter().any(|t| t.pod == *pod && t.uid == link.uid);
@@ -162,17 +176,15 @@ impl Links {
                 push: push.clone(),
                 wish: target.wish,
             };
-            match links.get(&target.pod) {
-                Some(link) => {
-                    link.wanted.send_if_modified(|old| old.replace(wanted));
-                }
-                None => {
-                    links.insert(
-                        target.pod.clone(),
-                        self.start(server, server_uid, &target.pod, target.uid, wanted),
-                    );
-                }
+            if let Some(link) = links.get(&target.pod) {
+                link.wanted.send_if_modified(|old| old.replace(wanted));
+                continue;
             }
+            let (pod, uid) = (target.pod, target.uid);
+            let link = self.start(server, server_uid, &pod, uid.clone(), wanted);
+            let wanted = link.wanted.subscribe();
+            self.ledgers.follow(&self.env, server, &pod, &uid, wanted);
+            links.insert(pod, link);
         }
         drop(links);
         for view in ended {
@@ -183,7 +195,7 @@ impl Links {
     /// Ends the links of a server.
     pub fn forget(&self, server: &ObjectKey) {
         let mut ended = Vec::new();
-        self.links.lock().retain(|_, link| {
+        self.open.lock().retain(|_, link| {
             let stays = link.server != *server;
             if !stays {
                 ended.push(link.view.borrow().clone());
@@ -191,6 +203,7 @@ impl Links {
             stays
         });
         self.env.revisions.0.lock().remove(server);
+        self.ledgers.forget(server);
         for view in ended {
             (self.env.wake)(server, Changes::all_of(&view));
         }
@@ -198,13 +211,14 @@ impl Links {
 
     /// Ends all: this process does not lead any more.
     pub fn clear(&self) {
-        self.links.lock().clear();
+        self.open.lock().clear();
+        self.ledgers.clear();
         self.env.revisions.0.lock().clear();
     }
 
     /// What is known of a pod; `None` when it is not linked.
     pub fn view(&self, pod: &ObjectKey, uid: &str) -> Option<View> {
-        let links = self.links.lock();
+        let links = self.open.lock();
         let link = links.get(pod).filter(|l| l.uid == uid)?;
         let view = link.view.borrow().clone();
         Some(view)
@@ -215,22 +229,49 @@ impl Links {
         self.env.revisions.get(server, revision)
     }
 
-    /// Where the stream with that object name is live; the publisher that came last when it is live twice.
-    pub fn sighting(&self, stream: &ObjectKey) -> Option<Sighting> {
-        let links = self.links.lock();
-        let seen = links.iter().filter(|(pod, _)| pod.namespace == stream.namespace);
-        let found = seen.filter_map(|(pod, link)| {
+    /// Where the stream with that object name is live: in one pod, or in several for a moment. By start.
+    pub fn sightings(&self, stream: &ObjectKey) -> Vec<Sighting> {
+        let links = self.open.lock();
+        let near = || links.iter().filter(|(pod, _)| pod.namespace == stream.namespace);
+        let seen = near().filter_map(|(pod, link)| {
             let view = link.view.borrow();
-            let report = view.streams.get(&stream.name)?.clone();
+            let report = view.stream(&stream.name)?.clone();
             Some(Sighting {
                 server: link.server.clone(),
                 server_uid: link.server_uid.clone(),
                 pod: pod.clone(),
+                pod_uid: link.uid.clone(),
+                heard: view.heard,
                 connected: view.connected,
                 report,
             })
         });
-        found.max_by_key(|s| s.report.started)
+        let mut seen: Vec<Sighting> = seen.collect();
+        if !seen.is_empty() {
+            for (_, link) in near() {
+                let view = link.view.borrow();
+                if let Some(edge) = view.edge(&stream.name).filter(|_| view.connected) {
+                    add_viewers(&mut seen, edge);
+                }
+            }
+        }
+        seen.sort_by(|a, b| (a.report.started, &a.pod).cmp(&(b.report.started, &b.pod)));
+        seen
+    }
+
+    /// Whether any pod says that it has this publisher's session.
+    pub fn has_session(&self, stream: &ObjectKey, session: Uuid) -> bool {
+        self.sightings(stream).iter().any(|s| s.report.session == session)
+    }
+
+    /// The ledgers of a server's pods, of those too that are gone and that nobody has settled.
+    pub fn ledgers(&self, server: &ObjectKey) -> Vec<Kept> {
+        self.ledgers.of(server)
+    }
+
+    /// The ledger of a pod that is gone is settled.
+    pub fn drop_ledger(&self, uid: &str) {
+        self.ledgers.drop_of(uid);
     }
 
     /// Ends a session. `false` when the pod knows no such session.
@@ -238,7 +279,7 @@ impl Links {
         if !self.env.claim.holds() {
             return Err(LinkError::NotLeader);
         }
-        let peer = self.links.lock().get(pod).map(|l| l.wanted.borrow().peer.clone());
+        let peer = self.open.lock().get(pod).map(|l| l.wanted.borrow().peer.clone());
         match peer {
             Some(peer) => transport::kick(&peer, session).await,
             None => Ok(false),
@@ -256,6 +297,16 @@ impl Links {
             wanted,
             view,
             _task: AbortOnDropHandle::new(tokio::spawn(link.run())),
+        }
+    }
+}
+
+/// An edge counts for the publisher that it relays, not for one that came after it.
+fn add_viewers(seen: &mut [Sighting], edge: &EdgeReport) {
+    for sighting in seen.iter_mut().filter(|s| s.report.session == edge.session) {
+        for (protocol, more) in &edge.viewers {
+            let viewers = sighting.report.viewers.entry(protocol.clone()).or_default();
+            *viewers = viewers.saturating_add(*more);
         }
     }
 }

@@ -14,6 +14,8 @@ mod media_server;
 mod metrics;
 mod names;
 mod node;
+mod orphans;
+mod pace;
 mod process;
 mod queue;
 mod rbac;

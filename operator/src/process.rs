@@ -107,10 +107,13 @@ fn context(options: &RunOptions, client: &Client, claim: &Claim) -> Result<(Arc<
         caches,
         queues,
         links: Links::new(claim.clone(), metrics.clone(), wake),
+        orphans: crate::orphans::Orphans::default(),
         clients: crate::tls::Clients::default(),
         events: Events::new(client.clone(), options.identity.clone(), claim.clone(), metrics.clone()),
         writes: crate::status::Writes::default(),
         holds: crate::status::Holds::default(),
+        twice: crate::stream::Twice::default(),
+        flow: crate::stream::Flow::default(),
         told: crate::hook_endpoint::Told::default(),
         metrics,
         media_image: options.media_image.clone(),
@@ -261,6 +264,7 @@ async fn lead(ctx: Arc<Context>, routes: Routes, term: CancellationToken) {
         runner::run::<Streams>(ctx.clone(), queues.streams.clone(), term.clone()),
     );
     ctx.links.clear();
+    ctx.orphans.clear();
     ctx.metrics.leader.set(0);
     tracing::info!("not leading any more");
 }

@@ -118,15 +118,13 @@ impl Routes {
             self.attached(server);
         }
         let sibling = |name: String| server.sibling(name);
-        changes
-            .keys
-            .into_iter()
-            .map(sibling)
+        // A pod may name what there is not.
+        let keys = changes.keys.into_iter().map(sibling);
+        keys.filter(|k| self.caches.keys.get(k).is_some())
             .for_each(|k| self.queues.keys.add(k));
-        changes
-            .hooks
-            .into_iter()
-            .map(sibling)
+        let hooks = changes.hooks.into_iter().map(sibling);
+        hooks
+            .filter(|k| self.caches.hooks.get(k).is_some())
             .for_each(|k| self.queues.hooks.add(k));
         changes
             .streams
@@ -255,10 +253,14 @@ mod tests {
         let routes = routes();
         let changes = Changes {
             streams: ["live-live-a".to_owned()].into(),
+            keys: ["made-up".to_owned()].into(),
+            hooks: ["made-up".to_owned()].into(),
             ..Changes::default()
         };
         routes.report(&ObjectKey::new("n", "live"), changes);
         assert_eq!(drained(&routes.queues.streams).await, ["live-live-a"]);
+        assert!(drained(&routes.queues.keys).await.is_empty());
+        assert!(drained(&routes.queues.hooks).await.is_empty());
         assert!(drained(&routes.queues.servers).await.is_empty());
     }
 }

@@ -74,7 +74,7 @@ where
     K: Namespaced + may::ApplyStatus,
     S: Serialize + PartialEq,
 {
-    if old == Some(new) {
+    if says_the_same(old, new)? {
         return Ok(Written::Same);
     }
     let key = ObjectKey::of(object);
@@ -88,6 +88,12 @@ where
         Err(error) if error.is_not_found() || error.is_conflict() => Ok(Written::Same),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Compared as they are written: a time has nanoseconds here and seconds in the cluster.
+fn says_the_same<S: Serialize + PartialEq>(old: Option<&S>, new: &S) -> Result<bool, serde_json::Error> {
+    let Some(old) = old else { return Ok(false) };
+    Ok(old == new || serde_json::to_value(old)? == serde_json::to_value(new)?)
 }
 
 /// What came of a status.
@@ -118,6 +124,8 @@ impl<K: Resource> Written<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use k8s_openapi::jiff::Timestamp;
 
     #[test]
     fn a_status_waits_out_two_seconds_since_its_last_write() {
@@ -128,6 +136,24 @@ mod tests {
         assert_eq!(writes.wait("Stream", &key, at(500)), Some(Duration::from_millis(1500)));
         assert_eq!(writes.wait("StreamKey", &key, at(500)), None);
         assert_eq!(writes.wait("Stream", &key, at(2000)), None);
+    }
+
+    #[test]
+    fn a_status_that_came_back_from_the_cluster_says_the_same() {
+        let new = headgate_api::StreamStatus {
+            start_time: Some(Time(Timestamp::from_nanosecond(1_800_000_000_123_456_789).unwrap())),
+            ..headgate_api::StreamStatus::default()
+        };
+        let written = serde_json::to_value(&new).unwrap();
+        let read: headgate_api::StreamStatus = serde_json::from_value(written).unwrap();
+        assert_ne!(read, new);
+        assert!(says_the_same(Some(&read), &new).unwrap());
+        let later = headgate_api::StreamStatus {
+            start_time: Some(Time(Timestamp::from_second(1_800_000_001).unwrap())),
+            ..read.clone()
+        };
+        assert!(!says_the_same(Some(&read), &later).unwrap());
+        assert!(!says_the_same(None, &new).unwrap());
     }
 
     #[test]

@@ -1,11 +1,17 @@
 //! Stream: an object for each live stream, which cuts the publisher when it is deleted.
 
 mod decide;
+mod flow;
 mod report;
+mod twice;
+
+pub use flow::Flow;
+pub use twice::Twice;
 
 use crate::context::{Context, now};
 use crate::link::Sighting;
 use crate::names::{KICK_FINALIZER, MANAGED_BY, ObjectKey, SERVER_LABEL};
+use crate::orphans::Left;
 use crate::runner::{Error, Kind, Next};
 use decide::{Known, Live, Todo, decide};
 use headgate_api::{MediaServer, Stream};
@@ -16,6 +22,8 @@ use kube::{Resource, ResourceExt};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
+use twice::Verdict;
 
 /// A publisher that was told to end is seen to be gone within this time, or is told again.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -28,6 +36,10 @@ pub struct Fetched {
     at: ObjectKey,
     object: Option<Arc<Stream>>,
     live: Option<Sighting>,
+    /// Of two publishers the one that goes.
+    twice: Verdict,
+    /// What becomes of the session that the object names, where its pod is gone.
+    left: Left,
     /// The server is there, and is the one that the stream belongs to.
     server: bool,
     /// A pod that may have the stream has not been heard of yet.
@@ -45,7 +57,7 @@ pub struct Planned {
 pub struct Applied {
     object: Option<Arc<Stream>>,
     live: Option<Sighting>,
-    again: bool,
+    again: Option<Duration>,
     now: Timestamp,
 }
 
@@ -58,12 +70,20 @@ impl Kind for Streams {
 
     async fn fetch(ctx: &Context, at: &ObjectKey) -> Result<Option<Fetched>, Error> {
         let object = ctx.caches.streams.get(at);
-        let live = ctx.links.sighting(at);
-        if object.is_none() && live.is_none() {
+        let seen = ctx.links.sightings(at);
+        if object.is_none() && seen.is_empty() {
             return Ok(None);
         }
-        let server = server_of(ctx, object.as_deref(), live.as_ref());
+        let server = server_of(ctx, object.as_deref(), seen.last());
+        let policy = server
+            .as_deref()
+            .map(|s| s.spec.publish.on_conflict)
+            .unwrap_or_default();
+        let mut twice = ctx.twice.judge(at, seen, policy, Instant::now());
+        let live = twice.shown.take();
         Ok(Some(Fetched {
+            left: left(ctx, object.as_deref(), server.as_deref()),
+            twice,
             unheard: server.as_deref().is_some_and(|s| is_unheard(ctx, s)),
             server: server.is_some(),
             at: at.clone(),
@@ -82,7 +102,13 @@ impl Kind for Streams {
         let live = fetched.live.as_ref().map(|s| Live {
             session: s.report.session.to_string(),
         });
-        let todo = decide(known.as_ref(), live.as_ref(), fetched.server, fetched.unheard);
+        let todo = decide(
+            known.as_ref(),
+            live.as_ref(),
+            fetched.server,
+            fetched.unheard,
+            fetched.left,
+        );
         Planned { fetched, todo }
     }
 
@@ -91,17 +117,22 @@ impl Kind for Streams {
         let mut applied = Applied {
             object: None,
             live: fetched.live.clone(),
-            again: matches!(todo, Todo::Kick),
+            again: matches!(todo, Todo::Kick).then_some(LOOK_AGAIN).or(fetched.twice.again),
             now: fetched.now,
         };
+        if let Some(goes) = &fetched.twice.ends {
+            end_second(ctx, &fetched, goes).await?;
+        }
         match (todo, &fetched.object, &fetched.live) {
             (Todo::Show, object, _) => applied.object.clone_from(object),
-            (Todo::Make, _, Some(live)) => match ctx.cluster.create::<Stream>(&made(&fetched.at, live)).await {
-                Ok(object) => applied.object = Some(Arc::new(object)),
-                Err(error) if error.is_conflict() => applied.again = true,
-                Err(error) => return Err(error.into()),
-            },
-            (Todo::Kick, _, Some(live)) => kick(ctx, &fetched.at, live).await?,
+            (Todo::Lost, object, _) => {
+                applied.object.clone_from(object);
+                applied.live = None;
+            }
+            (Todo::Make, _, Some(live)) => make(ctx, &fetched.at, live, &mut applied).await?,
+            (Todo::Kick, _, Some(live)) => {
+                kick(ctx, &fetched.at, live, "its Stream was deleted").await?;
+            }
             (Todo::Release, Some(object), _) => release(ctx, object).await?,
             (Todo::End, Some(object), _) => end(ctx, object).await?,
             _ => {}
@@ -110,7 +141,7 @@ impl Kind for Streams {
     }
 
     async fn report(ctx: &Context, applied: Applied) -> Result<Next, Error> {
-        let again = applied.again.then_some(LOOK_AGAIN);
+        let again = applied.again;
         let next = report::report(ctx, applied).await?;
         Ok(next.or_sooner(again))
     }
@@ -178,11 +209,48 @@ fn made(at: &ObjectKey, live: &Sighting) -> Stream {
     stream
 }
 
-async fn kick(ctx: &Context, at: &ObjectKey, live: &Sighting) -> Result<(), Error> {
+/// As fast as one server's streams may come.
+async fn make(ctx: &Context, at: &ObjectKey, live: &Sighting, applied: &mut Applied) -> Result<(), Error> {
+    if let Err(slowed) = ctx.flow.admit(&live.server, Instant::now()) {
+        applied.again = Some(slowed.wait);
+        if slowed.first {
+            ctx.queues.servers.add(live.server.clone());
+        }
+        return Ok(());
+    }
+    match ctx.cluster.create::<Stream>(&made(at, live)).await {
+        Ok(object) => applied.object = Some(Arc::new(object)),
+        Err(error) if error.is_conflict() => applied.again = Some(LOOK_AGAIN),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+async fn kick(ctx: &Context, at: &ObjectKey, live: &Sighting, why: &str) -> Result<(), Error> {
     let session = live.report.session.to_string();
     let known = ctx.links.kick(&live.pod, &session).await?;
-    tracing::info!(stream = %at, pod = %live.pod, session, known, "publisher told to end: its Stream was deleted");
+    tracing::info!(stream = %at, pod = %live.pod, session, known, "publisher told to end: {why}");
     Ok(())
+}
+
+async fn end_second(ctx: &Context, fetched: &Fetched, goes: &Sighting) -> Result<(), Error> {
+    kick(ctx, &fetched.at, goes, "another pod has a publisher of the same stream").await?;
+    if let (Some(object), Some(note)) = (&fetched.object, &fetched.twice.note) {
+        ctx.events.publish(object.as_ref(), std::slice::from_ref(note)).await;
+    }
+    Ok(())
+}
+
+/// Where nobody has looked yet, the server's reconcile is told to.
+fn left(ctx: &Context, object: Option<&Stream>, server: Option<&MediaServer>) -> Left {
+    let (Some(object), Some(server)) = (object, server) else {
+        return Left::No;
+    };
+    let left = ctx.orphans.left(ctx, server, object);
+    if left == Left::Unseen {
+        ctx.queues.servers.add(ObjectKey::of(server));
+    }
+    left
 }
 
 /// Takes our finalizer off, and leaves those of others.

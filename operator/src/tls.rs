@@ -1,4 +1,4 @@
-//! Certificates: a CA a server, a serving certificate for its pods, and the operator's own client certificate.
+//! Certificates: a CA a server, one certificate for its pods with which they serve and know each other, and the operator's own client certificate.
 //!
 //! Decisions (what must be made anew, and when) are pure; keys are made only where the plan says so.
 
@@ -95,7 +95,7 @@ impl Material {
         }
     }
 
-    /// For a pod: issued by the CA in force, for the right name, and not past two thirds of its life.
+    /// For a pod: issued by the CA in force, for the right name and both sides of a connection, and not past two thirds of its life.
     pub fn leaf_verdict(material: Option<&Self>, authority: Option<&Self>, name: &str, now: Timestamp) -> Verdict {
         let Some(material) = material else {
             return Verdict::Issue("Missing");
@@ -108,6 +108,9 @@ impl Material {
         }
         if !facts.names.iter().any(|n| n == name) {
             return Verdict::Issue("OtherName");
+        }
+        if !facts.for_both_sides {
+            return Verdict::Issue("OneSided");
         }
         if !facts.is_fresh(now) {
             return Verdict::Issue("Old");
@@ -133,6 +136,7 @@ struct Facts {
     from: i64,
     until: i64,
     names: Vec<String>,
+    for_both_sides: bool,
 }
 
 impl Facts {
@@ -140,11 +144,13 @@ impl Facts {
         let (_, pem) = parse_x509_pem(pem.as_bytes()).ok()?;
         let (_, certificate) = X509Certificate::from_der(&pem.contents).ok()?;
         let alternative = certificate.subject_alternative_name().ok().flatten();
+        let usage = certificate.extended_key_usage().ok().flatten();
         let names = alternative.into_iter().flat_map(|e| &e.value.general_names);
         Some(Self {
             from: certificate.validity().not_before.timestamp(),
             until: certificate.validity().not_after.timestamp(),
             names: names.filter_map(dns_name).collect(),
+            for_both_sides: usage.is_some_and(|usage| usage.value.server_auth && usage.value.client_auth),
         })
     }
 
@@ -164,6 +170,7 @@ fn dns_name(name: &GeneralName<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use headgate_control::OPERATOR_TLS_NAME;
 
     fn at(days: i64) -> Timestamp {
         Timestamp::from_second(days.saturating_mul(86_400).saturating_add(1_800_000_000)).unwrap()
@@ -211,6 +218,12 @@ mod tests {
         assert_eq!(why(Some(&leaf), Some(&two), "x"), Verdict::Issue("OtherAuthority"));
         assert_eq!(why(Some(&leaf), None, "x"), Verdict::Issue("OtherAuthority"));
         assert_eq!(why(Some(&leaf), Some(&one.0), "y"), Verdict::Issue("OtherName"));
+        let one_sided = Authority::load(one.0.pair()).unwrap().client(at(0)).unwrap();
+        let one_sided = material(&one_sided, Some(&one.0.certificate));
+        assert_eq!(
+            why(Some(&one_sided), Some(&one.0), OPERATOR_TLS_NAME),
+            Verdict::Issue("OneSided")
+        );
         let broken = Material {
             certificate: "no".into(),
             ..leaf.clone()

@@ -3,13 +3,18 @@
 use crate::coarse;
 use headgate_api as api;
 use headgate_api::condition::{ConditionType, Finding};
-use headgate_control::StreamReport;
+use headgate_control::{StreamReport, TrackReport};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use sha2::{Digest, Sha256};
 
 /// The vhost of every client that asks for no other.
 const DEFAULT_VHOST: &str = "__defaultVhost__";
 const NAME_MAX: usize = 63;
+/// Bounds of the schema that a pod's word may not break.
+const CODECS_MAX: usize = 64;
+const SIDE_MAX: u32 = 999_999;
+const FRAMES_MAX: u32 = 100_000;
+const PROTOCOLS_MAX: usize = 16;
 
 /// Name of the Stream object: `live-live-alice` for stream `alice` of app `live` on server `live`. A short hash follows where that
 /// alone could mean two streams: another vhost, letters that an object's name cannot hold, or a dash in the server or the app. The
@@ -45,6 +50,7 @@ pub fn stream_status(pod: &str, report: &StreamReport) -> api::StreamStatus {
     let by_protocol = report
         .viewers
         .iter()
+        .take(PROTOCOLS_MAX)
         .map(|(p, n)| (p.clone(), coarse(u64::from(*n))))
         .collect();
     api::StreamStatus {
@@ -54,12 +60,11 @@ pub fn stream_status(pod: &str, report: &StreamReport) -> api::StreamStatus {
             address: report.address.clone(),
             session: report.session.to_string(),
             client_id: report.client_id.clone(),
+            sealed: report.sealed.clone(),
         }),
-        codecs: codecs.join("/"),
-        size: video.map_or_else(String::new, |t| {
-            format!("{}x{}", t.width.unwrap_or(0), t.height.unwrap_or(0))
-        }),
-        frames_per_second: video.and_then(|t| i32::try_from(t.frames_per_second?).ok()),
+        codecs: codecs.join("/").chars().take(CODECS_MAX).collect(),
+        size: video.map(size).unwrap_or_default(),
+        frames_per_second: video.and_then(frames),
         bitrate: rate(report.bitrate_kilobits),
         viewers: api::StreamViewers {
             total: coarse(total),
@@ -68,6 +73,16 @@ pub fn stream_status(pod: &str, report: &StreamReport) -> api::StreamStatus {
         start_time: Some(Time(report.started)),
         ..api::StreamStatus::default()
     }
+}
+
+/// As the schema bounds it: a picture of more pixels is none.
+fn size(track: &TrackReport) -> String {
+    let side = |pixels: Option<u32>| pixels.unwrap_or(0).min(SIDE_MAX);
+    format!("{}x{}", side(track.width), side(track.height))
+}
+
+fn frames(track: &TrackReport) -> Option<i32> {
+    i32::try_from(track.frames_per_second?.min(FRAMES_MAX)).ok()
 }
 
 /// `Live` of a stream that a pod reports.
@@ -175,5 +190,21 @@ mod tests {
         for (kilobits, expected) in cases {
             assert_eq!(rate(kilobits), expected, "{kilobits}");
         }
+    }
+
+    #[test]
+    fn what_a_pod_says_never_breaks_the_schema() {
+        let track = "{codec: LongCodecOfItsOwn, width: 4294967295, height: 4294967295, framesPerSecond: 4294967295}";
+        let tracks = vec![track; 16].join(", ");
+        let viewers: Vec<String> = (0..40).map(|n| format!("p{n}: 4294967295")).collect();
+        let yaml = format!(
+            "{{vhost: v, app: a, stream: s, session: 00000000-0000-0000-0000-000000000001, protocol: RTMP, address: x, clientId: c, \
+             started: 2027-01-01T00:00:00Z, bitrateKilobits: 4294967295, tracks: [{tracks}], viewers: {{{}}}}}",
+            viewers.join(", ")
+        );
+        let status = stream_status("live-0", &serde_yaml::from_str(&yaml).unwrap());
+        assert!(status.codecs.len() <= 64 && status.size.len() <= 16 && status.bitrate.len() <= 16);
+        assert!(status.frames_per_second.unwrap() <= 100_000);
+        assert!(status.viewers.by_protocol.len() <= 32 && status.viewers.total.len() <= 16);
     }
 }

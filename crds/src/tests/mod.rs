@@ -3,6 +3,7 @@
 mod admission;
 mod bounds;
 mod drift;
+mod explain;
 mod structural;
 mod table;
 

@@ -2,6 +2,7 @@
 
 use crate::bits::{Bits, take, take_u16_prefixed, unescape};
 use crate::{Error, VideoInfo};
+use bytes::{BufMut, Bytes, BytesMut};
 
 const RECORD: &str = "AVCDecoderConfigurationRecord";
 const SPS: &str = "H.264 SPS";
@@ -51,6 +52,38 @@ impl<'a> AvcConfig<'a> {
             sps,
             pps,
         })
+    }
+}
+
+/// A record with lengths of 4 bytes for parameter sets that came in band, each with its NAL header.
+pub fn record<S: AsRef<[u8]>>(sets: &[S]) -> Result<Bytes, Error> {
+    let of = |kind| move |set: &&[u8]| set.first().is_some_and(|first| first & 31 == kind);
+    let sets = || sets.iter().map(AsRef::as_ref);
+    let (sps, pps): (Vec<_>, Vec<_>) = (sets().filter(of(7)).collect(), sets().filter(of(8)).collect());
+    let Some([_, profile, compatibility, level, ..]) = sps.first() else {
+        return Err(Error::Truncated { what: SPS });
+    };
+    let mut out = BytesMut::new();
+    out.put_slice(&[1, *profile, *compatibility, *level, 0xff]);
+    put_sets(&mut out, 0xe0, 31, &sps)?;
+    put_sets(&mut out, 0, 255, &pps)?;
+    Ok(out.freeze())
+}
+
+fn put_sets(out: &mut BytesMut, flags: u8, max: u8, sets: &[&[u8]]) -> Result<(), Error> {
+    let count = u8::try_from(sets.len()).ok().filter(|count| *count <= max);
+    out.put_u8(flags | count.ok_or(too_many(sets.len()))?);
+    for set in sets {
+        out.put_u16(u16::try_from(set.len()).map_err(|_| too_many(set.len()))?);
+        out.put_slice(set);
+    }
+    Ok(())
+}
+
+fn too_many(value: usize) -> Error {
+    Error::Invalid {
+        what: "parameter sets",
+        value: value as u64,
     }
 }
 
@@ -282,6 +315,17 @@ mod tests {
             assert_eq!((sps.profile, sps.width, sps.height), (profile, width, height));
             assert_eq!(sps.frames_per_second, Some(rate));
         }
+    }
+
+    #[test]
+    fn a_record_made_of_its_own_sets_holds_them() {
+        let encoders = hex(AVC_CROPPED);
+        let config = AvcConfig::parse(&encoders).unwrap();
+        assert_eq!(record(&[config.sps[0], config.pps[0]]).unwrap(), encoders);
+        assert!(
+            record(&[config.pps[0]]).is_err(),
+            "without a sequence there is nothing to decode"
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::bits::{Bits, take, take_u16_prefixed, unescape};
 use crate::{Error, VideoInfo};
+use bytes::{BufMut, Bytes, BytesMut};
 
 const RECORD: &str = "HEVCDecoderConfigurationRecord";
 const SPS: &str = "H.265 SPS";
@@ -63,6 +64,49 @@ impl<'a> HevcConfig<'a> {
     }
 }
 
+/// A record with lengths of 4 bytes for parameter sets that came in band, each with its NAL header.
+pub fn record<S: AsRef<[u8]>>(sets: &[S]) -> Result<Bytes, Error> {
+    let of = |kind| {
+        let is = move |set: &&[u8]| set.first().is_some_and(|first| first >> 1 & 63 == kind);
+        sets.iter().map(AsRef::as_ref).filter(is).collect::<Vec<_>>()
+    };
+    let arrays = [32, SPS_NAL, 34].map(|kind| (kind, of(kind)));
+    let [_, (_, sps), _] = &arrays;
+    let sps = sps.first().ok_or(Error::Truncated { what: SPS })?;
+    let rbsp = unescape(sps);
+    let profile = rbsp.get(3..15).ok_or(Error::Truncated { what: SPS })?;
+    let sub_layers = (rbsp.get(2).copied().unwrap_or(0) >> 1 & 7).saturating_add(1);
+    let shape = shape(sps)?;
+    let byte = |value: u32| u8::try_from(value).unwrap_or(0);
+    let mut out = BytesMut::new();
+    out.put_u8(1);
+    out.put_slice(profile);
+    // Segmentation and parallelism unknown, chroma and depths, frame rate unknown, lengths of 4 bytes.
+    out.put_slice(&[0xf0, 0, 0xfc, 0xfc | byte(shape.chroma_format)]);
+    out.put_slice(&[0xf8 | byte(shape.luma_depth), 0xf8 | byte(shape.chroma_depth), 0, 0]);
+    out.put_slice(&[(sub_layers & 7) << 3 | 7, 3]);
+    for (kind, units) in arrays {
+        put_array(&mut out, kind, &units)?;
+    }
+    Ok(out.freeze())
+}
+
+fn put_array(out: &mut BytesMut, kind: u8, units: &[&[u8]]) -> Result<(), Error> {
+    let number = |value: usize| {
+        u16::try_from(value).map_err(|_| Error::Invalid {
+            what: "parameter sets",
+            value: value as u64,
+        })
+    };
+    out.put_u8(kind);
+    out.put_u16(number(units.len())?);
+    for unit in units {
+        out.put_u16(number(unit.len())?);
+        out.put_slice(unit);
+    }
+    Ok(())
+}
+
 fn array<'a>(data: &mut &'a [u8], units: &mut Vec<(u8, &'a [u8])>) -> Result<(), Error> {
     let &[kind, high, low] = take(data, 3, RECORD)? else {
         return Err(Error::Truncated { what: RECORD });
@@ -81,6 +125,21 @@ fn array<'a>(data: &mut &'a [u8], units: &mut Vec<(u8, &'a [u8])>) -> Result<(),
 
 /// Width and height in pixels, cropped, from a NAL unit of type 33 with its header.
 pub fn sps_size(nal: &[u8]) -> Result<(u32, u32), Error> {
+    shape(nal).map(|shape| (shape.width, shape.height))
+}
+
+/// What a sequence parameter set says of its pictures.
+struct Shape {
+    width: u32,
+    height: u32,
+    chroma_format: u32,
+    /// Less 8.
+    luma_depth: u32,
+    /// Less 8.
+    chroma_depth: u32,
+}
+
+fn shape(nal: &[u8]) -> Result<Shape, Error> {
     let rbsp = unescape(nal);
     let mut bits = Bits::new(&rbsp, SPS);
     bits.skip(16 + 4)?;
@@ -94,25 +153,33 @@ pub fn sps_size(nal: &[u8]) -> Result<(u32, u32), Error> {
     }
     let width = bits.ue("pic_width_in_luma_samples", SIDE_MAX)?;
     let height = bits.ue("pic_height_in_luma_samples", SIDE_MAX)?;
-    if !bits.bit()? {
-        return Ok((width, height));
-    }
-    let mut crop = |unit: u32| -> Result<u32, Error> {
-        let (a, b) = (
-            bits.ue("conf_win_offset", SIDE_MAX)?,
-            bits.ue("conf_win_offset", SIDE_MAX)?,
-        );
-        Ok(a.saturating_add(b).saturating_mul(unit))
-    };
-    let across = crop(if matches!(format, 1 | 2) { 2 } else { 1 })?;
-    let down = crop(if format == 1 { 2 } else { 1 })?;
+    let (across, down) = if bits.bit()? { crop(&mut bits, format)? } else { (0, 0) };
     if across >= width || down >= height {
         return Err(Error::Invalid {
             what: "conf_win_offset",
             value: u64::from(across.max(down)),
         });
     }
-    Ok((width.saturating_sub(across), height.saturating_sub(down)))
+    Ok(Shape {
+        width: width.saturating_sub(across),
+        height: height.saturating_sub(down),
+        chroma_format: format,
+        luma_depth: bits.ue("bit_depth_luma_minus8", 8).unwrap_or(0),
+        chroma_depth: bits.ue("bit_depth_chroma_minus8", 8).unwrap_or(0),
+    })
+}
+
+/// Pixels that are cut off, across and down.
+fn crop(bits: &mut Bits<'_>, format: u32) -> Result<(u32, u32), Error> {
+    let mut side = |unit: u32| -> Result<u32, Error> {
+        let (a, b) = (
+            bits.ue("conf_win_offset", SIDE_MAX)?,
+            bits.ue("conf_win_offset", SIDE_MAX)?,
+        );
+        Ok(a.saturating_add(b).saturating_mul(unit))
+    };
+    let across = side(if matches!(format, 1 | 2) { 2 } else { 1 })?;
+    Ok((across, side(if format == 1 { 2 } else { 1 })?))
 }
 
 /// Passes over `profile_tier_level(1, sub_layers)` (§7.3.3).
@@ -151,6 +218,18 @@ mod tests {
                 frames_per_second: None
             })
         );
+    }
+
+    #[test]
+    fn a_record_made_of_its_own_sets_says_the_same() {
+        let encoders = hex(HEVC_CROPPED);
+        let sets: Vec<_> = HevcConfig::parse(&encoders)
+            .unwrap()
+            .units
+            .iter()
+            .map(|(_, set)| *set)
+            .collect();
+        assert_eq!(record(&sets).unwrap(), encoders);
     }
 
     #[test]

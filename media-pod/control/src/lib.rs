@@ -8,7 +8,7 @@
 //! | `GET /v1/report` | none | `200`, held open: one [`PodReport`] as a JSON line at once, then on change and every few seconds |
 //! | `DELETE /v1/sessions/{id}` | none | `204`: the session is told to end; `404`: no such session here |
 //! | `PUT /v1/drain` | [`DrainRequest`] | `204`: the pod is on its way out; asked again, only the deadline changes |
-//! | `DELETE /v1/drain` | none | `204`: it is not, and takes sessions again |
+//! | `DELETE /v1/drain` | none | `204`: it is not, and takes sessions again; `409` with [`Problem`]: the process was told to end |
 //! | `GET /v1/ledger` | none | `200`, held open: one [`LedgerLine`] as a JSON line for each open session, then [`LedgerLine::Synced`], then as they open and close |
 //!
 //! Pods of one server dial each other on the same port, with the certificate that they serve with:
@@ -16,10 +16,10 @@
 //! | request | body | answer |
 //! |---|---|---|
 //! | `POST /v1/peer/claims` | [`Claim`] | `200` with a [`ClaimAnswer`] |
-//! | `POST /v1/peer/evictions` | [`Claim`] | `204`: a publisher of the name with another session is cut |
+//! | `POST /v1/peer/evictions` | [`Claim`] | `204`: the publisher that this session displaced, if there was one here, is cut |
 //! | `GET /v1/peer/streams` | query: [`PeerStream`] | `200` with [`Found`]; `404`: not live here |
-//! | `GET /v1/peer/media` | query: [`PeerStream`] | `200`, held open: the stream as FLV from the newest key frame; `404` |
-//! | `POST /v1/peer/outbox` | notifications, one JSON line each | `204`: they are safe in this pod's outbox |
+//! | `GET /v1/peer/media` | query: [`PeerStream`] | `200`, held open: the stream as FLV from the newest key frame, with [`PEER_SESSION_HEADER`]; `404` |
+//! | `POST /v1/peer/outbox` | notifications, one JSON line each | `204`: they are safe in this pod's outbox; `503` with [`Problem`]: this one does not take them |
 //!
 //! The operator may ask for all but what stands below `/v1/peer`; a pod for nothing but that.
 //!

@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+/// The header of a media response that holds the id of the publisher's session.
+pub const PEER_SESSION_HEADER: &str = "headgate-session";
+
 /// The full name of a stream, as the query of [`PEER_STREAM_PATH`](crate::PEER_STREAM_PATH) and in bodies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -6,6 +6,7 @@ use headgate_codec::TrackKind;
 
 const HEADER: &str = "FLV header";
 const TAG: &str = "FLV tag";
+const FILE_HEADER_BYTES: usize = 9;
 const TAG_HEADER_BYTES: usize = 11;
 const PREVIOUS_SIZE_BYTES: usize = 4;
 
@@ -60,23 +61,7 @@ pub struct TagReader {
 impl TagReader {
     /// Reads the file header.
     pub fn new(mut file: Bytes) -> Result<Self, Error> {
-        if file.len() < 9 {
-            return Err(Error::Truncated { what: HEADER });
-        }
-        let (signature, _flags, offset) = (file.get_u32(), file.get_u8(), file.get_u32());
-        if signature != u32::from_be_bytes(*b"FLV\x01") {
-            return Err(Error::Invalid {
-                what: "FLV signature",
-                value: signature,
-            });
-        }
-        let beyond = usize::try_from(offset).ok().and_then(|o| o.checked_sub(9));
-        let skip = beyond
-            .ok_or(Error::Invalid {
-                what: "FLV data offset",
-                value: offset,
-            })?
-            .saturating_add(PREVIOUS_SIZE_BYTES);
+        let skip = first_tag(&file)?.ok_or(Error::Truncated { what: HEADER })?;
         if skip > file.len() {
             return Err(Error::Truncated { what: HEADER });
         }
@@ -85,21 +70,83 @@ impl TagReader {
     }
 
     /// The next tag whatever its type, with the type.
-    fn take(&mut self) -> Result<(u8, u32, Bytes), Error> {
-        if self.rest.len() < TAG_HEADER_BYTES {
+    fn take(&mut self) -> Result<(Head, Bytes), Error> {
+        let head = Head::read(&self.rest).ok_or(Error::Truncated { what: TAG })?;
+        self.rest.advance(TAG_HEADER_BYTES);
+        if self.rest.len() < head.size {
             return Err(Error::Truncated { what: TAG });
         }
-        let kind = self.rest.get_u8() & 31;
-        let size = usize::try_from(self.rest.get_uint(3)).unwrap_or(usize::MAX);
-        let low = self.rest.get_uint(3);
-        let high = u64::from(self.rest.get_u8());
-        self.rest.advance(3);
-        if self.rest.len() < size {
-            return Err(Error::Truncated { what: TAG });
-        }
-        let body = self.rest.split_to(size);
+        let body = self.rest.split_to(head.size);
         self.rest.advance(PREVIOUS_SIZE_BYTES.min(self.rest.len()));
-        Ok((kind, u32::try_from((high << 24) | low).unwrap_or(u32::MAX), body))
+        Ok((head, body))
+    }
+}
+
+/// Where the first tag begins, behind a file's header and the first PreviousTagSize. `None` when that is not all there yet.
+pub(crate) fn first_tag(mut file: &[u8]) -> Result<Option<usize>, Error> {
+    if file.len() < FILE_HEADER_BYTES {
+        return Ok(None);
+    }
+    let (signature, _flags, offset) = (file.get_u32(), file.get_u8(), file.get_u32());
+    if signature != u32::from_be_bytes(*b"FLV\x01") {
+        return Err(Error::Invalid {
+            what: "FLV signature",
+            value: signature,
+        });
+    }
+    let offset_bytes = usize::try_from(offset).ok().filter(|o| *o >= FILE_HEADER_BYTES);
+    let bad = Error::Invalid {
+        what: "FLV data offset",
+        value: offset,
+    };
+    Ok(Some(offset_bytes.ok_or(bad)?.saturating_add(PREVIOUS_SIZE_BYTES)))
+}
+
+/// What stands before a tag's body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head {
+    kind: u8,
+    size: usize,
+    timestamp_millis: u32,
+}
+
+impl Head {
+    /// `None` when it is not all there yet.
+    pub(crate) fn read(mut bytes: &[u8]) -> Option<Self> {
+        if bytes.len() < TAG_HEADER_BYTES {
+            return None;
+        }
+        let kind = bytes.get_u8() & 31;
+        let size = usize::try_from(bytes.get_uint(3)).unwrap_or(usize::MAX);
+        let low = bytes.get_uint(3);
+        let high = u64::from(bytes.get_u8());
+        Some(Self {
+            kind,
+            size,
+            timestamp_millis: u32::try_from((high << 24) | low).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// Bytes of the tag with its header and its PreviousTagSize.
+    pub(crate) fn tag_bytes(self) -> usize {
+        self.size.saturating_add(TAG_HEADER_BYTES + PREVIOUS_SIZE_BYTES)
+    }
+
+    /// The tag with this head out of its own bytes.
+    pub(crate) fn tag_of(self, mut bytes: Bytes) -> Option<Tag> {
+        bytes.advance(TAG_HEADER_BYTES.min(bytes.len()));
+        bytes.truncate(self.size);
+        self.tag(bytes)
+    }
+
+    /// `None` when it is of an unknown kind.
+    fn tag(self, body: Bytes) -> Option<Tag> {
+        let kinds = [TagKind::Audio, TagKind::Video, TagKind::Script];
+        Some(Tag {
+            kind: kinds.into_iter().find(|k| k.id() == self.kind)?,
+            timestamp_millis: self.timestamp_millis,
+            body,
+        })
     }
 }
 
@@ -108,22 +155,15 @@ impl Iterator for TagReader {
 
     fn next(&mut self) -> Option<Self::Item> {
         while !self.rest.is_empty() {
-            let (kind, timestamp_millis, body) = match self.take() {
+            let (head, body) = match self.take() {
                 Ok(tag) => tag,
                 Err(error) => {
                     self.rest.clear();
                     return Some(Err(error));
                 }
             };
-            let kind = [TagKind::Audio, TagKind::Video, TagKind::Script]
-                .into_iter()
-                .find(|k| k.id() == kind);
-            if let Some(kind) = kind {
-                return Some(Ok(Tag {
-                    kind,
-                    timestamp_millis,
-                    body,
-                }));
+            if let Some(tag) = head.tag(body) {
+                return Some(Ok(tag));
             }
         }
         None

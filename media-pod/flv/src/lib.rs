@@ -8,6 +8,7 @@ mod demux;
 mod error;
 mod file;
 mod fourcc;
+mod stream;
 mod video;
 mod write;
 
@@ -15,6 +16,7 @@ pub use audio::parse_audio;
 pub use demux::{Demuxed, Demuxer};
 pub use error::Error;
 pub use file::{Tag, TagKind, TagReader};
+pub use stream::{PADDING, TagStream};
 pub use video::parse_video;
 pub use write::{Prefix, body_prefix, config_body, file_header, put_tag, tag, tag_bytes};
 

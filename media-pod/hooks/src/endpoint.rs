@@ -8,8 +8,9 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, watch};
 
+use crate::books::Books;
 use crate::delivery::lane::{Death, Limits};
-use crate::delivery::outbox::{OnDead, Outbox};
+use crate::delivery::outbox::{OnDead, OnGone, Outbox};
 use crate::event::Event;
 use crate::health::Health;
 use crate::identity::Origin;
@@ -25,6 +26,7 @@ pub(crate) struct Context {
     pub(crate) metrics: Metrics,
     pub(crate) changed: watch::Sender<u64>,
     pub(crate) origin: ArcSwap<Origin>,
+    pub(crate) books: Books,
 }
 
 impl Context {
@@ -65,7 +67,11 @@ impl Endpoint {
         count_from_zero(spec, &context.metrics);
         Self {
             name: spec.name.clone(),
-            outbox: Outbox::new(Limits::default(), on_dead(spec, context.clone())),
+            outbox: Outbox::new(
+                Limits::default(),
+                on_dead(spec, context.clone()),
+                on_gone(context.clone()),
+            ),
             context,
             slots: Semaphore::new(IN_FLIGHT_MAX),
             waiting: AtomicUsize::new(0),
@@ -114,11 +120,6 @@ impl Endpoint {
             && any(&spec.matches.streams, &stream.name)
     }
 
-    /// Puts an event into its outbox, once for each URL.
-    pub(crate) fn notify(&self, event: &Arc<Event>) {
-        self.outbox.push(event, self.spec.load().urls.len());
-    }
-
     pub(crate) fn transport(&self, class: Class) -> &dyn Transport {
         match class {
             Class::Admission => &*self.admission,
@@ -163,15 +164,26 @@ fn count_from_zero(spec: &HookEndpoint, metrics: &Metrics) {
 
 /// Counts what is given up, and says it once each.
 fn on_dead(spec: &HookEndpoint, context: Arc<Context>) -> OnDead {
-    let (endpoint, dialect) = (spec.name.clone(), dialect::of(spec.dialect));
+    let (endpoint, dialect) = (spec.name.clone(), spec.dialect);
     Box::new(move |event, death| {
-        let (name, reason) = (dialect.event_name(event.kind), <&str>::from(death));
-        context
-            .metrics
-            .dead
-            .with_label_values(&[endpoint.as_str(), name, reason])
-            .inc();
-        tracing::warn!(endpoint, event = name, id = %event.id, reason, "notification given up");
-        context.bump();
+        let name = dialect::of(dialect).event_name(event.kind);
+        count_dead(&context, &endpoint, name, event, death);
     })
+}
+
+/// The same for an endpoint that is not there any more.
+pub(crate) fn give_up(context: &Context, endpoint: &str, event: &Event, death: Death) {
+    count_dead(context, endpoint, event.kind.into(), event, death);
+}
+
+fn count_dead(context: &Context, endpoint: &str, name: &str, event: &Event, death: Death) {
+    let reason = <&str>::from(death);
+    context.metrics.dead.with_label_values(&[endpoint, name, reason]).inc();
+    tracing::warn!(endpoint, event = name, id = %event.id, reason, "notification given up");
+    context.bump();
+}
+
+/// Tells the log what is done with.
+fn on_gone(context: Arc<Context>) -> OnGone {
+    Box::new(move |numbers| context.books.done(numbers))
 }

@@ -3,15 +3,16 @@
 use headgate_control::HookEvent;
 use headgate_hub::{Connection, Protocol, Session, Traffic};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::Uuid;
 
-use crate::identity;
+use crate::{identity, wire};
 
-/// One thing that a back end is asked or told.
-#[derive(Clone, Debug)]
+/// One thing that a back end is asked or told. As JSON it is what the log, the ledger and a hand-over keep of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// Stable over retries. UUIDv7; of a closing event UUIDv5 over the session, so that whoever sends it names it the same.
     pub id: Uuid,
@@ -28,11 +29,12 @@ pub struct Event {
     /// The client.
     pub client: Client,
     /// Bytes to and from the client; closing events only.
+    #[serde(default, with = "wire::traffic")]
     pub traffic: Option<Traffic>,
 }
 
 /// The full name of a stream.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Stream {
     /// Virtual host, `__defaultVhost__` when none was asked for.
     pub vhost: Arc<str>,
@@ -43,13 +45,14 @@ pub struct Stream {
 }
 
 /// The client an event is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Client {
     /// 8 characters, as SRS.
     pub id: String,
     /// Its address.
     pub ip: IpAddr,
     /// What it speaks.
+    #[serde(with = "wire::protocol")]
     pub protocol: Protocol,
     /// The tcUrl it sent; RTMP only, else as the protocol made it.
     pub tc_url: String,
@@ -62,6 +65,11 @@ pub struct Client {
 pub struct Sequence(AtomicU64);
 
 impl Sequence {
+    /// Everything from now on comes after `number`, also when the clock was set back since.
+    pub fn follow(&self, number: u64) {
+        self.0.fetch_max(number, Ordering::Relaxed);
+    }
+
     /// The next number.
     pub fn next(&self) -> u64 {
         let clock = u64::try_from(Timestamp::now().as_microsecond()).unwrap_or(0);

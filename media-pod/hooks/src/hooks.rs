@@ -1,23 +1,33 @@
 //! [`Hooks`]: the way in for the process. Everything else in this crate is behind it.
 
 use arc_swap::ArcSwap;
-use headgate_control::{HookEndpoint, HookEvent, HookReport, ServerIdentity};
+use headgate_control::{HookEndpoint, HookEvent, HookReport, Orphan, ServerIdentity};
 use headgate_hub::{Connection, Reason, Refusal, Session, Traffic};
 use parking_lot::Mutex;
 use prometheus::Registry;
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
 
 use crate::admission::Source;
+use crate::books::{Books, GiveUp, Storage};
+use crate::books_metrics::BooksMetrics;
 use crate::delivery::worker;
 use crate::endpoint::{Context, Endpoint};
 use crate::event::{Event, Sequence};
 use crate::failure::{Cause, Failure};
-use crate::identity::Origin;
+use crate::handover::{HandoverRecord, TakeOverError};
+use crate::identity::{Origin, connection_session};
+use crate::intern::Interner;
+use crate::ledger::LedgerView;
+use crate::log::metrics::LogMetrics;
 use crate::metrics::Metrics;
+use crate::opened::Opened;
 use crate::outbox_metrics::OutboxMetrics;
 use crate::probe;
 use crate::transport::{AddressGuard, HttpTransports, Transports};
@@ -29,7 +39,9 @@ const FLUSH_LOOK: Duration = Duration::from_millis(10);
 
 /// Asks and tells the back ends of one server. Cheap to clone; the workers end with the last clone.
 ///
-/// The caller keeps the pairing: [`Hooks::unpublish`] once for each [`Hooks::publish`] whose session was let in, and so on.
+/// The caller keeps the pairing: [`Hooks::unpublish`] once for each [`Hooks::publish`] whose session was let in, and so on. What the caller cannot keep,
+/// because its process or its pod is gone, is kept here: with a [`Storage`] every session that was let in stands in a ledger on disk before anybody
+/// hears of it, and the first [`Hooks::reconfigure`] of the next process tells of the ends that are missing; [`Hooks::adopt`] does it for other pods.
 #[derive(Clone)]
 pub struct Hooks {
     inner: Arc<Inner>,
@@ -39,11 +51,15 @@ pub(crate) struct Inner {
     context: Arc<Context>,
     transports: Arc<dyn Transports>,
     sequence: Sequence,
+    names: Interner,
     service_id: String,
     /// In the order in which they are asked.
     attached: ArcSwap<Vec<Attached>>,
     /// Held while they change.
     changing: Mutex<()>,
+    /// A config was in force.
+    configured: AtomicBool,
+    handing_over: AtomicBool,
 }
 
 /// An endpoint and the task that works for it.
@@ -55,11 +71,22 @@ struct Attached {
 
 impl Hooks {
     /// Hooks without endpoints. `service_id` is new each time the process starts ([`crate::new_service_id`]);
-    /// `allow_loopback` lets endpoints be on this host, which is for standalone use only.
-    pub fn new(registry: &Registry, service_id: &str, allow_loopback: bool) -> Result<Self, prometheus::Error> {
+    /// `allow_loopback` lets endpoints be on this host, which is for standalone use only. Reads what an earlier process left in `storage`.
+    pub fn new(
+        registry: &Registry,
+        service_id: &str,
+        allow_loopback: bool,
+        storage: &Storage<'_>,
+    ) -> Result<Self, prometheus::Error> {
         let metrics = Metrics::new(registry)?;
         let guard = AddressGuard::new(allow_loopback, metrics.ssrf_blocked.clone());
-        Self::build(registry, metrics, service_id, Arc::new(HttpTransports::new(guard)))
+        Self::build(
+            registry,
+            metrics,
+            service_id,
+            Arc::new(HttpTransports::new(guard)),
+            storage,
+        )
     }
 
     /// The same over another transport.
@@ -67,8 +94,9 @@ impl Hooks {
         registry: &Registry,
         service_id: &str,
         transports: Arc<dyn Transports>,
+        storage: &Storage<'_>,
     ) -> Result<Self, prometheus::Error> {
-        Self::build(registry, Metrics::new(registry)?, service_id, transports)
+        Self::build(registry, Metrics::new(registry)?, service_id, transports, storage)
     }
 
     fn build(
@@ -76,27 +104,36 @@ impl Hooks {
         metrics: Metrics,
         service_id: &str,
         transports: Arc<dyn Transports>,
+        storage: &Storage<'_>,
     ) -> Result<Self, prometheus::Error> {
-        let origin = ArcSwap::from_pointee(Origin::new("", service_id));
+        let changed = watch::Sender::new(0);
+        let measured = (LogMetrics::new(registry)?, BooksMetrics::new(registry)?);
         let context = Arc::new(Context {
             metrics,
-            changed: watch::Sender::new(0),
-            origin,
+            origin: ArcSwap::from_pointee(Origin::new("", service_id)),
+            books: Books::open(storage, measured, changed.clone()),
+            changed,
         });
         let inner = Arc::new(Inner {
             context,
             transports,
             sequence: Sequence::default(),
+            names: Interner::default(),
             service_id: service_id.to_owned(),
             attached: ArcSwap::default(),
             changing: Mutex::new(()),
+            configured: AtomicBool::new(false),
+            handing_over: AtomicBool::new(false),
         });
-        registry.register(Box::new(OutboxMetrics::new(Arc::downgrade(&inner))?))?;
+        let owner: Weak<Inner> = Arc::downgrade(&inner);
+        inner.context.books.set_owner(owner.clone());
+        registry.register(Box::new(OutboxMetrics::new(owner)?))?;
         Ok(Self { inner })
     }
 
     /// Puts a config in force: for the next call and for all that is pending. An endpoint that stays, by its name, keeps what
-    /// is pending; what is pending for one that goes is dead, and counted. Needs a tokio runtime around it.
+    /// is pending; what is pending for one that goes is dead, and counted. The first config also gets what an earlier process left: its
+    /// notifications, and the closing events of the sessions that it had. Needs a tokio runtime around it.
     pub fn reconfigure(&self, server: &ServerIdentity, endpoints: &[HookEndpoint]) {
         let inner = &self.inner;
         let _changing = inner.changing.lock();
@@ -120,38 +157,30 @@ impl Hooks {
             attached.worker.abort();
             attached.endpoint.outbox.close();
         }
+        if let Some(left) = inner.books().take_left() {
+            inner.take_up(left);
+        }
+        inner.configured.store(true, Ordering::Release);
         inner.context.bump();
     }
 
-    /// Asks whether a client may connect.
+    /// Asks whether a client may connect. A yes is in the ledger when this returns; so it is with the next two.
     pub async fn connect(&self, client: &Arc<Connection>) -> Result<(), Refusal> {
-        self.inner
-            .decide(Event::of_connection(
-                HookEvent::Connect,
-                client,
-                None,
-                &self.inner.sequence,
-            ))
-            .await
+        let sequence = &self.inner.sequence;
+        let event = Event::of_connection(HookEvent::Connect, client, None, sequence);
+        self.inner.decide(event).await?;
+        self.inner.books().enter(Opened::of_connection(client, sequence)).await;
+        Ok(())
     }
 
     /// Asks whether a publisher may start.
     pub async fn publish(&self, session: &Arc<Session>) -> Result<(), Refusal> {
-        self.inner
-            .decide(Event::of_session(
-                HookEvent::Publish,
-                session,
-                None,
-                &self.inner.sequence,
-            ))
-            .await
+        self.inner.admit(HookEvent::Publish, session).await
     }
 
     /// Asks whether a player may start.
     pub async fn play(&self, session: &Arc<Session>) -> Result<(), Refusal> {
-        self.inner
-            .decide(Event::of_session(HookEvent::Play, session, None, &self.inner.sequence))
-            .await
+        self.inner.admit(HookEvent::Play, session).await
     }
 
     /// Tells that a client that was let in has left. Returns at once.
@@ -182,6 +211,53 @@ impl Hooks {
             Some(traffic),
             &self.inner.sequence,
         ));
+    }
+
+    /// The sessions that are open, and how that changes from then on. For the operator, which hands them to another pod when this one is gone.
+    pub fn ledger(&self) -> LedgerView {
+        self.inner.books().ledger.view()
+    }
+
+    /// The sealed entry of an open session: the same text each time. `None` without a seal key, and when it is not open.
+    pub fn sealed(&self, session: Uuid) -> Option<String> {
+        self.inner.books().ledger.sealed(session)
+    }
+
+    /// Tells of the ends of sessions of pods that are gone, as far as this pod (`me`) is to do it: of each once, however often it is named, over restarts too.
+    /// To be called with the orphans of each config, behind its [`Hooks::reconfigure`]; an empty list lets old ones be forgotten.
+    pub fn adopt(&self, orphans: &[Orphan], me: &str) {
+        if self.inner.configured.load(Ordering::Acquire) {
+            self.inner.adopt(orphans, me);
+        }
+    }
+
+    /// Those of the latest [`Hooks::adopt`] whose closing events are safe in this pod's outbox, or told, or can never be told. [`Hooks::changed`] moves with it.
+    pub fn adopted(&self) -> Vec<Uuid> {
+        self.inner.adopted()
+    }
+
+    /// For shutdown, behind [`Hooks::flush`]: what is not delivered, the oldest first, at most [`crate::HANDOVER_MAX`] at a time; one JSON line each for another
+    /// pod. From the first call on no attempt is started. It all stays in this pod's log until [`Hooks::handed_over`]; then the next call gives what follows.
+    pub fn hand_over(&self) -> Vec<HandoverRecord> {
+        self.inner.handing_over.store(true, Ordering::Release);
+        self.inner.hand_over()
+    }
+
+    /// Another pod has these now.
+    pub async fn handed_over(&self, records: &[HandoverRecord]) {
+        self.inner.handed_over(records).await;
+    }
+
+    /// Takes what another pod hands over. `Ok`: all of it is in this pod's outbox, and on disk where there is one. A notification that is or was here already
+    /// is taken once (by its id, endpoint and URL). One whose endpoint this pod does not have is dead, and counted.
+    pub async fn take_over(&self, records: Vec<HandoverRecord>) -> Result<(), TakeOverError> {
+        if self.inner.handing_over.load(Ordering::Acquire) {
+            return Err(TakeOverError::HandingOver);
+        }
+        if !self.inner.configured.load(Ordering::Acquire) {
+            return Err(TakeOverError::NotReady);
+        }
+        self.inner.take_over(records).await
     }
 
     /// How each endpoint does, in their order.
@@ -220,11 +296,41 @@ impl Hooks {
             }
         };
         let _ = tokio::time::timeout(budget, send).await;
+        self.inner.written().await;
         pending()
     }
 }
 
 impl Inner {
+    pub(crate) fn books(&self) -> &Books {
+        &self.context.books
+    }
+
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    pub(crate) fn sequence(&self) -> &Sequence {
+        &self.sequence
+    }
+
+    pub(crate) fn names(&self) -> &Interner {
+        &self.names
+    }
+
+    async fn admit(&self, kind: HookEvent, session: &Session) -> Result<(), Refusal> {
+        let event = Event::of_session(kind, session, None, &self.sequence);
+        self.decide(event).await?;
+        let on = &session.connection;
+        let connected = self
+            .books()
+            .is_open(connection_session(&on.client_id, on.started.as_microsecond()));
+        self.books()
+            .enter(Opened::of_session(session, connected, &self.sequence))
+            .await;
+        Ok(())
+    }
+
     /// All endpoints, in order.
     pub(crate) fn endpoints(&self) -> Vec<Arc<Endpoint>> {
         self.attached
@@ -273,14 +379,7 @@ impl Inner {
         (Ok(()), source)
     }
 
-    fn tell(&self, event: Event) {
-        let event = Arc::new(event);
-        for endpoint in self.takers(&event) {
-            endpoint.notify(&event);
-        }
-    }
-
-    fn takers(&self, event: &Event) -> Vec<Arc<Endpoint>> {
+    pub(crate) fn takers(&self, event: &Event) -> Vec<Arc<Endpoint>> {
         let attached = self.attached.load();
         let takes = |attached: &&Attached| attached.endpoint.takes(event);
         attached
@@ -288,6 +387,15 @@ impl Inner {
             .filter(takes)
             .map(|attached| attached.endpoint.clone())
             .collect()
+    }
+}
+
+impl GiveUp for Inner {
+    fn give_up(&self, numbers: &[u64]) {
+        let numbers: HashSet<u64> = numbers.iter().copied().collect();
+        for endpoint in self.endpoints() {
+            endpoint.outbox.overflow(&numbers);
+        }
     }
 }
 

@@ -6,22 +6,37 @@
 
 mod admission;
 mod attempt;
+mod books;
+mod books_metrics;
+mod closing;
 mod delivery;
 pub mod dialect;
 mod endpoint;
 pub mod event;
 pub mod failure;
+mod handover;
 mod health;
 mod hooks;
 mod identity;
+mod intern;
+mod ledger;
+mod log;
 mod metrics;
+mod opened;
+mod orphans;
 mod outbox_metrics;
 mod probe;
 mod said;
+mod seal;
 pub mod transport;
+mod wire;
 
 #[cfg(test)]
 mod testing;
 
+pub use books::Storage;
+pub use handover::{HANDOVER_MAX, HandoverRecord, TakeOverError};
 pub use hooks::Hooks;
 pub use identity::{Origin, new_service_id};
+pub use ledger::{LedgerChanges, LedgerView};
+pub use seal::{BadSealKey, SealKey};

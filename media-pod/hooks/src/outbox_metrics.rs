@@ -2,16 +2,17 @@
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{GaugeVec, IntGaugeVec, Opts};
+use prometheus::{GaugeVec, IntGauge, IntGaugeVec, Opts};
 use std::sync::Weak;
 
 use crate::hooks::Inner;
 
-/// `headgate_hook_outbox_…` of all endpoints there are.
+/// `headgate_hook_outbox_…` of all endpoints there are, and the size of the ledger.
 pub(crate) struct OutboxMetrics {
     hooks: Weak<Inner>,
     pending: IntGaugeVec,
     oldest: GaugeVec,
+    open: IntGauge,
 }
 
 impl OutboxMetrics {
@@ -25,30 +26,36 @@ impl OutboxMetrics {
             hooks,
             pending: IntGaugeVec::new(pending, &["endpoint"])?,
             oldest: GaugeVec::new(oldest, &["endpoint"])?,
+            open: IntGauge::new(
+                "headgate_hook_ledger_open",
+                "Sessions and connections whose closing events are still to come.",
+            )?,
         })
     }
 }
 
 impl Collector for OutboxMetrics {
     fn desc(&self) -> Vec<&Desc> {
-        self.pending.desc().into_iter().chain(self.oldest.desc()).collect()
+        let per_endpoint = self.pending.desc().into_iter().chain(self.oldest.desc());
+        per_endpoint.chain(self.open.desc()).collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
         self.pending.reset();
         self.oldest.reset();
-        let endpoints = self.hooks.upgrade().map(|hooks| hooks.endpoints()).unwrap_or_default();
-        for endpoint in &endpoints {
+        let Some(hooks) = self.hooks.upgrade() else {
+            return Vec::new();
+        };
+        self.open
+            .set(i64::try_from(hooks.books().ledger.len()).unwrap_or(i64::MAX));
+        for endpoint in &hooks.endpoints() {
             let pending = i64::try_from(endpoint.outbox.pending()).unwrap_or(i64::MAX);
             self.pending.with_label_values(&[&endpoint.name]).set(pending);
             self.oldest
                 .with_label_values(&[&endpoint.name])
                 .set(endpoint.outbox.oldest().as_secs_f64());
         }
-        self.pending
-            .collect()
-            .into_iter()
-            .chain(self.oldest.collect())
-            .collect()
+        let per_endpoint = self.pending.collect().into_iter().chain(self.oldest.collect());
+        per_endpoint.chain(self.open.collect()).collect()
     }
 }

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Redirect};
 use axum::routing::post;
 use common::{connection, endpoint, metric, publisher, server};
 use headgate_control::HookEndpoint;
-use headgate_hooks::Hooks;
+use headgate_hooks::{Hooks, Storage};
 use headgate_hub::{Reason, Refusal, Traffic};
 use prometheus::Registry;
 use std::convert::Infallible;
@@ -107,7 +107,7 @@ async fn request(socket: &mut TcpStream) -> String {
 
 fn hooks(url: &str, allow_loopback: bool) -> (Hooks, Registry) {
     let registry = Registry::new();
-    let hooks = Hooks::new(&registry, "v5q25s67", allow_loopback).expect("a fresh registry");
+    let hooks = Hooks::new(&registry, "v5q25s67", allow_loopback, &Storage::default()).expect("a fresh registry");
     let urls = vec![url.to_owned()];
     hooks.reconfigure(
         &server(),

@@ -10,8 +10,8 @@ mod common;
 
 use common::{Backend, Reply, endpoint, hang, ok, publisher, server, status};
 use headgate_control::{HookEndpoint, HookReport};
-use headgate_hooks::Hooks;
 use headgate_hooks::transport::TransportError;
+use headgate_hooks::{Hooks, Storage};
 use prometheus::Registry;
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
@@ -228,7 +228,8 @@ async fn probes_end_with_their_endpoint() {
 
 /// What the probe says of `url`, over real sockets.
 async fn probed(url: &str, allow_loopback: bool) -> HookReport {
-    let hooks = Hooks::new(&Registry::new(), "v5q25s67", allow_loopback).expect("a fresh registry");
+    let hooks =
+        Hooks::new(&Registry::new(), "v5q25s67", allow_loopback, &Storage::default()).expect("a fresh registry");
     let mut changed = hooks.changed();
     hooks.reconfigure(&server(), &[urls(&[url])]);
     let known = async {

@@ -1,14 +1,18 @@
 //! A media request, from its head to the point where its connection becomes a viewer's.
 
 use crate::connection::Peer;
+use crate::format::{Framing, MediaFormat};
+use crate::head;
+use crate::hls::{self, HlsPath};
 use crate::path::MediaPath;
-use crate::refuse::{self, MEDIA_HEADERS};
+use crate::refuse::{self, problem};
 use crate::server::Shared;
 use crate::viewer::Viewer;
-use crate::{FlvFormat, refuse::problem};
+use crate::websocket;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use headgate_hub::{Connection, Protocol, StreamName, client_id};
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, StatusCode, Version, header};
@@ -20,28 +24,51 @@ pub(crate) const BATCH: usize = 64;
 /// Every request.
 pub(crate) async fn dispatch(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
     let (request, _) = request.into_parts();
-    let Some(path) = MediaPath::flv(request.uri.path()) else {
+    if let Some(path) = HlsPath::parse(request.uri.path()) {
+        return hls(&shared, path, &request).await;
+    }
+    let Some(path) = MediaPath::parse(request.uri.path()) else {
         return problem(StatusCode::NOT_FOUND, "NotFound", "there is nothing at this path");
     };
     match request.method {
         Method::OPTIONS => refuse::preflight(),
-        Method::HEAD => MEDIA_HEADERS.into_response(),
+        Method::HEAD => head::media(path.container).into_response(),
         Method::GET => play(&shared, &path, &request).await,
-        _ => problem(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "MethodNotAllowed",
-            "this path can be read only",
-        ),
+        _ => read_only(),
     }
+}
+
+async fn hls(shared: &Shared, path: HlsPath, request: &Parts) -> Response {
+    match request.method {
+        Method::OPTIONS => refuse::preflight(),
+        // The answer's head; who writes it leaves the body out.
+        Method::GET | Method::HEAD => match request.extensions.get::<Arc<Peer>>() {
+            Some(peer) => hls::answer(shared, path, request, peer).await,
+            None => nobody(),
+        },
+        _ => read_only(),
+    }
+}
+
+fn read_only() -> Response {
+    problem(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "MethodNotAllowed",
+        "this path can be read only",
+    )
+}
+
+fn nobody() -> Response {
+    problem(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "Internal",
+        "the connection is unknown",
+    )
 }
 
 async fn play(shared: &Shared, path: &MediaPath, request: &Parts) -> Response {
     let Some(peer) = request.extensions.get::<Arc<Peer>>() else {
-        return problem(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "Internal",
-            "the connection is unknown",
-        );
+        return nobody();
     };
     match admitted(shared, path, request, peer).await {
         Ok(viewer) => {
@@ -55,29 +82,50 @@ async fn play(shared: &Shared, path: &MediaPath, request: &Parts) -> Response {
 
 /// A viewer that is let in and has something to see.
 async fn admitted(shared: &Shared, path: &MediaPath, request: &Parts, peer: &Peer) -> Result<Viewer, Response> {
-    let connection = connection(shared, path, request, peer);
+    let bad = || {
+        problem(
+            StatusCode::BAD_REQUEST,
+            "BadRequest",
+            "the WebSocket handshake is not one of version 13",
+        )
+    };
+    let (framing, head) = framing(path, request).ok_or_else(bad)?;
+    let connection = connection(shared, path, path.container.protocol(framing), request, peer);
     let name = StreamName::parse(&connection.vhost, &path.app, &path.stream).map_err(|r| refuse::refused(&r))?;
     let param = connection.param.clone();
-    let format = if request.version == Version::HTTP_11 {
-        FlvFormat::Chunked
-    } else {
-        FlvFormat::Plain
-    };
+    let format = MediaFormat::new(path.container, framing);
     let client = shared.hub.open(connection);
     let asked = client.play(name, param, Arc::new(format)).await;
     let mut player = asked.map_err(|r| refuse::refused(&r))?;
-    let mut packets = Vec::new();
+    let mut packets = vec![head];
     player.next(&mut packets, BATCH).await.map_err(refuse::ended)?;
     Ok(Viewer {
         client,
         player,
         packets,
-        format,
+        framing,
     })
 }
 
+/// How the media goes, with the head of the answer that says so; `None` for a broken WebSocket handshake.
+fn framing(path: &MediaPath, request: &Parts) -> Option<(Framing, Bytes)> {
+    let is_1_1 = request.version == Version::HTTP_11;
+    if websocket::is_wanted(&request.headers) {
+        let accept = websocket::accept(&request.headers).filter(|_| is_1_1)?;
+        return Some((Framing::WebSocket, head::switching(&accept)));
+    }
+    let framing = if is_1_1 { Framing::Chunked } else { Framing::Plain };
+    Some((framing, head::ok(path.container, framing)))
+}
+
 /// As SRS tells its back ends of HTTP-FLV.
-fn connection(shared: &Shared, path: &MediaPath, request: &Parts, peer: &Peer) -> Connection {
+pub(crate) fn connection(
+    shared: &Shared,
+    path: &MediaPath,
+    protocol: Protocol,
+    request: &Parts,
+    peer: &Peer,
+) -> Connection {
     let param = request
         .uri
         .query()
@@ -88,7 +136,7 @@ fn connection(shared: &Shared, path: &MediaPath, request: &Parts, peer: &Peer) -
     let vhost = (shared.options.vhost)(host, &param);
     Connection {
         client_id: client_id(),
-        protocol: Protocol::HttpFlv,
+        protocol,
         peer: peer.address,
         tc_url: format!("rtmp://{vhost}/{}", path.app),
         page_url: text(&request.headers, &header::REFERER).to_owned(),

@@ -1,30 +1,34 @@
-//! Which stream a URL's path means.
+//! Which stream a URL's path means, and in which container it is wanted.
+
+use crate::format::Container;
 
 /// A stream asked for by its path, in one of the forms that players know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MediaPath {
     pub(crate) app: String,
     pub(crate) stream: String,
+    pub(crate) container: Container,
 }
 
-/// Endings of HTTP-FLV, ZLMediaKit's before SRS's.
-const FLV: [&str; 2] = [".live.flv", ".flv"];
-
 impl MediaPath {
-    /// `/APP/STREAM.flv` or `/APP/STREAM.live.flv`; the app may have slashes. `None` for any other path.
-    pub(crate) fn flv(path: &str) -> Option<Self> {
+    /// SRS's `/APP/STREAM.flv` or ZLMediaKit's `/APP/STREAM.live.flv`, and the same for `.ts` and `.mp4`; the app may have slashes. `None` for any
+    /// other path.
+    pub(crate) fn parse(path: &str) -> Option<Self> {
         let path = decode(path)?;
         let (app, file) = path.strip_prefix('/')?.rsplit_once('/')?;
-        let stream = FLV.iter().find_map(|ending| file.strip_suffix(ending))?;
+        let (container, stream) = Container::ALL
+            .into_iter()
+            .find_map(|container| Some((container, file.strip_suffix(container.extension())?)))?;
         Some(Self {
             app: app.to_owned(),
-            stream: stream.to_owned(),
+            stream: stream.strip_suffix(".live").unwrap_or(stream).to_owned(),
+            container,
         })
     }
 }
 
 /// Percent-decoding; `None` when an escape is broken or the result is no UTF-8.
-fn decode(text: &str) -> Option<String> {
+pub(crate) fn decode(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
@@ -42,15 +46,20 @@ fn decode(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Container::{Flv, Mp4, Ts};
 
     #[test]
     fn paths_of_both_families_are_understood() {
         let cases = [
-            ("/live/alice.flv", Some(("live", "alice"))),
-            ("/live/alice.live.flv", Some(("live", "alice"))),
-            ("/live/eu/alice.flv", Some(("live/eu", "alice"))),
-            ("/live/a.b.flv", Some(("live", "a.b"))),
-            ("/live/%D0%B0.flv", Some(("live", "а"))),
+            ("/live/alice.flv", Some(("live", "alice", Flv))),
+            ("/live/alice.live.flv", Some(("live", "alice", Flv))),
+            ("/live/alice.ts", Some(("live", "alice", Ts))),
+            ("/live/alice.live.ts", Some(("live", "alice", Ts))),
+            ("/live/alice.mp4", Some(("live", "alice", Mp4))),
+            ("/live/alice.live.mp4", Some(("live", "alice", Mp4))),
+            ("/live/eu/alice.flv", Some(("live/eu", "alice", Flv))),
+            ("/live/a.b.flv", Some(("live", "a.b", Flv))),
+            ("/live/%D0%B0.flv", Some(("live", "а", Flv))),
             ("/live/%zz.flv", None),
             ("/live/%f", None),
             ("/live/%FF.flv", None),
@@ -60,9 +69,11 @@ mod tests {
             ("*", None),
         ];
         for (path, expected) in cases {
-            let parsed = MediaPath::flv(path);
+            let parsed = MediaPath::parse(path);
             assert_eq!(
-                parsed.as_ref().map(|p| (p.app.as_str(), p.stream.as_str())),
+                parsed
+                    .as_ref()
+                    .map(|p| (p.app.as_str(), p.stream.as_str(), p.container)),
                 expected,
                 "{path}"
             );

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use headgate_hub::{EndReason, Reason, Refusal};
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 
 /// The HTTP status of a refusal.
 pub(crate) fn status(reason: Reason) -> StatusCode {
@@ -36,7 +36,19 @@ pub(crate) fn problem(status: StatusCode, reason: &str, message: &str) -> Respon
 }
 
 pub(crate) fn refused(refusal: &Refusal) -> Response {
-    problem(status(refusal.reason), refusal.reason.as_str(), &refusal.message)
+    let answer = problem(status(refusal.reason), refusal.reason.as_str(), &refusal.message);
+    if refusal.reason == Reason::Draining {
+        return elsewhere(answer);
+    }
+    answer
+}
+
+/// The next request goes to another server, which takes a connection of its own.
+fn elsewhere(mut answer: Response) -> Response {
+    let headers = answer.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    answer
 }
 
 /// A session that was admitted and ended before there was anything to send.
@@ -47,6 +59,11 @@ pub(crate) fn ended(reason: EndReason) -> Response {
             Reason::StreamNotFound.as_str(),
             "nobody publishes this stream",
         ),
+        EndReason::Draining => elsewhere(problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            Reason::Draining.as_str(),
+            "this server is on its way out: come again",
+        )),
         other => problem(StatusCode::SERVICE_UNAVAILABLE, other.as_str(), "the session was ended"),
     }
 }
@@ -60,14 +77,6 @@ pub(crate) fn preflight() -> Response {
     ];
     with_cors((StatusCode::NO_CONTENT, headers).into_response())
 }
-
-/// The headers of every media response, wherever it is written.
-pub(crate) const MEDIA_HEADERS: [(HeaderName, HeaderValue); 4] = [
-    (header::CONTENT_TYPE, HeaderValue::from_static("video/x-flv")),
-    (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store")),
-    (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
-    (header::CONNECTION, HeaderValue::from_static("close")),
-];
 
 pub(crate) fn with_cors(mut response: Response) -> Response {
     response

@@ -1,6 +1,7 @@
 //! The listener and its connections.
 
 use crate::connection;
+use crate::hls::Sessions;
 use axum::Router;
 use headgate_hub::Hub;
 use std::net::SocketAddr;
@@ -43,6 +44,9 @@ pub(crate) struct Shared {
     pub(crate) hub: Hub,
     pub(crate) options: Options,
     pub(crate) shutdown: CancellationToken,
+    /// Connections, and the sessions that outlive theirs.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) hls: Arc<Sessions>,
 }
 
 /// Serves until `shutdown`; then no connection is accepted, viewers end cleanly, and what is left is cut after a few seconds.
@@ -52,11 +56,13 @@ pub async fn serve(listener: TcpListener, hub: Hub, options: Options, shutdown: 
         hub,
         options,
         shutdown: shutdown.clone(),
+        tasks: TaskTracker::new(),
+        hls: Arc::default(),
     });
     let router = Router::new()
         .fallback(crate::handler::dispatch)
         .with_state(Arc::clone(&shared));
-    let connections = TaskTracker::new();
+    let connections = shared.tasks.clone();
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,

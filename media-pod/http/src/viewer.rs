@@ -1,44 +1,49 @@
 //! A viewer on its raw socket: the hub's bytes, several at a time, without a copy.
 
-use crate::FlvFormat;
-use crate::flv::LAST_CHUNK;
+use crate::format::Framing;
 use crate::handler::BATCH;
-use crate::refuse::MEDIA_HEADERS;
+use crate::websocket::{FromClient, Said};
 use bytes::{Buf, Bytes};
 use headgate_hub::{Client, EndReason, Player, Traffic};
 use std::io::{self, IoSlice};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio_util::sync::CancellationToken;
 
-/// An admitted viewer with the first bytes it will get.
+/// How long a viewer that is told goodbye has to take it.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// An admitted viewer with the first bytes it will get, the head of the answer before them.
 pub(crate) struct Viewer {
     pub(crate) client: Client,
     pub(crate) player: Player,
     pub(crate) packets: Vec<Bytes>,
-    pub(crate) format: FlvFormat,
+    pub(crate) framing: Framing,
 }
 
 impl Viewer {
     /// Sends until the stream ends, the peer closes, the hub cuts it, or the process stops. The connection ends with the body.
     pub(crate) async fn run(mut self, mut stream: TcpStream, shutdown: &CancellationToken) {
         let (mut reader, mut writer) = stream.split();
-        self.packets.insert(0, head(self.format));
+        let mut heard = Heard::new(self.framing);
         let reason = loop {
             if let Err(reason) = self.send(&mut writer).await {
                 break reason;
             }
             tokio::select! {
                 next = self.player.next(&mut self.packets, BATCH) => if let Err(reason) = next { break reason },
-                () = gone(&mut reader) => break EndReason::PeerClosed,
+                answer = heard.next(&mut reader) => match answer {
+                    Some(answer) => self.packets.push(answer),
+                    None => break EndReason::PeerClosed,
+                },
                 () = shutdown.cancelled() => break EndReason::Shutdown,
             }
         };
         self.player.finish(reason);
-        if self.format == FlvFormat::Chunked && reason != EndReason::TooSlow {
-            // There is room for so little, or the peer is gone.
-            let _ = writer.try_write(LAST_CHUNK);
+        if !matches!(reason, EndReason::TooSlow | EndReason::PeerClosed) {
+            let _ = tokio::time::timeout(GOODBYE, end_body(&self.packets, self.framing, &mut writer)).await;
         }
         let _ = writer.shutdown().await;
     }
@@ -61,6 +66,14 @@ impl Viewer {
         self.packets.clear();
         Ok(())
     }
+}
+
+/// A body that was begun is whole only with the rest of the packet that was under way, and its end.
+async fn end_body(packets: &[Bytes], framing: Framing, writer: &mut WriteHalf<'_>) -> io::Result<()> {
+    for packet in packets {
+        writer.write_all(packet).await?;
+    }
+    writer.write_all(framing.end()).await
 }
 
 /// As many packets as one system call takes.
@@ -93,24 +106,35 @@ fn advance(packets: &mut [Bytes], mut written: usize) -> usize {
     done
 }
 
-/// Resolves when the peer has closed. What it sends meanwhile is dropped.
-async fn gone(reader: &mut ReadHalf<'_>) {
-    let mut dropped = [0; 512];
-    while matches!(reader.read(&mut dropped).await, Ok(read) if read > 0) {}
+/// What the peer says while it watches. Without WebSocket it has nothing to say.
+struct Heard {
+    frames: Option<FromClient>,
 }
 
-fn head(format: FlvFormat) -> Bytes {
-    let mut head = b"HTTP/1.1 200 OK\r\n".to_vec();
-    for (name, value) in &MEDIA_HEADERS {
-        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-            head.extend_from_slice(part);
+impl Heard {
+    fn new(framing: Framing) -> Self {
+        Self {
+            frames: (framing == Framing::WebSocket).then(FromClient::default),
         }
     }
-    if format == FlvFormat::Chunked {
-        head.extend_from_slice(b"transfer-encoding: chunked\r\n");
+
+    /// What must be answered; `None` when the peer has closed. Can be dropped and called again without loss.
+    async fn next(&mut self, reader: &mut ReadHalf<'_>) -> Option<Bytes> {
+        let mut data = [0; 512];
+        let mut read = 0;
+        loop {
+            let said = self
+                .frames
+                .as_mut()
+                .and_then(|f| f.push(data.get(..read).unwrap_or_default()));
+            match said {
+                Some(Said::Answer(answer)) => return Some(answer),
+                Some(Said::Close) => return None,
+                None => {}
+            }
+            read = reader.read(&mut data).await.ok().filter(|read| *read > 0)?;
+        }
     }
-    head.extend_from_slice(b"\r\n");
-    head.into()
 }
 
 #[cfg(test)]

@@ -84,7 +84,7 @@ impl Client {
         let (link, live) = (Arc::clone(&self.0), Arc::new(Live::new(session, stream)));
         hub.admissions.spawn(async move {
             // A client that has left drops the answer, and with it the session that was let in.
-            let _ = answer.send(link.admit(live).await);
+            let _ = answer.send(link.admit(live, permit.takeover).await);
         });
         answered
             .await
@@ -97,18 +97,26 @@ impl Link {
         &self.hub.0
     }
 
-    /// Asks the gate, to the end.
-    async fn admit(self: Arc<Self>, live: Arc<Live>) -> Result<Admitted, Refusal> {
+    /// Asks the other hubs, then the gate, to the end.
+    async fn admit(self: Arc<Self>, live: Arc<Live>, takeover: bool) -> Result<Admitted, Refusal> {
         let hub = self.hub();
         let session = &live.session;
+        if session.kind == SessionKind::Publish {
+            hub.secure(session, takeover).await?;
+        }
         let (_, connected) = self.connected.get_or_init(|| self.connect(&session.connection)).await;
         connected.clone()?;
         hub.gate.admit(session).await?;
         match hub.establish(&live) {
-            Ok(()) => Ok(Admitted {
-                live,
-                link: Arc::clone(&self),
-            }),
+            Ok(()) => {
+                if takeover && session.kind == SessionKind::Publish {
+                    hub.evict_elsewhere(session);
+                }
+                Ok(Admitted {
+                    live,
+                    link: Arc::clone(&self),
+                })
+            }
             Err(reason) => Err(Refusal::new(
                 Reason::Draining,
                 format!("the session is over already: {reason}"),

@@ -20,10 +20,13 @@ pub struct Start<'a> {
     pub resumed: bool,
 }
 
-/// Makes output bytes, once per stream. Pure: equal frames give equal bytes. Empty bytes are not sent.
+/// Makes output bytes, once per stream. Equal frames give equal bytes; a format that counts or remembers is told of everything in the order of the
+/// stream, but for [`Format::start`], which each viewer asks for. Empty bytes are not sent.
 pub trait Format: Send + Sync + 'static {
     /// Its name.
     fn id(&self) -> FormatId;
+    /// The tracks as they are known where viewers can start, told before the frame that is there.
+    fn tracks(&self, _tracks: &[Track]) {}
     /// What a viewer gets before its first frame, and again after a gap.
     fn start(&self, start: &Start<'_>) -> Bytes;
     /// A track that is new or changed in mid-stream.

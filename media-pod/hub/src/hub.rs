@@ -1,10 +1,11 @@
 //! The hub itself: admission, the end of sessions, and what others may know and do.
 
+use crate::edge::Seed;
 use crate::live::Live;
 use crate::registry::{Established, Registry};
 use crate::{
-    Client, Connection, EndReason, Gate, Metrics, Protocol, Refusal, Session, SessionKind, Settings, StreamSnapshot,
-    Traffic, snapshot,
+    Alone, Client, Connection, Edge, Elsewhere, EndReason, Gate, Metrics, Protocol, Refusal, Session, SessionKind,
+    Settings, StreamSnapshot, Traffic, snapshot,
 };
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -20,6 +21,7 @@ pub struct Hub(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) gate: Arc<dyn Gate>,
+    pub(crate) elsewhere: Arc<dyn Elsewhere>,
     pub(crate) metrics: Metrics,
     pub(crate) settings: ArcSwap<Settings>,
     pub(crate) registry: Mutex<Registry>,
@@ -28,19 +30,28 @@ pub(crate) struct Inner {
     /// Viewers that are there, for the merge window.
     pub(crate) viewers: AtomicUsize,
     changed: watch::Sender<u64>,
+    /// Publishers should come back elsewhere.
+    pub(crate) leave: watch::Sender<bool>,
 }
 
 impl Hub {
-    /// A hub whose sessions pass `gate`.
+    /// A hub whose sessions pass `gate`, and that is all there is.
     pub fn new(gate: Arc<dyn Gate>, metrics: Metrics) -> Self {
+        Self::among(Arc::new(Alone), gate, metrics)
+    }
+
+    /// A hub whose sessions pass `gate`, and that acts as one with those `elsewhere`.
+    pub fn among(elsewhere: Arc<dyn Elsewhere>, gate: Arc<dyn Gate>, metrics: Metrics) -> Self {
         Self(Arc::new(Inner {
             gate,
+            elsewhere,
             metrics,
             settings: ArcSwap::default(),
             registry: Mutex::default(),
             admissions: TaskTracker::new(),
             viewers: AtomicUsize::new(0),
             changed: watch::Sender::new(0),
+            leave: watch::Sender::new(false),
         }))
     }
 
@@ -109,19 +120,20 @@ impl Hub {
 
 impl Inner {
     /// Makes a session that the gate let in a live one, or tells the gate that it is over already.
-    pub(crate) fn establish(&self, live: &Arc<Live>) -> Result<(), EndReason> {
+    pub(crate) fn establish(self: &Arc<Self>, live: &Arc<Live>) -> Result<(), EndReason> {
         let mut registry = self.registry.lock();
         let established = registry.establish(live);
-        if let (Established::In(_), SessionKind::Publish) = (&established, live.session.kind) {
-            live.stream.begin(live.session.id);
+        if let (Established::In(..), SessionKind::Publish) = (&established, live.session.kind) {
+            live.stream.begin(live.session.id, None);
         }
         drop(registry);
         self.news();
         match established {
-            Established::In(displaced) => {
+            Established::In(displaced, wanted) => {
                 if let Some(displaced) = displaced {
                     self.end(&displaced, EndReason::TakenOver);
                 }
+                self.want(wanted);
                 Ok(())
             }
             Established::Out(reason) => {
@@ -132,20 +144,28 @@ impl Inner {
     }
 
     /// The one way in which an admitted session ends. The gate hears of it before the name is free. False when it had ended.
-    pub(crate) fn end(&self, live: &Arc<Live>, reason: EndReason) -> bool {
+    pub(crate) fn end(self: &Arc<Self>, live: &Arc<Live>, reason: EndReason) -> bool {
         if !live.claim_end(reason) {
             return false;
         }
         self.tell_ended(&live.session, reason, live.traffic());
         let mut registry = self.registry.lock();
-        registry.remove(live);
+        let wanted = registry.remove(live);
         if live.session.kind == SessionKind::Publish {
             live.stream.end(live.session.id);
         }
         drop(registry);
         live.announce_end();
         self.news();
+        self.want(wanted);
         true
+    }
+
+    /// Asks for a stream that is not here.
+    fn want(self: &Arc<Self>, wanted: Option<Seed>) {
+        if let Some(seed) = wanted {
+            self.elsewhere.wanted(Edge::new(Hub(Arc::clone(self)), seed));
+        }
     }
 
     fn tell_ended(&self, session: &Arc<Session>, reason: EndReason, traffic: Traffic) {

@@ -50,6 +50,14 @@ impl Publisher {
         self.admitted.live.end().await
     }
 
+    /// Resolves when the publisher should come back elsewhere; until it does, it goes on here.
+    pub async fn asked_to_leave(&self) {
+        let mut leave = self.admitted.hub().leave.subscribe();
+        if leave.wait_for(|asked| *asked).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Ends the session for a reason.
     pub fn finish(self, reason: EndReason) {
         self.admitted.end(reason);

@@ -87,6 +87,8 @@ pub enum EndReason {
     TakenOver,
     /// The process ends.
     Shutdown,
+    /// The server is on its way out: the same stream is to be had, or the same name is free, elsewhere.
+    Draining,
     /// Nothing came for too long.
     Idle,
     /// The viewer cannot keep up, or does not read.

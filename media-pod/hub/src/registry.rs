@@ -1,5 +1,8 @@
 //! Who has which name, who waits for an answer, and how many there are. Plain data behind the hub's one lock; decisions only, no calls out.
 
+use crate::contest::{Answer, Newcomer};
+use crate::edge::Seed;
+use crate::entry::Entry;
 use crate::live::Live;
 use crate::stream::Stream;
 use crate::{EndReason, Permit, Protocol, Reason, Refusal, Session, SessionKind, Settings, StreamName};
@@ -21,21 +24,15 @@ pub(crate) struct Registry {
     /// Publishers by key, those who are asked about too.
     keys: HashMap<Arc<str>, usize>,
     counts: Counts,
+    /// Newcomers are sent elsewhere; who is in stays.
+    moving: bool,
     closed: Option<EndReason>,
-}
-
-struct Entry {
-    stream: Arc<Stream>,
-    publisher: Option<Uuid>,
-    newcomer: Option<Uuid>,
-    /// Viewers, those who are asked about too.
-    viewers: usize,
 }
 
 /// What an admission came to in the end.
 pub(crate) enum Established {
-    /// In. The publisher before, if there was one, must be ended.
-    In(Option<Arc<Live>>),
+    /// In. The publisher before, if there was one, must be ended; the stream, if it is not here, must be brought.
+    In(Option<Arc<Live>>, Option<Seed>),
     /// The client left, or the hub closed, while the gate was asked.
     Out(EndReason),
 }
@@ -59,6 +56,12 @@ impl Registry {
         if self.closed.is_some() {
             return Err(Refusal::new(Reason::Draining, "the server is about to stop"));
         }
+        if self.moving {
+            return Err(Refusal::new(
+                Reason::Draining,
+                "this server is on its way out: come again",
+            ));
+        }
         let displaced = match session.kind {
             SessionKind::Publish => self.check_name(&session.name, permit.takeover)?,
             SessionKind::Play => None,
@@ -69,7 +72,7 @@ impl Registry {
             .entry(session.name.clone())
             .or_insert_with(|| Entry::new(&session.name));
         match session.kind {
-            SessionKind::Publish => entry.newcomer = Some(session.id),
+            SessionKind::Publish => entry.newcomer = Some(Newcomer::new(session.id)),
             SessionKind::Play => entry.viewers = entry.viewers.saturating_add(1),
         }
         let stream = Arc::clone(&entry.stream);
@@ -187,21 +190,29 @@ impl Registry {
             return Established::Out(reason);
         }
         let mut displaced = None;
-        if session.kind == SessionKind::Publish {
-            entry.newcomer = None;
-            displaced = entry.publisher.replace(session.id);
+        match session.kind {
+            SessionKind::Publish => displaced = entry.enter(session.id),
+            SessionKind::Play => entry.present = entry.present.saturating_add(1),
         }
+        let wanted = entry.review();
         self.live.insert(session.id, Arc::clone(live));
         self.count(session, |n| n.saturating_add(1));
-        Established::In(displaced.and_then(|id| self.live.get(&id).cloned()))
+        Established::In(displaced.and_then(|id| self.live.get(&id).cloned()), wanted)
     }
 
-    /// Takes an ended session out.
-    pub(crate) fn remove(&mut self, live: &Live) {
-        if self.live.remove(&live.session.id).is_some() {
-            self.count(&live.session, |n| n.saturating_sub(1));
-            self.leave(&live.session);
+    /// Takes an ended session out. Its stream's viewers may need it from elsewhere now.
+    pub(crate) fn remove(&mut self, live: &Live) -> Option<Seed> {
+        let session = &live.session;
+        self.live.remove(&session.id)?;
+        self.count(session, |n| n.saturating_sub(1));
+        let entry = self.streams.get_mut(&session.name)?;
+        match session.kind {
+            SessionKind::Publish => entry.forget(session.id),
+            SessionKind::Play => entry.present = entry.present.saturating_sub(1),
         }
+        let wanted = if self.closed.is_none() { entry.review() } else { None };
+        self.leave(session);
+        wanted
     }
 
     fn leave(&mut self, session: &Session) {
@@ -210,10 +221,7 @@ impl Registry {
             return;
         };
         match session.kind {
-            SessionKind::Publish => {
-                entry.publisher = entry.publisher.filter(|id| *id != session.id);
-                entry.newcomer = entry.newcomer.filter(|id| *id != session.id);
-            }
+            SessionKind::Publish => entry.forget(session.id),
             SessionKind::Play => entry.viewers = entry.viewers.saturating_sub(1),
         }
         if entry.is_idle() {
@@ -221,9 +229,62 @@ impl Registry {
         }
     }
 
+    /// Whether newcomers are sent elsewhere. Who is in, or is asked about already, is left alone.
+    pub(crate) fn set_moving(&mut self, moving: bool) {
+        self.moving = moving;
+    }
+
     /// Lets nobody in any more.
     pub(crate) fn close(&mut self, reason: EndReason) {
         self.closed = Some(reason);
+        self.streams.values_mut().for_each(Entry::drop_edge);
+        self.streams.retain(|_, entry| !entry.is_idle());
+    }
+
+    /// All others have answered that the name is free. False when another newcomer has gone before meanwhile.
+    pub(crate) fn secure(&mut self, session: &Session) -> bool {
+        let newcomer = self.streams.get_mut(&session.name).and_then(|e| e.newcomer.as_mut());
+        newcomer
+            .filter(|n| n.session == session.id)
+            .is_some_and(Newcomer::secure)
+    }
+
+    /// Answers a claim from elsewhere.
+    pub(crate) fn contend(&mut self, name: &StreamName, session: Uuid, takeover: bool) -> Answer {
+        let entry = self.streams.get_mut(name);
+        entry.map_or(Answer::Free, |entry| entry.contend(session, takeover))
+    }
+
+    /// The publisher that one elsewhere has displaced.
+    pub(crate) fn displaced(&self, name: &StreamName, by: Uuid) -> Option<Arc<Live>> {
+        self.get(self.streams.get(name)?.yields_to(by)?)
+    }
+
+    /// The publisher that is in.
+    pub(crate) fn publisher(&self, name: &StreamName) -> Option<Arc<Live>> {
+        self.get(self.streams.get(name)?.publisher?)
+    }
+
+    pub(crate) fn has_edge(&self, name: &StreamName, id: Uuid) -> bool {
+        self.streams.get(name).is_some_and(|entry| entry.has_edge(id))
+    }
+
+    /// Takes an edge out that nobody watches. False when somebody does.
+    pub(crate) fn retire_edge(&mut self, name: &StreamName, id: Uuid) -> bool {
+        let watched = self.streams.get(name).is_some_and(|entry| entry.present > 0);
+        if !watched {
+            self.drop_edge(name, id);
+        }
+        !watched
+    }
+
+    pub(crate) fn drop_edge(&mut self, name: &StreamName, id: Uuid) {
+        if let Some(entry) = self.streams.get_mut(name).filter(|entry| entry.has_edge(id)) {
+            entry.drop_edge();
+            if entry.is_idle() {
+                self.streams.remove(name);
+            }
+        }
     }
 
     pub(crate) fn get(&self, id: Uuid) -> Option<Arc<Live>> {
@@ -245,20 +306,5 @@ impl Registry {
 
     pub(crate) fn counts(&self) -> Counts {
         self.counts
-    }
-}
-
-impl Entry {
-    fn new(name: &StreamName) -> Self {
-        Self {
-            stream: Arc::new(Stream::new(name.clone())),
-            publisher: None,
-            newcomer: None,
-            viewers: 0,
-        }
-    }
-
-    fn is_idle(&self) -> bool {
-        self.publisher.is_none() && self.newcomer.is_none() && self.viewers == 0
     }
 }

@@ -15,6 +15,8 @@ pub struct Settings {
     pub viewers_max: Option<usize>,
     /// How long a viewer waits for a stream that is not there: at the start, and after its publisher has gone.
     pub linger: Duration,
+    /// How long a stream is brought from elsewhere after its last viewer has left.
+    pub edge_linger: Duration,
     /// How far a viewer may fall behind before it skips to the newest key frame.
     pub lag_max: Duration,
     /// Skips in a row, without having caught up in between, after which a viewer is cut.
@@ -31,6 +33,7 @@ impl Default for Settings {
             publishers_max: None,
             viewers_max: None,
             linger: Duration::from_secs(10),
+            edge_linger: Duration::from_secs(5),
             lag_max: Duration::from_secs(5),
             skips_max: 10,
             stall_max: Duration::from_secs(30),

@@ -2,7 +2,7 @@
 
 use crate::live::Live;
 use crate::stream::Stream;
-use crate::{Protocol, Session, SessionKind, StreamName};
+use crate::{Origin, Protocol, Session, SessionKind, StreamName};
 use headgate_codec::Track;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,6 +14,8 @@ pub struct StreamSnapshot {
     pub name: StreamName,
     /// Who sends it; `None` while viewers wait for one.
     pub publisher: Option<PublisherSnapshot>,
+    /// The publisher is elsewhere, and the stream is brought from there.
+    pub origin: Option<Origin>,
     /// What is in it, by id.
     pub tracks: Vec<Track>,
     /// Viewers by protocol; protocols with none are not in it.
@@ -47,7 +49,7 @@ pub(crate) fn of(streams: &[Arc<Stream>], lives: &[Arc<Live>]) -> Vec<StreamSnap
 }
 
 fn one(stream: &Stream, sessions: &[&Arc<Session>]) -> StreamSnapshot {
-    let (tracks, rates) = stream.figures();
+    let (tracks, rates, origin) = stream.figures();
     let publisher = sessions
         .iter()
         .find(|s| s.kind == SessionKind::Publish)
@@ -64,6 +66,7 @@ fn one(stream: &Stream, sessions: &[&Arc<Session>]) -> StreamSnapshot {
     StreamSnapshot {
         name: stream.name.clone(),
         publisher,
+        origin,
         tracks,
         viewers,
     }

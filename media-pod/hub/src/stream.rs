@@ -5,7 +5,7 @@
 use crate::gop::Gop;
 use crate::meter::{Meter, Rates};
 use crate::ring::{Join, Ring, TrackSet};
-use crate::{Format, Settings, StreamName};
+use crate::{Format, Origin, Settings, StreamName};
 use bytes::Bytes;
 use headgate_codec::{Frame, Timestamp, Track, TrackKind};
 use parking_lot::Mutex;
@@ -28,7 +28,10 @@ struct Output {
 struct Media {
     /// Counts the publishers.
     epoch: u64,
+    /// A publisher's session, or an edge.
     publisher: Option<Uuid>,
+    /// Of an edge.
+    origin: Option<Origin>,
     /// When the publisher came or, without one, went.
     since: Instant,
     set: Arc<TrackSet>,
@@ -55,6 +58,7 @@ impl Stream {
         let media = Media {
             epoch: 0,
             publisher: None,
+            origin: None,
             since: Instant::now(),
             set: Arc::default(),
             gop: Gop::default(),
@@ -70,10 +74,11 @@ impl Stream {
         }
     }
 
-    /// A publisher has the stream from now on.
-    pub(crate) fn begin(&self, publisher: Uuid) {
+    /// A publisher, or an edge with its origin, has the stream from now on.
+    pub(crate) fn begin(&self, publisher: Uuid, origin: Option<Origin>) {
         let mut media = self.media.lock();
         media.renew(Some(publisher));
+        media.origin = origin;
         media.epoch = media.epoch.saturating_add(1);
     }
 
@@ -136,10 +141,16 @@ impl Stream {
         media.publisher.is_none().then_some(media.since)
     }
 
-    /// Tracks and measured rates.
-    pub(crate) fn figures(&self) -> (Vec<Track>, Rates) {
+    /// Whose frames it takes.
+    pub(crate) fn source(&self) -> Option<Uuid> {
+        self.media.lock().publisher
+    }
+
+    /// Tracks, measured rates, and where it comes from when it is an edge.
+    pub(crate) fn figures(&self) -> (Vec<Track>, Rates, Option<Origin>) {
         let media = self.media.lock();
-        (media.set.tracks.clone(), media.meter.rates(media.since.elapsed()))
+        let rates = media.meter.rates(media.since.elapsed());
+        (media.set.tracks.clone(), rates, media.origin.clone())
     }
 
     #[cfg(test)]
@@ -152,6 +163,7 @@ impl Media {
     /// Forgets everything of the publisher before; what the rings hold stays for those who still read it.
     fn renew(&mut self, publisher: Option<Uuid>) {
         self.publisher = publisher;
+        self.origin = None;
         self.since = Instant::now();
         self.set = Arc::default();
         self.meter = Meter::default();
@@ -240,6 +252,9 @@ impl Media {
         };
         self.newest = frame.dts;
         for Output { ring, .. } in &self.outputs {
+            if joins {
+                ring.format.tracks(&self.set.tracks);
+            }
             let join = joins.then(|| Join {
                 set: Arc::clone(&self.set),
                 at: frame.dts,
@@ -272,6 +287,7 @@ impl Media {
     }
 
     fn replay(&self, ring: &Ring, settings: &Settings) {
+        ring.format.tracks(&self.set.tracks);
         for (index, frame) in self.gop.frames().iter().enumerate() {
             let Some(track) = self.set.tracks.iter().find(|t| t.id == frame.track) else {
                 continue;

@@ -2,6 +2,9 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 mod chaos;
+mod contest;
+mod edges;
 mod media;
+mod moving;
 mod sessions;
 mod support;

@@ -86,7 +86,7 @@ impl Value {
     }
 
     /// An object from pairs.
-    pub fn object<const N: usize>(pairs: [(&str, Value); N]) -> Self {
+    pub fn object<'a>(pairs: impl IntoIterator<Item = (&'a str, Value)>) -> Self {
         Self::Object(
             pairs
                 .into_iter()

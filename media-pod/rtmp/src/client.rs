@@ -63,6 +63,7 @@ pub struct ClientSession {
     output: BytesMut,
     events: VecDeque<Event>,
     stream_id: u32,
+    can_reconnect: bool,
 }
 
 const CONNECT: f64 = 1.0;
@@ -82,7 +83,15 @@ impl ClientSession {
             output: BytesMut::new(),
             events: VecDeque::new(),
             stream_id: 1,
+            can_reconnect: false,
         }
+    }
+
+    /// Says to the server that the caller acts upon `NetConnection.Connect.ReconnectRequest`, which comes as [`Event::Status`].
+    #[must_use]
+    pub fn that_reconnects(mut self) -> Self {
+        self.can_reconnect = true;
+        self
     }
 
     /// The buffer to read the socket into.
@@ -164,12 +173,14 @@ impl ClientSession {
     fn connect(&mut self) {
         self.handshake = None;
         self.link.use_chunk_size(&mut self.output);
-        let object = Value::object([
+        let object = [
             ("app", self.app.as_str().into()),
             ("type", "nonprivate".into()),
             ("flashVer", "FMLE/3.0 (compatible; Headgate)".into()),
             ("tcUrl", self.tc_url.as_str().into()),
-        ]);
+        ];
+        let caps = self.can_reconnect.then(|| ("capsEx", 1.0.into()));
+        let object = Value::object(object.into_iter().chain(caps));
         self.command(0, "connect", CONNECT, vec![object]);
     }
 

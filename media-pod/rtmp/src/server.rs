@@ -12,6 +12,8 @@ use crate::message::{Message, command_message, control, kind, number_message, us
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 
+/// The bit of Enhanced RTMP's `capsEx` that stands for reconnect requests.
+const CAPS_RECONNECT: f64 = 1.0;
 /// The one message stream.
 pub const STREAM_ID: u32 = 1;
 /// Bytes of `onMetaData` that are kept: every viewer gets them, and a real one has some hundred.
@@ -69,6 +71,8 @@ pub struct Connect {
     pub flash_version: String,
     /// 0, or 3 for AMF3.
     pub object_encoding: u8,
+    /// It acts upon [`ServerSession::ask_to_reconnect`] (Enhanced RTMP v2, `capsEx`).
+    pub can_reconnect: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +92,7 @@ pub struct ServerSession {
     output: BytesMut,
     events: VecDeque<Event>,
     connected: bool,
+    can_reconnect: bool,
     role: Role,
     /// The encoder announced its publish with FCPublish and waits for onFCPublish.
     announced: bool,
@@ -105,6 +110,7 @@ impl ServerSession {
             output: BytesMut::new(),
             events: VecDeque::new(),
             connected: false,
+            can_reconnect: false,
             role: Role::None,
             announced: false,
             held: VecDeque::new(),
@@ -233,8 +239,10 @@ impl ServerSession {
             page_url: text("pageUrl"),
             flash_version: text("flashVer"),
             object_encoding: if encoding >= 3.0 { 3 } else { 0 },
+            can_reconnect: caps_reconnect(object.get("capsEx")),
         };
         self.connected = true;
+        self.can_reconnect = connect.can_reconnect;
         self.link
             .control(&number_message(kind::WINDOW_ACK_SIZE, WINDOW), &mut self.output);
         let bandwidth = [&WINDOW.to_be_bytes()[..], &[2]].concat();
@@ -249,12 +257,14 @@ impl ServerSession {
             ("capabilities", 127.0.into()),
             ("mode", 1.0.into()),
         ]);
-        let status = Value::object([
+        let status = [
             ("level", "status".into()),
             ("code", "NetConnection.Connect.Success".into()),
             ("description", "Connection succeeded".into()),
             ("objectEncoding", f64::from(connect.object_encoding).into()),
-        ]);
+        ];
+        let caps = connect.can_reconnect.then(|| ("capsEx", CAPS_RECONNECT.into()));
+        let status = Value::object(status.into_iter().chain(caps));
         self.result(transaction, vec![server, status]);
         self.link.command(
             &command_message(0, "onBWDone", 0.0, vec![Value::Null]),
@@ -342,6 +352,21 @@ impl ServerSession {
         self.status("status", "NetStream.Play.Stop", "Stopped playing stream.");
     }
 
+    /// Asks the client to connect again, and to leave this connection when it has: there is a better server for it behind the same URL. Nothing
+    /// is said to a client that does not know how.
+    pub fn ask_to_reconnect(&mut self, description: &str) {
+        if !self.can_reconnect {
+            return;
+        }
+        let info = Value::object([
+            ("level", "status".into()),
+            ("code", "NetConnection.Connect.ReconnectRequest".into()),
+            ("description", description.into()),
+        ]);
+        let message = command_message(0, "onStatus", 0.0, vec![Value::Null, info]);
+        self.link.command(&message, &mut self.output);
+    }
+
     /// Tells a publisher that its stream was ended by the server.
     pub fn end_publish(&mut self, description: &str) {
         self.role = Role::None;
@@ -380,6 +405,12 @@ impl ServerSession {
         let message = command_message(STREAM_ID, name, 0.0, vec![Value::Null, info]);
         self.link.command(&message, &mut self.output);
     }
+}
+
+/// Whether a client's `capsEx` has the bit for reconnect requests. It is a small whole number; what is none says nothing.
+fn caps_reconnect(caps: Option<&Value>) -> bool {
+    let caps = caps.and_then(Value::as_number).unwrap_or(0.0);
+    (0.0..=255.0).contains(&caps) && caps % 2.0 >= 1.0
 }
 
 /// `onMetaData …`, with `@setDataFrame` taken off; `None` for other data, for what is too long, and for what is no AMF0.

@@ -291,3 +291,45 @@ async fn a_server_that_is_dropped_ends_its_sessions() {
     timeout(SOON, server.hub.idle()).await.unwrap();
     assert!(!server.shutdown.is_cancelled());
 }
+
+#[tokio::test]
+async fn a_player_that_is_sent_elsewhere_gets_all_that_was_begun_and_hears_why() {
+    let server = Server::start(Options::default()).await;
+    let mut publisher = Peer::started(&server, Purpose::Publish, "alice").await;
+    let mut player = Peer::new(&server, Purpose::Play, "alice").await;
+    player.session = player.session.that_reconnects();
+    while player.next().await.unwrap() != Event::Started {}
+    publisher.session.video(0, Bytes::from_static(SEQUENCE_HEADER));
+    for n in 0..50 {
+        publisher.session.video(n, frame(true, 200_000));
+        publisher.send().await;
+    }
+    // By now more waits for the player than its socket holds.
+    sleep(Duration::from_millis(200)).await;
+    let sessions = server.hub.sessions();
+    let session = sessions
+        .iter()
+        .find(|s| s.kind == headgate_hub::SessionKind::Play)
+        .unwrap();
+    assert!(server.hub.kick(session.id, EndReason::Draining));
+    let said = player.rest().await;
+    let codes: Vec<_> = said
+        .iter()
+        .filter_map(|event| {
+            if let Event::Status(code) = event {
+                Some(code.as_str())
+            } else {
+                None
+            }
+        })
+        .collect();
+    assert_eq!(
+        codes.get(codes.len() - 3..).unwrap(),
+        [
+            "NetStream.Play.UnpublishNotify",
+            "NetStream.Play.Stop",
+            "NetConnection.Connect.ReconnectRequest"
+        ]
+    );
+    assert!(said.into_iter().filter_map(video_of).count() > 1, "and pictures before");
+}

@@ -1,6 +1,7 @@
-//! What the operator may ask.
+//! What the operator may ask; what pods may is in [`super::peers`].
 
-use super::reports;
+use super::caller::authorize;
+use super::{ledger, outbox, peers, reports};
 use crate::pod::Pod;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, State};
@@ -8,8 +9,10 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, put};
-use axum::{Json, Router};
-use headgate_control::{CONFIG_PATH, PodConfig, Problem, REPORT_PATH, SESSIONS_PATH};
+use axum::{Json, Router, middleware};
+use headgate_control::{
+    CONFIG_PATH, DRAIN_PATH, DrainRequest, LEDGER_PATH, PodConfig, Problem, REPORT_PATH, SESSIONS_PATH,
+};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -20,8 +23,13 @@ const CONFIG_MAX: usize = 16 * 1024 * 1024;
 pub fn router(pod: Arc<Pod>) -> Router {
     Router::new()
         .route(CONFIG_PATH, put(config).layer(DefaultBodyLimit::max(CONFIG_MAX)))
+        .route(DRAIN_PATH, put(drain).delete(undrain))
         .route(REPORT_PATH, get(report))
         .route(&format!("{SESSIONS_PATH}/{{id}}"), delete(end_session))
+        .route(LEDGER_PATH, get(ledger))
+        .merge(peers::router())
+        .merge(outbox::router())
+        .layer(middleware::from_fn(authorize))
         .with_state(pod)
 }
 
@@ -52,8 +60,30 @@ fn unreadable(error: &serde_json::Error) -> Problem {
 }
 
 async fn report(State(pod): State<Arc<Pod>>) -> Response {
-    let lines = Body::from_stream(reports::lines(pod));
+    json_lines(Body::from_stream(reports::lines(pod)))
+}
+
+async fn ledger(State(pod): State<Arc<Pod>>) -> Response {
+    json_lines(Body::from_stream(ledger::lines(&pod)))
+}
+
+fn json_lines(lines: Body) -> Response {
     ([(CONTENT_TYPE, "application/x-ndjson")], lines).into_response()
+}
+
+async fn drain(State(pod): State<Arc<Pod>>, Json(request): Json<DrainRequest>) -> StatusCode {
+    pod.drain(request.deadline);
+    StatusCode::NO_CONTENT
+}
+
+async fn undrain(State(pod): State<Arc<Pod>>) -> Response {
+    match pod.undrain() {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => {
+            let (reason, message) = ("Stopping".into(), error.to_string());
+            (StatusCode::CONFLICT, Json(Problem { reason, message })).into_response()
+        }
+    }
 }
 
 async fn end_session(State(pod): State<Arc<Pod>>, Path(id): Path<Uuid>) -> StatusCode {

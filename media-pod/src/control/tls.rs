@@ -1,4 +1,4 @@
-//! [`Tls`]: the pod's certificate and the one client it answers, from mounted files that are read again when they change.
+//! [`Tls`]: the pod's certificate, the clients it answers and what it shows to other pods, from mounted files that are read again when they change.
 
 use arc_swap::ArcSwap;
 use headgate_control::{OPERATOR_TLS_NAME, TLS_FILES};
@@ -8,13 +8,14 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
-use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -34,13 +35,25 @@ pub enum BadTls {
     /// No CA.
     #[error("no client can be verified: {0}")]
     NoCa(#[from] rustls::server::VerifierBuilderError),
+    /// A certificate without a name is no pod's.
+    #[error("the certificate has no DNS name")]
+    NoName,
 }
 
 /// The TLS settings in force.
 pub struct Tls {
     folder: PathBuf,
-    current: ArcSwap<ServerConfig>,
+    current: ArcSwap<Settings>,
     seen: parking_lot::Mutex<[u8; 32]>,
+}
+
+/// One set of files, in force.
+pub struct Settings {
+    /// For those who connect here.
+    pub server: Arc<ServerConfig>,
+    /// To connect to other pods: the same certificate, and no other CA.
+    pub client: Arc<ClientConfig>,
+    pub(super) names: Arc<Names>,
 }
 
 /// The three files' contents.
@@ -52,13 +65,13 @@ impl Tls {
         let files = Files::read(folder)?;
         Ok(Self {
             folder: folder.into(),
-            current: ArcSwap::from(files.config()?),
+            current: ArcSwap::from_pointee(files.settings()?),
             seen: parking_lot::Mutex::new(files.digest()),
         })
     }
 
     /// For the next connection.
-    pub fn current(&self) -> Arc<ServerConfig> {
+    pub fn current(&self) -> Arc<Settings> {
         self.current.load_full()
     }
 
@@ -79,7 +92,7 @@ impl Tls {
         if files.digest() == *self.seen.lock() {
             return Ok(false);
         }
-        self.current.store(files.config()?);
+        self.current.store(Arc::new(files.settings()?));
         *self.seen.lock() = files.digest();
         Ok(true)
     }
@@ -99,7 +112,7 @@ impl Files {
         parts.fold(Sha256::new(), Digest::chain_update).finalize().into()
     }
 
-    fn config(&self) -> Result<Arc<ServerConfig>, BadTls> {
+    fn settings(&self) -> Result<Settings, BadTls> {
         let [certificate, key, ca] = &self.0;
         let chain = certificates("tls.crt", certificate)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| BadTls::BadPem("tls.key", error))?;
@@ -107,12 +120,29 @@ impl Files {
         for root in certificates("ca.crt", ca)? {
             roots.add(root)?;
         }
-        let verifier = OperatorOnly(WebPkiClientVerifier::builder(Arc::new(roots)).build()?);
+        let (roots, names) = (Arc::new(roots), Arc::new(Names::with(own_name(&chain)?)?));
+        let verifier = OperatorAndPods {
+            chain: WebPkiClientVerifier::builder(Arc::clone(&roots)).build()?,
+            names: Arc::clone(&names),
+        };
+        let client = ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_client_auth_cert(chain.clone(), key.clone_key())?;
         let builder = ServerConfig::builder().with_client_cert_verifier(Arc::new(verifier));
-        let mut config = builder.with_single_cert(chain, key)?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Arc::new(config))
+        let mut server = builder.with_single_cert(chain, key)?;
+        server.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Settings {
+            server: Arc::new(server),
+            client: Arc::new(client),
+            names,
+        })
     }
+}
+
+/// What this pod shows to others, always as it is now.
+pub fn identity(tls: &Arc<Tls>) -> headgate_relay::Identity {
+    let tls = Arc::clone(tls);
+    Arc::new(move || Arc::clone(&tls.current().client))
 }
 
 fn certificates(file: &'static str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, BadTls> {
@@ -120,13 +150,54 @@ fn certificates(file: &'static str, pem: &[u8]) -> Result<Vec<CertificateDer<'st
     all.map_err(|error| BadTls::BadPem(file, error))
 }
 
-/// Takes a certificate of our CA that is for the operator's name. The same CA signs the pods', which must not pass here.
-#[derive(Debug)]
-struct OperatorOnly(Arc<dyn ClientCertVerifier>);
+/// Our pods all have one name: that in our own certificate.
+fn own_name(chain: &[CertificateDer<'_>]) -> Result<ServerName<'static>, BadTls> {
+    let own = chain.first().ok_or(BadTls::NoName)?;
+    let (_, own) = X509Certificate::from_der(own).map_err(|_| BadTls::NoName)?;
+    let names = own.subject_alternative_name().ok().flatten().ok_or(BadTls::NoName)?;
+    let name = names.value.general_names.iter().find_map(|name| match name {
+        GeneralName::DNSName(name) => ServerName::try_from((*name).to_owned()).ok(),
+        _ => None,
+    });
+    name.ok_or(BadTls::NoName)
+}
 
-impl ClientCertVerifier for OperatorOnly {
+/// The names of those who are answered.
+#[derive(Debug)]
+pub(super) struct Names {
+    operator: ServerName<'static>,
+    pod: ServerName<'static>,
+}
+
+impl Names {
+    fn with(pod: ServerName<'static>) -> Result<Self, BadTls> {
+        let operator = ServerName::try_from(OPERATOR_TLS_NAME).map_err(|_| BadTls::NoName)?;
+        Ok(Self { operator, pod })
+    }
+
+    pub(super) fn is_operator(&self, certificate: &CertificateDer<'_>) -> bool {
+        is_for(certificate, &self.operator)
+    }
+
+    pub(super) fn is_pod(&self, certificate: &CertificateDer<'_>) -> bool {
+        is_for(certificate, &self.pod)
+    }
+}
+
+fn is_for(certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> bool {
+    ParsedCertificate::try_from(certificate).is_ok_and(|parsed| verify_server_name(&parsed, name).is_ok())
+}
+
+/// Takes a certificate of our CA that is for the operator's name or for a pod's. What each may ask for is [`super::Caller`]'s.
+#[derive(Debug)]
+struct OperatorAndPods {
+    chain: Arc<dyn ClientCertVerifier>,
+    names: Arc<Names>,
+}
+
+impl ClientCertVerifier for OperatorAndPods {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.0.root_hint_subjects()
+        self.chain.root_hint_subjects()
     }
 
     fn verify_client_cert(
@@ -135,11 +206,12 @@ impl ClientCertVerifier for OperatorOnly {
         between: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        let verified = self.0.verify_client_cert(certificate, between, now)?;
-        let name = ServerName::try_from(OPERATOR_TLS_NAME)
-            .map_err(|_| rustls::Error::General("the operator's name is no DNS name".into()))?;
-        verify_server_name(&ParsedCertificate::try_from(certificate)?, &name)?;
-        Ok(verified)
+        let verified = self.chain.verify_client_cert(certificate, between, now)?;
+        if self.names.is_operator(certificate) || self.names.is_pod(certificate) {
+            Ok(verified)
+        } else {
+            Err(rustls::CertificateError::NotValidForName.into())
+        }
     }
 
     fn verify_tls12_signature(
@@ -148,7 +220,7 @@ impl ClientCertVerifier for OperatorOnly {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls12_signature(message, certificate, signed)
+        self.chain.verify_tls12_signature(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -157,10 +229,10 @@ impl ClientCertVerifier for OperatorOnly {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls13_signature(message, certificate, signed)
+        self.chain.verify_tls13_signature(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.chain.supported_verify_schemes()
     }
 }

@@ -7,8 +7,10 @@ use super::status::{Change, StatusBook};
 use super::{Folder, Loaded, NoServer};
 use crate::admin;
 use crate::cluster::{CannotStart, listen};
-use crate::pod::Pod;
+use crate::pod::{Pod, Setup};
+use crate::state;
 use crate::stop::Signals;
+use headgate_hooks::Storage;
 use headgate_resolve::entry_digests;
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -38,12 +40,19 @@ pub struct StandaloneOptions {
     /// Which MediaServer, where the folder has several.
     #[arg(long, value_name = "NAME")]
     pub server: Option<String>,
-    /// Where keys are kept that no Secret holds [default: DIR/.state].
+    /// Where notifications are kept that no back end has taken, and keys that no Secret holds [default: DIR/.state].
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
     /// /healthz, /readyz, /metrics and /resources.
     #[arg(long, default_value = "127.0.0.1:9090", value_name = "ADDR")]
     pub admin: SocketAddr,
+}
+
+impl StandaloneOptions {
+    fn state(&self) -> PathBuf {
+        let beside = || self.resources.join(STATE_FOLDER);
+        self.state.clone().unwrap_or_else(beside)
+    }
 }
 
 /// Why it does not start.
@@ -80,11 +89,7 @@ struct View {
 impl Runner {
     /// Reads the folder and puts it in force.
     pub fn start(options: StandaloneOptions, pod: Arc<Pod>) -> Result<Self, StandaloneError> {
-        let state = options
-            .state
-            .clone()
-            .unwrap_or_else(|| options.resources.join(STATE_FOLDER));
-        let made = MadeKeys::new(&state);
+        let made = MadeKeys::new(&options.state());
         let mut folder = Folder::default();
         let seen = fingerprint(&options.resources, &made);
         folder.update(&read(&options.resources)?);
@@ -242,7 +247,21 @@ fn fingerprint(resources: &Path, made: &MadeKeys) -> Fingerprint {
 /// Runs until a signal says stop.
 pub async fn run(options: StandaloneOptions) -> Result<(), StandaloneError> {
     let mut signals = Signals::new().map_err(CannotStart::Signals)?;
-    let pod = Pod::new(true).map_err(CannotStart::Metrics)?;
+    // A folder that is not there is not made: that it is missing is what must be said.
+    let state = options.resources.is_dir().then(|| options.state());
+    state
+        .as_deref()
+        .map_or(Ok(()), state::prepare)
+        .map_err(CannotStart::State)?;
+    let pod = Pod::with(&Setup {
+        name: "",
+        allow_loopback: true,
+        storage: Storage {
+            state: state.as_deref(),
+            seal: None,
+        },
+    })
+    .map_err(CannotStart::Metrics)?;
     let port = listen(options.admin).await?;
     let address = options.admin;
     let runner = Runner::start(options, Arc::clone(&pod))?;
@@ -255,13 +274,10 @@ pub async fn run(options: StandaloneOptions) -> Result<(), StandaloneError> {
     ));
     tasks.spawn(runner.watch(stop_watching.clone()));
     tracing::info!("status of all objects: http://{address}/resources");
-    signals.next().await;
-    tracing::info!("stopping");
+    tasks.spawn(Arc::clone(&pod).keep_draining(stop.clone()));
+    signals.drained(&pod, None).await;
     stop_watching.cancel();
-    tokio::select! {
-        () = pod.stop() => {}
-        () = signals.next() => tracing::warn!("told twice to stop: ending at once"),
-    }
+    signals.stopped(&pod).await;
     stop.cancel();
     Ok(())
 }

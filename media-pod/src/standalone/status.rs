@@ -152,6 +152,7 @@ impl Page<'_> {
             status.pods = vec![PodStatus {
                 name: POD.into(),
                 ready: report.ready,
+                draining: report.draining.is_some(),
                 revision,
                 message: String::new(),
             }];

@@ -16,19 +16,24 @@ pub struct RtmpClient {
 impl RtmpClient {
     /// Publishes `stream` (with its query) of app `live`. The refusal's description comes back.
     pub async fn publish(port: u16, stream: &str) -> Result<Self, String> {
-        let mut client = Self::start(Purpose::Publish, port, stream).await?;
+        Self::publish_with(port, stream, false).await
+    }
+
+    async fn begin(&mut self) {
         // AAC-LC, 44,100 Hz, stereo.
-        client.session.audio(0, Bytes::from_static(&[0xaf, 0, 0x12, 0x10]));
-        client.send_audio().await;
-        Ok(client)
+        self.session.audio(0, Bytes::from_static(&[0xaf, 0, 0x12, 0x10]));
+        self.send_audio().await;
     }
 
     pub async fn play(port: u16, stream: &str) -> Result<Self, String> {
-        Self::start(Purpose::Play, port, stream).await
+        Self::play_with(port, stream, false).await
     }
 
-    async fn start(purpose: Purpose, port: u16, stream: &str) -> Result<Self, String> {
-        let session = ClientSession::new(purpose, &format!("rtmp://127.0.0.1:{port}"), "live", stream);
+    async fn start(purpose: Purpose, port: u16, stream: &str, reconnects: bool) -> Result<Self, String> {
+        let mut session = ClientSession::new(purpose, &format!("rtmp://127.0.0.1:{port}"), "live", stream);
+        if reconnects {
+            session = session.that_reconnects();
+        }
         let socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         let mut client = Self {
             session,
@@ -46,11 +51,29 @@ impl RtmpClient {
         }
     }
 
+    /// Says that it can reconnect where it is asked to, or does not.
+    pub async fn publish_with(port: u16, stream: &str, reconnects: bool) -> Result<Self, String> {
+        let mut client = Self::start(Purpose::Publish, port, stream, reconnects).await?;
+        client.begin().await;
+        Ok(client)
+    }
+
+    pub async fn play_with(port: u16, stream: &str, reconnects: bool) -> Result<Self, String> {
+        Self::start(Purpose::Play, port, stream, reconnects).await
+    }
+
     /// One frame of nothing.
     pub async fn send_audio(&mut self) {
         self.clock += 23;
         self.session
             .audio(self.clock, Bytes::from_static(&[0xaf, 1, 0x21, 0x10, 0x04]));
+        self.flush().await;
+    }
+
+    /// One video tag.
+    #[allow(dead_code, reason = "not every test that shares this sends pictures")]
+    pub async fn send_video(&mut self, timestamp: u32, body: Bytes) {
+        self.session.video(timestamp, body);
         self.flush().await;
     }
 

@@ -1,10 +1,11 @@
 //! Which objects a new report touches, so that only these are reconciled.
 
 use super::{Digests, View};
-use headgate_control::PodReport;
+use headgate_control::{ListenerReport, PodReport};
 use headgate_resolve::{EntryKind, coarse};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// What changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +28,7 @@ impl Changes {
         Self {
             server: true,
             everything: true,
-            streams: view.streams.keys().cloned().collect(),
+            streams: view.stream_names().chain(view.edge_names()).cloned().collect(),
             ..Self::default()
         }
     }
@@ -89,31 +90,39 @@ impl Changes {
 
     fn streams(&mut self, old: &View, new: &View) {
         let all = old.connected != new.connected;
-        for (name, report) in old.streams.iter() {
-            if all || new.streams.get(name) != Some(report) {
-                self.streams.insert(name.clone());
-            }
-        }
-        let added = new.streams.keys().filter(|n| !old.streams.contains_key(*n));
-        self.streams.extend(added.cloned());
+        let names = old.stream_names().chain(new.stream_names());
+        let differs = names.filter(|n| all || old.stream(n) != new.stream(n));
+        self.streams.extend(differs.cloned());
+        let names = old.edge_names().chain(new.edge_names());
+        let differs = names.filter(|n| all || old.edge(n) != new.edge(n));
+        self.streams.extend(differs.cloned());
     }
 }
 
 /// What a MediaServer's reconcile looks at.
-fn summary(view: &View) -> Option<(bool, &[headgate_control::ListenerReport], usize, String, Drains)> {
-    let report = view.report.as_ref()?;
-    let drains = report.draining.as_ref();
-    Some((
-        report.ready,
-        &report.listeners,
-        report.streams.len(),
-        coarse(viewers(report)),
-        drains.map(|d| (d.deadline, d.publishers, coarse(d.viewers.into()))),
-    ))
+#[derive(PartialEq)]
+struct Summary<'a> {
+    ready: bool,
+    listeners: &'a [ListenerReport],
+    streams: usize,
+    viewers: String,
+    adopted: &'a [Uuid],
+    /// Until when it drains, its publishers, and its viewers.
+    drains: Option<(jiff::Timestamp, u32, String)>,
 }
 
-/// Until when a pod drains, its publishers, and its viewers.
-type Drains = Option<(jiff::Timestamp, u32, String)>;
+fn summary(view: &View) -> Option<Summary<'_>> {
+    let report = view.report.as_ref()?;
+    let drains = report.draining.as_ref();
+    Some(Summary {
+        ready: report.ready,
+        listeners: &report.listeners,
+        streams: report.streams.len(),
+        viewers: coarse(viewers(report)),
+        adopted: &report.adopted,
+        drains: drains.map(|d| (d.deadline, d.publishers, coarse(d.viewers.into()))),
+    })
+}
 
 /// Viewers in one pod, of its own streams and of those that it relays.
 pub fn viewers(report: &PodReport) -> u64 {

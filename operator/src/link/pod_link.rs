@@ -1,10 +1,11 @@
 //! The task of one link: three loops, one that listens, one that pushes and one that drains. Ended by dropping it.
 
-use super::transport::{self, LinkError, Reports};
+use super::check::check;
+use super::transport::{self, Lines, LinkError};
 use super::{Changes, Env, View, Wanted, Wish};
 use crate::names::ObjectKey;
 use crate::queue::backoff;
-use headgate_control::DrainRequest;
+use headgate_control::{DrainRequest, PodReport, REPORT_PATH};
 use jiff::SignedDuration;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -72,12 +73,12 @@ impl PodLink {
     /// Takes reports in until the stream breaks or the pod is to be reached in another way. `Ok` when nobody wants it any more.
     async fn follow(&self, wanted: &mut watch::Receiver<Wanted>) -> Result<(), LinkError> {
         let peer = wanted.borrow_and_update().peer.clone();
-        let mut reports = Reports::open(&peer).await?;
+        let mut reports = Lines::open(&peer, REPORT_PATH, PodReport::BYTES_MAX).await?;
         tracing::debug!(pod = %self.pod, "report stream open");
         loop {
             tokio::select! {
-                report = reports.next() => {
-                    let report = report?;
+                report = reports.next::<PodReport>() => {
+                    let report = check(report?).map_err(|why| LinkError::BadReport(peer.address, why))?;
                     self.update(|view| view.heard(&self.server.name, report, Instant::now()));
                 }
                 changed = wanted.changed() => match changed {

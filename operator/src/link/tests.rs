@@ -3,7 +3,7 @@
 use super::*;
 use crate::tls::{Authority, Clients, Pair};
 use bytes::Bytes;
-use headgate_control::{Applied, PodReport, Problem};
+use headgate_control::{Applied, LedgerEntry, LedgerLine, PodReport, Problem};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, StreamBody, combinators::BoxBody};
 use hyper::body::{Frame, Incoming};
@@ -17,11 +17,11 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::StreamExt as _;
-use tokio_stream::wrappers::WatchStream;
+use tokio_stream::wrappers::{BroadcastStream, WatchStream};
 
 const NAME: &str = "live.n.media.headgate";
 
@@ -33,7 +33,14 @@ struct Played {
     kicked: Arc<Mutex<Vec<String>>>,
     drained: Arc<Mutex<Vec<String>>>,
     refuses: Option<String>,
+    /// What its ledger says at first, and then; `None` ends the stream.
+    ledger: Option<Told>,
+    /// What it sends instead of reports.
+    lies: Option<Lie>,
 }
+
+type Lie = fn() -> Body;
+type Told = (Arc<Mutex<Vec<LedgerLine>>>, broadcast::Sender<Option<LedgerLine>>);
 
 type Body = BoxBody<Bytes, Infallible>;
 
@@ -51,7 +58,39 @@ impl Played {
             kicked: Arc::default(),
             drained: Arc::default(),
             refuses: None,
+            ledger: None,
+            lies: None,
         }
+    }
+
+    fn with_ledger(open: impl IntoIterator<Item = u128>) -> Self {
+        let lines = open.into_iter().map(opened).collect();
+        Self {
+            ledger: Some((Arc::new(Mutex::new(lines)), broadcast::channel(64).0)),
+            ..Self::new()
+        }
+    }
+
+    fn lying(lies: Lie) -> Self {
+        Self {
+            lies: Some(lies),
+            ..Self::new()
+        }
+    }
+
+    fn says(&self, line: Option<LedgerLine>) {
+        self.ledger.as_ref().unwrap().1.send(line).unwrap();
+    }
+
+    fn ledger_lines(&self) -> Option<Body> {
+        let (lines, news) = self.ledger.as_ref()?;
+        let news = BroadcastStream::new(news.subscribe()).map_while(|line| line.ok().flatten());
+        let first: Vec<LedgerLine> = lines.lock().iter().cloned().chain([LedgerLine::Synced]).collect();
+        let lines = tokio_stream::iter(first).chain(news).map(|line| {
+            let line = serde_json::to_string(&line).unwrap() + "\n";
+            Ok::<_, Infallible>(Frame::data(Bytes::from(line)))
+        });
+        Some(BodyExt::boxed(StreamBody::new(lines)))
     }
 
     async fn listen(&self, tls: ServerConfig) -> SocketAddr {
@@ -79,6 +118,8 @@ impl Played {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let path = request.uri().path().to_owned();
         match (request.method().as_str(), path.as_str()) {
+            ("GET", "/v1/report") if let Some(lies) = self.lies => Response::new(lies()),
+            ("GET", "/v1/ledger") if let Some(lines) = self.ledger_lines() => Response::new(lines),
             ("GET", "/v1/report") => {
                 let lines = WatchStream::new(self.report.subscribe()).map(|report| {
                     let line = serde_json::to_string(&report).unwrap() + "\n";
@@ -376,12 +417,12 @@ async fn a_stream_is_seen_while_its_pod_is_linked() {
     until(&links, |v| v.connected).await;
     let stream: headgate_control::StreamReport = serde_yaml::from_str("{vhost: __defaultVhost__, app: live, stream: alice, session: 00000000-0000-0000-0000-000000000001, protocol: RTMP, address: x, clientId: c, started: 2027-01-01T00:00:00Z, bitrateKilobits: 1}").unwrap();
     played.report.send_modify(|r| r.streams = vec![stream]);
-    until(&links, |v| !v.streams.is_empty()).await;
+    until(&links, |v| v.stream_names().count() == 1).await;
     let at = ObjectKey::new("n", "live-live-alice");
-    assert_eq!(links.sighting(&at).unwrap().pod, pod());
+    assert_eq!(links.sightings(&at)[0].pod, pod());
     told.lock().clear();
     links.forget(&ObjectKey::new("n", "live"));
-    assert!(links.sighting(&at).is_none());
+    assert!(links.sightings(&at).is_empty());
     assert!(told.lock()[0].streams.contains("live-live-alice"));
 }
 
@@ -396,4 +437,242 @@ async fn a_claim_that_is_lost_stops_pushes_and_kicks() {
     assert!(matches!(links.kick(&pod(), "k1").await, Err(LinkError::NotLeader)));
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(played.pushed.lock().is_empty() && played.kicked.lock().is_empty());
+}
+
+fn opened(n: u128) -> LedgerLine {
+    LedgerLine::Open(LedgerEntry {
+        session: uuid::Uuid::from_u128(n),
+        sealed: n.to_string(),
+    })
+}
+
+fn server() -> ObjectKey {
+    ObjectKey::new("n", "live")
+}
+
+async fn until_open(links: &Links, wanted: &[u128]) {
+    let seen = async {
+        loop {
+            let kept = links.ledgers(&server());
+            let mut open: Vec<u128> = kept
+                .iter()
+                .filter(|k| k.ledger.lock().is_known())
+                .flat_map(|k| k.ledger.lock().sessions().map(|(s, _)| s.as_u128()).collect::<Vec<_>>())
+                .collect();
+            open.sort_unstable();
+            if open == wanted && !kept.is_empty() && kept[0].ledger.lock().is_known() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), seen).await.unwrap();
+}
+
+/// As when the pod's object is gone.
+fn sync_none(links: &Links) {
+    links.sync(&server(), "u", &config("1"), Bytes::new(), vec![]);
+}
+
+#[tokio::test]
+async fn what_a_pod_has_open_is_known_and_heard_to_its_end() {
+    let (played, authority, (links, _)) = (Played::with_ledger([1, 2]), authority(), links());
+    let peer = peer(played.listen(serving(&authority, NAME)).await, &authority);
+    sync(&links, &peer, "1");
+    until_open(&links, &[1, 2]).await;
+    played.says(Some(opened(3)));
+    until_open(&links, &[1, 2, 3]).await;
+
+    played.ledger.as_ref().unwrap().0.lock().remove(0);
+    played.says(None);
+    until_open(&links, &[2]).await;
+
+    sync_none(&links);
+    assert!(links.view(&pod(), "p").is_none());
+    let closed = LedgerLine::Closed {
+        session: uuid::Uuid::from_u128(2),
+    };
+    played.says(Some(closed));
+    until_open(&links, &[]).await;
+    links.forget(&server());
+    assert!(links.ledgers(&server()).is_empty());
+}
+
+#[tokio::test]
+async fn what_a_pod_had_open_stays_known_when_it_is_gone_and_is_not_dialled_again() {
+    let (played, authority, (links, _)) = (Played::with_ledger([1]), authority(), links());
+    let peer = peer(played.listen(serving(&authority, NAME)).await, &authority);
+    sync(&links, &peer, "1");
+    until_open(&links, &[1]).await;
+    sync_none(&links);
+    // Whoever has its address now is another.
+    played.ledger.as_ref().unwrap().0.lock().clear();
+    played.says(None);
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    until_open(&links, &[1]).await;
+    assert_eq!(links.ledgers(&server())[0].ledger.lock().silence(Instant::now()), None);
+    links.drop_ledger("p");
+    assert!(links.ledgers(&server()).is_empty());
+}
+
+#[tokio::test]
+async fn a_pod_of_an_older_image_is_left_alone() {
+    let (played, authority, (links, _)) = (Played::new(), authority(), links());
+    let peer = peer(played.listen(serving(&authority, NAME)).await, &authority);
+    sync(&links, &peer, "1");
+    let view = until(&links, |v| v.revision == "1").await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(view.problem.is_none() && links.view(&pod(), "p").unwrap().connected);
+    let kept = links.ledgers(&server());
+    assert!(!kept[0].ledger.lock().is_known());
+}
+
+fn sends(chunks: impl tokio_stream::Stream<Item = Vec<u8>> + Send + Sync + 'static) -> Body {
+    let frames = chunks.map(|bytes| Ok::<_, Infallible>(Frame::data(Bytes::from(bytes))));
+    BodyExt::boxed(StreamBody::new(frames))
+}
+
+fn again_and_again(chunk: &'static [u8]) -> Body {
+    sends(tokio_stream::iter(std::iter::repeat_with(|| chunk.to_vec())))
+}
+
+fn twice() -> Body {
+    let stream = "{\"vhost\":\"v\",\"app\":\"a\",\"stream\":\"s\",\"session\":\"00000000-0000-0000-0000-000000000001\",\"protocol\":\"RTMP\",\"address\":\"x\",\"clientId\":\"c\",\"started\":\"2027-01-01T00:00:00Z\",\"bitrateKilobits\":1}";
+    let line = format!(
+        "{{\"instance\":\"i\",\"sequence\":1,\"revision\":\"1\",\"ready\":true,\"streams\":[{stream},{stream}]}}\n"
+    );
+    sends(tokio_stream::once(line.into_bytes()))
+}
+
+#[tokio::test]
+async fn a_pod_that_lies_is_not_believed_and_others_are_not_touched() {
+    let cases: [(&str, Lie, &str); 5] = [
+        (
+            "invalid UTF-8",
+            || again_and_again(b"{\"instance\":\"\xff\xfe\"}\n"),
+            "PodNotUnderstood",
+        ),
+        ("no JSON", || again_and_again(b"hello\n"), "PodNotUnderstood"),
+        (
+            "a line without end",
+            || again_and_again(&[b' '; 8192]),
+            "PodNotUnderstood",
+        ),
+        ("one stream twice", twice, "PodNotUnderstood"),
+        ("nothing at all", || sends(tokio_stream::empty()), "PodUnreachable"),
+    ];
+    let (honest, authority) = (Played::new(), authority());
+    let (good, _) = links();
+    let at = peer(honest.listen(serving(&authority, NAME)).await, &authority);
+    sync(&good, &at, "1");
+    until(&good, |v| v.revision == "1").await;
+    for (name, lies, reason) in cases {
+        let (played, (links, _)) = (Played::lying(lies), links());
+        let peer = peer(played.listen(serving(&authority, NAME)).await, &authority);
+        sync(&links, &peer, "1");
+        let view = until(&links, |v| v.problem.is_some()).await;
+        assert_eq!(view.problem.unwrap().reason, reason, "{name}");
+        assert!(!view.connected && view.report.is_none(), "{name}");
+    }
+    assert!(good.view(&pod(), "p").unwrap().connected);
+}
+
+#[tokio::test]
+async fn a_pod_that_dribbles_is_silent() {
+    let (played, authority, (links, _)) = (
+        Played::lying(|| {
+            let ticks = tokio_stream::wrappers::IntervalStream::new(tokio::time::interval(Duration::from_millis(50)));
+            sends(ticks.map(|_| b" ".to_vec()))
+        }),
+        authority(),
+        links(),
+    );
+    let peer = peer(played.listen(serving(&authority, NAME)).await, &authority);
+    sync(&links, &peer, "1");
+    let view = until(&links, |v| v.problem.is_some()).await;
+    assert_eq!(view.problem.unwrap().reason, "PodSilent");
+}
+
+#[tokio::test]
+async fn a_pod_that_floods_is_read_no_faster_than_others_can_bear() {
+    static SENT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    let (played, authority, (links, told)) = (
+        Played::lying(|| {
+            sends(tokio_stream::iter(std::iter::repeat_with(|| {
+                let n = SENT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                let padding = " ".repeat(4 << 20);
+                let report =
+                    format!("{{\"instance\":\"i\",\"sequence\":{n},\"revision\":\"1\",\"ready\":true}}{padding}\n");
+                report.into_bytes()
+            })))
+        }),
+        authority(),
+        links(),
+    );
+    let peer = peer(played.listen(serving(&authority, NAME)).await, &authority);
+    sync(&links, &peer, "1");
+    until(&links, |v| v.connected).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let heard = links.view(&pod(), "p").unwrap().report.unwrap().sequence;
+    assert!(heard <= 12, "heard {heard} reports of 4 MiB in two seconds");
+    assert!(told.lock().len() < 5, "what says nothing new wakes nobody");
+}
+
+#[tokio::test]
+async fn viewers_of_every_pod_count_for_the_publisher_that_they_see_and_an_edge_alone_is_no_stream() {
+    let (origin, edge, authority, (links, _)) = (Played::new(), Played::new(), authority(), links());
+    let mut targets = Vec::new();
+    for (name, played) in [("live-0", &origin), ("live-1", &edge)] {
+        let address = played.listen(serving(&authority, NAME)).await;
+        targets.push(Target {
+            pod: ObjectKey::new("n", name),
+            uid: name.into(),
+            peer: peer(address, &authority),
+            wish: Wish::AsItIs,
+        });
+    }
+    let body = Bytes::from(serde_json::to_vec(&config("1")).unwrap());
+    links.sync(&server(), "u", &config("1"), body, targets);
+    let relays = |session: u128, viewers: u32| {
+        let yaml = format!(
+            "{{vhost: __defaultVhost__, app: live, stream: alice, session: {}, from: live-0, viewers: {{RTMP: {viewers}, HTTP-FLV: 1}}}}",
+            uuid::Uuid::from_u128(session)
+        );
+        edge.report
+            .send_modify(|r| r.edges = vec![serde_yaml::from_str(&yaml).unwrap()]);
+    };
+    let at = ObjectKey::new("n", "live-live-alice");
+    let seen = async |wanted: Option<(u32, u32)>| {
+        let check = async {
+            loop {
+                let seen = links.sightings(&at).pop();
+                let of = |s: &Sighting, p: &str| s.report.viewers.get(p).copied().unwrap_or(0);
+                if seen.map(|s| (of(&s, "RTMP"), of(&s, "HTTP-FLV"))) == wanted {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(10), check).await.unwrap();
+    };
+    relays(1, 4);
+    let heard = async {
+        while links
+            .view(&ObjectKey::new("n", "live-1"), "live-1")
+            .is_none_or(|v| v.edge_names().count() == 0)
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), heard).await.unwrap();
+    seen(None).await;
+    let stream = "{vhost: __defaultVhost__, app: live, stream: alice, session: 00000000-0000-0000-0000-000000000001, protocol: RTMP, address: x, clientId: c, started: 2027-01-01T00:00:00Z, bitrateKilobits: 1, viewers: {RTMP: 3}}";
+    origin
+        .report
+        .send_modify(|r| r.streams = vec![serde_yaml::from_str(stream).unwrap()]);
+    seen(Some((7, 1))).await;
+    relays(1, 5);
+    seen(Some((8, 1))).await;
+    relays(2, 5);
+    seen(Some((3, 0))).await;
 }

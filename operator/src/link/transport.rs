@@ -1,8 +1,9 @@
 //! HTTP/1.1 over mutual TLS to one pod: bounded in time and size.
 
 use crate::names::session_path;
+use crate::pace::Pace;
 use bytes::{Bytes, BytesMut};
-use headgate_control::{Applied, CONFIG_PATH, DRAIN_PATH, DrainRequest, PodReport, Problem, REPORT_PATH};
+use headgate_control::{Applied, CONFIG_PATH, DRAIN_PATH, DrainRequest, Problem};
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -10,19 +11,24 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
 
 /// One request, from dialling to the answer's head or small body.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// A pod reports every few seconds; one that says nothing for so long is lost.
-const SILENCE: Duration = Duration::from_secs(15);
+const SILENCE: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 15 });
 const ANSWER_MAX: usize = 64 * 1024;
+/// Lines are read at 4 MiB a second, each counted as 1 KiB at least: a pod that sends more fills its own socket.
+const KIBIBYTE_TIME: Duration = Duration::from_micros(244);
+/// As much as this time pays for is read at once: the largest report, or a whole ledger.
+const BURST_TIME: Duration = Duration::from_secs(6);
 
 /// Why a pod was not understood.
 #[derive(Debug, thiserror::Error)]
@@ -45,15 +51,15 @@ pub enum LinkError {
     /// An answer that the protocol does not know.
     #[error("{0} answers {1} to {2}")]
     Status(SocketAddr, StatusCode, &'static str),
-    /// Nothing came on an open report stream.
+    /// No whole line came on an open stream.
     #[error("{0} has reported nothing for {SILENCE:?}")]
     Silent(SocketAddr),
-    /// The report stream ended.
+    /// The stream ended.
     #[error("{0} ended its report stream")]
     Ended(SocketAddr),
-    /// More than a report may have.
-    #[error("{0} sends a report longer than {max} bytes", max = PodReport::BYTES_MAX)]
-    TooLong(SocketAddr),
+    /// More than a line may have.
+    #[error("{0} sends a line longer than {1} bytes")]
+    TooLong(SocketAddr, usize),
     /// Not a report.
     #[error("{0} sends a report that cannot be read: {1}")]
     BadReport(SocketAddr, String),
@@ -218,26 +224,32 @@ fn done((status, _): (StatusCode, Bytes), peer: &Peer, what: &'static str) -> Re
     }
 }
 
-/// An open report stream.
-pub struct Reports {
+/// An open stream of JSON lines.
+pub struct Lines {
     connection: Connection,
     body: Incoming,
     line: BytesMut,
+    max: usize,
+    pace: Pace,
+    rest: Option<Instant>,
 }
 
-impl Reports {
-    /// Opens it.
-    pub async fn open(peer: &Peer) -> Result<Self, LinkError> {
+impl Lines {
+    /// Asks for `path`; no line may have more than `max` bytes.
+    pub async fn open(peer: &Peer, path: &'static str, max: usize) -> Result<Self, LinkError> {
         let opened = async {
             let mut connection = Connection::open(peer).await?;
-            let answer = connection.send(Method::GET, REPORT_PATH, Bytes::new()).await?;
+            let answer = connection.send(Method::GET, path, Bytes::new()).await?;
             match answer.status() {
                 StatusCode::OK => Ok(Self {
                     connection,
                     body: answer.into_body(),
                     line: BytesMut::new(),
+                    max,
+                    pace: Pace::new(KIBIBYTE_TIME, BURST_TIME),
+                    rest: None,
                 }),
-                other => Err(LinkError::Status(peer.address, other, "GET report")),
+                other => Err(LinkError::Status(peer.address, other, path)),
             }
         };
         timeout(REQUEST_TIMEOUT, opened)
@@ -245,18 +257,19 @@ impl Reports {
             .unwrap_or(Err(LinkError::Timeout(peer.address)))
     }
 
-    /// The next report. The stream is of no use after an error.
-    pub async fn next(&mut self) -> Result<PodReport, LinkError> {
+    /// The next line. The stream is of no use after an error.
+    pub async fn next<T: DeserializeOwned>(&mut self) -> Result<T, LinkError> {
         let address = self.connection.address;
+        if let Some(rest) = self.rest {
+            sleep_until(rest).await;
+        }
         let line = timeout(SILENCE, self.line())
             .await
             .unwrap_or(Err(LinkError::Silent(address)))?;
-        let report: PodReport =
-            serde_json::from_slice(&line).map_err(|e| LinkError::BadReport(address, e.to_string()))?;
-        if report.streams.len() > PodReport::STREAMS_MAX {
-            return Err(LinkError::TooLong(address));
-        }
-        Ok(report)
+        let (now, kibibytes) = (Instant::now(), line.len().div_ceil(1024));
+        let rest = self.pace.charge(u32::try_from(kibibytes).unwrap_or(u32::MAX), now);
+        self.rest = now.checked_add(rest).filter(|_| !rest.is_zero());
+        serde_json::from_slice(&line).map_err(|e| LinkError::BadReport(address, e.to_string()))
     }
 
     async fn line(&mut self) -> Result<Bytes, LinkError> {
@@ -273,8 +286,8 @@ impl Reports {
                 continue;
             }
             searched = self.line.len();
-            if searched > PodReport::BYTES_MAX {
-                return Err(LinkError::TooLong(address));
+            if searched > self.max {
+                return Err(LinkError::TooLong(address, self.max));
             }
             match self.body.frame().await {
                 None => return Err(LinkError::Ended(address)),

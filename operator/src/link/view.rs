@@ -1,6 +1,6 @@
 //! What is known of one pod.
 
-use headgate_control::{PodReport, Problem, StreamReport};
+use headgate_control::{EdgeReport, PodReport, Problem, StreamReport};
 use headgate_resolve::stream_object_name;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,8 +13,12 @@ pub struct View {
     pub connected: bool,
     /// Its last report; stays when the stream breaks.
     pub report: Option<Arc<PodReport>>,
-    /// Its streams by the name of their objects.
-    pub streams: Arc<HashMap<String, StreamReport>>,
+    /// When that came.
+    pub heard: Option<Instant>,
+    /// Where in the report each stream is, by the name of its object.
+    streams: Arc<HashMap<String, usize>>,
+    /// Where in the report each edge is, by the name of its stream's object.
+    edges: Arc<HashMap<String, usize>>,
     /// The configuration in force in it; empty when not known.
     pub revision: String,
     /// Why it is not reached, or what it refused.
@@ -32,8 +36,10 @@ const SETTLE: std::time::Duration = std::time::Duration::from_secs(2);
 impl View {
     /// Takes a report in.
     pub fn heard(&mut self, server: &str, report: PodReport, now: Instant) {
-        let name = |s: &StreamReport| stream_object_name(server, &s.vhost, &s.app, &s.stream);
-        self.streams = Arc::new(report.streams.iter().map(|s| (name(s), s.clone())).collect());
+        let streams = report.streams.iter().map(|s| (&s.vhost, &s.app, &s.stream));
+        self.streams = index(server, streams);
+        let edges = report.edges.iter().map(|e| (&e.vhost, &e.app, &e.stream));
+        self.edges = index(server, edges);
         let restarted = self.report.as_ref().is_some_and(|r| r.instance != report.instance);
         let settled = self
             .applied
@@ -50,7 +56,28 @@ impl View {
         let quiet = report.draining.as_ref().is_some_and(|d| d.publishers == 0);
         self.quiet = self.quiet.or(Some(now)).filter(|_| quiet);
         self.connected = true;
+        self.heard = Some(now);
         self.report = Some(Arc::new(report));
+    }
+
+    /// The names of the objects of its streams.
+    pub fn stream_names(&self) -> impl Iterator<Item = &String> {
+        self.streams.keys()
+    }
+
+    /// The names of the objects of the streams that it relays.
+    pub fn edge_names(&self) -> impl Iterator<Item = &String> {
+        self.edges.keys()
+    }
+
+    /// What it says of the stream with that object.
+    pub fn stream(&self, name: &str) -> Option<&StreamReport> {
+        self.report.as_ref()?.streams.get(*self.streams.get(name)?)
+    }
+
+    /// What it says of the stream with that object, which another pod has.
+    pub fn edge(&self, name: &str) -> Option<&EdgeReport> {
+        self.report.as_ref()?.edges.get(*self.edges.get(name)?)
     }
 
     /// The pod says that a revision is in force.
@@ -77,6 +104,14 @@ impl View {
     pub fn is_ready(&self) -> bool {
         self.connected && self.report.as_ref().is_some_and(|r| r.ready)
     }
+}
+
+fn index<'a>(
+    server: &str,
+    streams: impl Iterator<Item = (&'a String, &'a String, &'a String)>,
+) -> Arc<HashMap<String, usize>> {
+    let named = streams.map(|(vhost, app, stream)| stream_object_name(server, vhost, app, stream));
+    Arc::new(named.enumerate().map(|(at, name)| (name, at)).collect())
 }
 
 #[cfg(test)]

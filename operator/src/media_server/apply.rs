@@ -77,7 +77,8 @@ async fn children(
         fetched.children.pod_secret.as_deref(),
     );
     let authority = authority(ctx, fetched, work, &seal).await?;
-    link(ctx, fetched, work, &authority, Bytes::from(config.clone()))?;
+    link(ctx, fetched, work, &authority, Bytes::from(config))?;
+    let config = serde_json::to_vec(&work.first_config)?;
     if config.len() > CONFIG_MAX {
         refused.push(too_large(config.len()));
     } else {

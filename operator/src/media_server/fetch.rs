@@ -1,11 +1,13 @@
 //! The server, its children, its pods with what they report, and what is attached to it.
 
 use crate::context::{Context, now};
+use crate::events::Note;
 use crate::link::View;
 use crate::names::{self, DRAIN_FINALIZER, FORCE_ANNOTATION, ObjectKey, SECRET_LABEL, SecretUse, annotation, label};
 use crate::node::{Standing, standing};
+use crate::orphans::Survey;
 use crate::runner::Error;
-use headgate_api::{HookEndpoint, MediaServer, ObjectRef, StreamKey};
+use headgate_api::{HookEndpoint, MediaServer, MediaServerSpec, ObjectRef, StreamKey};
 use headgate_resolve::{KeySource, Secrets};
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -14,6 +16,7 @@ use kube::ResourceExt;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Everything that a reconcile of one server looks at.
 pub struct Fetched {
@@ -31,6 +34,10 @@ pub struct Fetched {
     pub hooks: Vec<Arc<HookEndpoint>>,
     /// Where the keys are.
     pub secrets: KeySecrets,
+    /// What pods that are gone have left behind.
+    pub survey: Survey,
+    /// Its streams come faster than they are shown, and how long that is still said.
+    pub slowed: Option<Duration>,
     /// Somebody deleted it.
     pub farewell: Option<Farewell>,
     /// For pods whose server names no image.
@@ -107,7 +114,7 @@ impl Secrets for KeySecrets {
 /// `None` when there is no such server, or nothing holds it any more: the garbage collector takes its children away.
 pub async fn fetch(ctx: &Context, key: &ObjectKey) -> Result<Option<Fetched>, Error> {
     let Some(server) = ctx.caches.servers.get(key) else {
-        forget(ctx, key);
+        forget(ctx, key).await;
         return Ok(None);
     };
     let farewell = farewell(ctx, &server).await?;
@@ -115,9 +122,14 @@ pub async fn fetch(ctx: &Context, key: &ObjectKey) -> Result<Option<Fetched>, Er
         return Ok(None);
     }
     let names_it = |refs: &[ObjectRef]| refs.iter().any(|r| r.name == key.name);
+    let children = children(ctx, key).await?;
+    let pods = linked(ctx, &server).await?;
+    let seen = pods.iter().map(|l| (l.pod.as_ref(), l.view.as_ref()));
     Ok(Some(Fetched {
-        children: children(ctx, key).await?,
-        pods: linked(ctx, &server).await?,
+        survey: ctx.orphans.survey(ctx, &server, seen).await?,
+        slowed: ctx.flow.slowed(key, Instant::now()),
+        children,
+        pods,
         reserved: reserved(ctx, &server),
         keys: ctx
             .caches
@@ -135,14 +147,32 @@ pub async fn fetch(ctx: &Context, key: &ObjectKey) -> Result<Option<Fetched>, Er
     }))
 }
 
-fn forget(ctx: &Context, key: &ObjectKey) {
+async fn forget(ctx: &Context, key: &ObjectKey) {
     ctx.links.forget(key);
+    if let Some((sessions, uid)) = ctx.orphans.forget(key) {
+        tracing::warn!(server = %key, sessions, "the MediaServer is gone: nobody closes the sessions that its pods left behind");
+        let mut gone = MediaServer::new(&key.name, MediaServerSpec::default());
+        gone.metadata.namespace = Some(key.namespace.clone());
+        gone.metadata.uid = Some(uid);
+        ctx.events.publish(&gone, &[dropped(sessions)]).await;
+    }
     let servers = ctx.caches.servers.keys();
     let uids: HashSet<String> = servers
         .iter()
         .filter_map(|k| ctx.caches.servers.get(k)?.uid())
         .collect();
     ctx.clients.retain(|uid| uids.contains(uid));
+}
+
+fn dropped(sessions: usize) -> Note {
+    Note {
+        warning: true,
+        reason: "SessionsDropped".into(),
+        message: format!(
+            "deleted before another pod could close what lost pods had left: {sessions} sessions get no closing event"
+        ),
+        action: "CloseSessions",
+    }
 }
 
 async fn children(ctx: &Context, key: &ObjectKey) -> Result<Children, Error> {

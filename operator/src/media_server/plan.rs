@@ -20,7 +20,7 @@ use crate::link::Wish;
 use crate::names::{self, APPLIED_ANNOTATION, DRAIN_FINALIZER, ObjectKey};
 use crate::tls::{Material, Verdict};
 use headgate_api::MediaServer;
-use headgate_control::{PodConfig, pod_tls_name};
+use headgate_control::{Orphan, PodConfig, pod_tls_name};
 use headgate_resolve::{Surroundings, pod_config};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -49,6 +49,8 @@ pub struct Work {
     pub certificate: Verdict,
     /// What the pods should run.
     pub config: PodConfig,
+    /// What one that starts anew runs until it is told more. Without orphans: these are handed over by word, and only once.
+    pub first_config: PodConfig,
     /// Services that are not as they should be, with whether one of ours is there already.
     pub services: Vec<(Service, bool)>,
     /// The budget, when it is not as it should be, with whether one of ours is there already.
@@ -150,7 +152,8 @@ fn pods(fetched: &Fetched, replicas: usize) -> Work {
     Work {
         authority: Verdict::Keep,
         certificate: Verdict::Keep,
-        config: config_for(fetched),
+        config: config_for(fetched, fetched.survey.orphans.clone()),
+        first_config: config_for(fetched, vec![]),
         services: Vec::new(),
         budget: None,
         finalizer: Finalizer::Leave,
@@ -164,16 +167,17 @@ fn pods(fetched: &Fetched, replicas: usize) -> Work {
 }
 
 /// The configuration of the server's pods.
-pub fn config_for(fetched: &Fetched) -> PodConfig {
+pub fn config_for(fetched: &Fetched, orphans: Vec<Orphan>) -> PodConfig {
+    let surroundings = Surroundings {
+        orphans,
+        peers: fleet::peers(fetched),
+    };
     pod_config(
         &fetched.server,
         fetched.keys.iter().map(AsRef::as_ref),
         fetched.hooks.iter().map(AsRef::as_ref),
         &fetched.secrets,
-        Surroundings {
-            peers: fleet::peers(fetched),
-            ..Surroundings::default()
-        },
+        surroundings,
     )
 }
 

@@ -13,6 +13,7 @@ use crate::link::viewers;
 use crate::names::{self, ObjectKey, REVISION_LABEL, label};
 use crate::runner::{Error, Kind as _, Next};
 use crate::status::{Written, write_if_changed};
+use crate::stream::Flow;
 use headgate_api::condition::{ConditionType, Finding, merge};
 use headgate_api::{MediaServer, MediaServerStatus, PodStatus};
 use headgate_control::PodReport;
@@ -29,6 +30,8 @@ const PODS_MAX: usize = 256;
 /// Writes the status, if it says something new.
 pub async fn report(ctx: &Context, applied: Applied) -> Result<Next, Error> {
     let server = &applied.valid.fetched.server;
+    let survey = &applied.valid.fetched.survey;
+    ctx.events.publish(server.as_ref(), survey.note.as_slice()).await;
     ctx.events.publish(server.as_ref(), &events::notes(&applied)).await;
     // A configuration is in force within milliseconds.
     let passing = progress::configuring(&applied).is_some();
@@ -51,7 +54,14 @@ pub async fn report(ctx: &Context, applied: Applied) -> Result<Next, Error> {
 fn look_again(applied: &Applied) -> Option<Duration> {
     let foreign = !applied.valid.taken.is_empty() || !applied.refused.is_empty();
     let next = applied.work.as_ref().and_then(|w| w.next);
-    [foreign.then_some(LOOK_AGAIN), next].into_iter().flatten().min()
+    let fetched = &applied.valid.fetched;
+    let looks = [
+        foreign.then_some(LOOK_AGAIN),
+        next,
+        fetched.survey.again,
+        fetched.slowed,
+    ];
+    looks.into_iter().flatten().min()
 }
 
 /// The status that follows from what was applied.
@@ -165,6 +175,20 @@ fn degraded(applied: &Applied) -> Option<Finding> {
     }
     if let Some(stopped) = progress::stopped(applied) {
         return Some(Finding::yes(kind, progress::STOPPED, stopped));
+    }
+    if let Some((pod, sessions)) = &applied.valid.fetched.survey.left_out {
+        let message = format!(
+            "pod {pod} has {} open sessions more than are remembered for it: should it be lost, these get no closing event",
+            coarse(*sessions)
+        );
+        return Some(Finding::yes(kind, "TooManySessions", message));
+    }
+    if applied.valid.fetched.slowed.is_some() {
+        let message = format!(
+            "publishers come and go faster than {} a second: some streams are shown late; the media is not held up",
+            Flow::rate()
+        );
+        return Some(Finding::yes(kind, "TooManyStreams", message));
     }
     let mut ready = applied.valid.fetched.pods.iter().filter(|l| is_ready(&l.pod));
     ready.find_map(|linked| {

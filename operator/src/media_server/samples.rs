@@ -4,6 +4,7 @@ use super::fetch::{Children, Fetched, KeySecrets, Linked};
 use crate::link::View;
 use crate::names::{self, REVISION_LABEL};
 use crate::node::Standing;
+use crate::orphans::Survey;
 use headgate_api::MediaServer;
 use headgate_control::PodReport;
 use k8s_openapi::api::core::v1::Pod;
@@ -36,6 +37,8 @@ pub fn fetched(spec: &str) -> Fetched {
         keys: vec![],
         hooks: vec![],
         secrets: KeySecrets::default(),
+        survey: Survey::default(),
+        slowed: None,
         farewell: None,
         media_image: "headgate/media-pod:1".into(),
         now: noon(),

@@ -1,5 +1,7 @@
 //! What to do about one stream.
 
+use crate::orphans::Left;
+
 /// What its object says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
@@ -31,12 +33,15 @@ pub enum Todo {
     Kick,
     /// Let the object go.
     Release,
+    /// Say that its pod is gone; the object stays until another pod has closed its session.
+    Lost,
     /// Take the object away: the stream ended by itself.
     End,
 }
 
-/// Decides. `server`: the server it belongs to is there. `unheard`: a pod that may have it has not been heard of.
-pub fn decide(object: Option<&Known>, live: Option<&Live>, server: bool, unheard: bool) -> Todo {
+/// Decides. `server`: the server it belongs to is there. `unheard`: a pod that may have it has not been heard of. `left`: what becomes of
+/// the session that the object names, where its pod is gone.
+pub fn decide(object: Option<&Known>, live: Option<&Live>, server: bool, unheard: bool, left: Left) -> Todo {
     let Some(object) = object else {
         return if live.is_some() && server {
             Todo::Make
@@ -49,6 +54,8 @@ pub fn decide(object: Option<&Known>, live: Option<&Live>, server: bool, unheard
             // Another session is another stream: the deletion was not meant for it.
             let same = object.session.as_ref().is_none_or(|s| *s == live.session);
             match (object.deleting, object.held, same) {
+                // What the object says of the old session is all that may be left of it.
+                (_, _, false) if left == Left::Unseen => Todo::Wait,
                 (false, _, _) => Todo::Show,
                 (true, true, true) => Todo::Kick,
                 (true, true, false) => Todo::Release,
@@ -56,6 +63,7 @@ pub fn decide(object: Option<&Known>, live: Option<&Live>, server: bool, unheard
             }
         }
         _ if unheard => Todo::Wait,
+        _ if server && left != Left::No => Todo::Lost,
         _ if !object.deleting => Todo::End,
         _ if object.held => Todo::Release,
         _ => Todo::Wait,
@@ -176,7 +184,7 @@ mod tests {
         ];
         for (name, object, live, server, unheard, expected) in cases {
             assert_eq!(
-                decide(object.as_ref(), live.as_ref(), server, unheard),
+                decide(object.as_ref(), live.as_ref(), server, unheard, Left::No),
                 expected,
                 "{name}"
             );
@@ -190,7 +198,56 @@ mod tests {
             held: false,
             session: Some("1".into()),
         };
-        assert_eq!(decide(Some(&freed), None, true, false), Todo::Wait);
-        assert_eq!(decide(Some(&freed), Some(&live("1")), true, false), Todo::Wait);
+        assert_eq!(decide(Some(&freed), None, true, false, Left::No), Todo::Wait);
+        assert_eq!(
+            decide(Some(&freed), Some(&live("1")), true, false, Left::No),
+            Todo::Wait
+        );
+    }
+
+    #[test]
+    fn a_stream_that_lost_its_pod_stays_until_its_session_is_closed() {
+        use Left::{Adopted, No, Unseen};
+        let cases = [
+            ("nobody has looked yet", Unseen, false, None, true, Todo::Lost),
+            ("another pod closes it", Adopted, false, None, true, Todo::Lost),
+            ("it is closed", No, false, None, true, Todo::End),
+            ("its server is gone", Adopted, false, None, false, Todo::End),
+            ("somebody deletes it", Adopted, true, None, true, Todo::Lost),
+            ("deleted, and it is closed", No, true, None, true, Todo::Release),
+            ("deleted with its server", Unseen, true, None, false, Todo::Release),
+            (
+                "published anew before anybody looked",
+                Unseen,
+                false,
+                Some("2"),
+                true,
+                Todo::Wait,
+            ),
+            (
+                "published anew, the old session handed over",
+                Adopted,
+                false,
+                Some("2"),
+                true,
+                Todo::Show,
+            ),
+            (
+                "deleted and published anew before anybody looked",
+                Unseen,
+                true,
+                Some("2"),
+                true,
+                Todo::Wait,
+            ),
+        ];
+        for (name, left, deleting, session, server, expected) in cases {
+            let (object, live) = (object(deleting, Some("1")), session.map(live));
+            assert_eq!(
+                decide(Some(&object), live.as_ref(), server, false, left),
+                expected,
+                "{name}"
+            );
+        }
     }
 }

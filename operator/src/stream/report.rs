@@ -12,10 +12,13 @@ use k8s_openapi::jiff::Timestamp;
 
 /// Writes the status, if it says something new.
 pub async fn report(ctx: &Context, applied: Applied) -> Result<Next, Error> {
-    let (Some(object), Some(sighting)) = (applied.object, applied.live) else {
+    let Some(object) = applied.object else {
         return Ok(Next::Resync);
     };
-    let new = status(&object, &sighting, applied.now);
+    let new = match &applied.live {
+        Some(sighting) => status(&object, sighting, applied.now),
+        None => lost(&object, applied.now),
+    };
     let written =
         write_if_changed::<Stream, _>(ctx, Streams::NAME, object.as_ref(), object.status.as_ref(), &new).await?;
     Ok(written.next(&ctx.caches.streams))
@@ -27,11 +30,25 @@ fn status(object: &Stream, sighting: &Sighting, now: Timestamp) -> StreamStatus 
     let generation = object.metadata.generation.unwrap_or(0);
     let finding = finding(sighting);
     let mut new = stream_status(&sighting.pod.name, &sighting.report);
+    new.pod_uid = Some(sighting.pod_uid.clone());
     new.observed_generation = Some(generation);
     new.conditions = merge(conditions, &[finding], generation, now);
     if let Some(old) = old.filter(|o| o.publisher == new.publisher) {
         steady(&mut new, old, sighting);
     }
+    new
+}
+
+/// As it was seen last, and that it is over.
+fn lost(object: &Stream, now: Timestamp) -> StreamStatus {
+    let mut new = object.status.clone().unwrap_or_default();
+    let generation = object.metadata.generation.unwrap_or(0);
+    let message = format!(
+        "pod {} is gone; this object stays until another pod has sent the closing events",
+        new.pod
+    );
+    let finding = Finding::no(ConditionType::Live, "PodLost", message);
+    new.conditions = merge(&new.conditions, &[finding], generation, now);
     new
 }
 
@@ -86,6 +103,8 @@ mod tests {
             server: ObjectKey::new("n", "live"),
             server_uid: "u".into(),
             pod: ObjectKey::new("n", "live-0"),
+            pod_uid: "pod-0".into(),
+            heard: None,
             connected: true,
             report: StreamReport {
                 vhost: "__defaultVhost__".into(),

@@ -56,22 +56,23 @@ impl Authority {
         &self.pair
     }
 
-    /// A serving certificate with one DNS name.
+    /// A pod's certificate with one DNS name: it serves with it, and shows it to the other pods of the server.
     pub fn server(&self, name: &str, now: Timestamp) -> Result<Pair, TlsError> {
-        self.leaf(name, ExtendedKeyUsagePurpose::ServerAuth, now)
+        let both = [ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        self.leaf(name, &both, now)
     }
 
     /// The operator's client certificate.
     pub fn client(&self, now: Timestamp) -> Result<Pair, TlsError> {
-        self.leaf(OPERATOR_TLS_NAME, ExtendedKeyUsagePurpose::ClientAuth, now)
+        self.leaf(OPERATOR_TLS_NAME, &[ExtendedKeyUsagePurpose::ClientAuth], now)
     }
 
-    fn leaf(&self, name: &str, usage: ExtendedKeyUsagePurpose, now: Timestamp) -> Result<Pair, TlsError> {
+    fn leaf(&self, name: &str, usages: &[ExtendedKeyUsagePurpose], now: Timestamp) -> Result<Pair, TlsError> {
         let key = KeyPair::generate()?;
         let mut params = params(name, now, LEAF_LIFE)?;
         params.subject_alt_names = vec![rcgen::SanType::DnsName(name.try_into()?)];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![usage];
+        params.extended_key_usages = usages.to_vec();
         params.use_authority_key_identifier_extension = true;
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(Pair {

@@ -1,5 +1,6 @@
 //! What a [`Queue`](super::queue::Queue) is made of: lanes of notices, and what passes between it and who makes the attempts.
 
+use jiff::Timestamp;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,21 +82,48 @@ pub(crate) enum Settle {
     Suspend,
 }
 
+/// What is appended to a queue.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    /// Index into the endpoint's URLs.
+    pub(crate) url: usize,
+    pub(crate) event: Arc<Event>,
+    /// Its number in the log.
+    pub(crate) log: u64,
+    /// When it was appended first, in this process or one before it.
+    pub(crate) at: Timestamp,
+    /// How long ago that was.
+    pub(crate) age: Duration,
+}
+
+impl Entry {
+    /// The same as a notice, from `now` on.
+    pub(super) fn notice(self, number: u64, now: Instant) -> Notice {
+        let left = MAX_AGE.saturating_sub(self.age);
+        Notice {
+            number,
+            expiry: now.checked_add(left).unwrap_or(now),
+            attempts: 0,
+            failures: 0,
+            event: self.event,
+            log: self.log,
+            at: self.at,
+        }
+    }
+}
+
 /// One thing to tell.
 pub(super) struct Notice {
     pub(super) event: Arc<Event>,
+    /// Its number in the log.
+    pub(super) log: u64,
+    pub(super) at: Timestamp,
     /// Counts up through the whole queue.
     pub(super) number: u64,
-    pub(super) pushed: Instant,
+    pub(super) expiry: Instant,
     pub(super) attempts: u32,
     /// Those of the attempts that lengthen the next wait.
     pub(super) failures: u32,
-}
-
-impl Notice {
-    pub(super) fn expiry(&self) -> Instant {
-        self.pushed.checked_add(MAX_AGE).unwrap_or(self.pushed)
-    }
 }
 
 /// Where a lane stands.
@@ -111,6 +139,8 @@ pub(super) enum State {
 
 /// Notices in the order in which they are told.
 pub(super) struct Lane {
+    /// Its own, for those who point to it often.
+    pub(super) key: Arc<LaneKey>,
     pub(super) notices: VecDeque<Notice>,
     pub(super) state: State,
     /// Woken before its time, which was this: one more failure then changes nothing.

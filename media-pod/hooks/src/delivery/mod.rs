@@ -1,8 +1,7 @@
 //! Notifications: what ended is told at least once, in order per stream, without anyone waiting for it.
 //!
 //! [`queue`] holds what is pending and decides what is next, [`schedule`] when to try again; both are pure. [`outbox`] puts a
-//! lock around the queue, and [`worker`] makes the attempts. A log on disk takes its place behind [`outbox::Outbox`], which
-//! sees every notice come and go.
+//! lock around the queue, and [`worker`] makes the attempts. What comes is in the log ([`crate::log`]) before it is here, and the log hears of all that goes.
 
 pub(crate) mod lane;
 pub(crate) mod outbox;

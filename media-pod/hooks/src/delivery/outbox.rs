@@ -1,15 +1,16 @@
 //! [`Outbox`]: an endpoint's queue, shared between those who append, the worker who sends and those who wait for it.
 
 use parking_lot::Mutex;
+use std::collections::HashSet;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::lane::{Death, Job, Limits, Settle};
+use super::lane::{Death, Entry, Job, Limits, Settle};
 use super::queue::Queue;
+use super::schedule::MAX_AGE;
 use crate::event::{Event, Stream};
 
 /// How long an admission waits for what ended before it to be told.
@@ -17,6 +18,9 @@ const FLUSH_MAX: Duration = Duration::from_millis(500);
 
 /// Called with each notice that is given up.
 pub(crate) type OnDead = Box<dyn Fn(&Event, Death) + Send + Sync>;
+
+/// Called with the numbers in the log of notices that are done with.
+pub(crate) type OnGone = Box<dyn Fn(Vec<u64>) + Send + Sync>;
 
 /// See the module.
 pub(crate) struct Outbox {
@@ -27,24 +31,50 @@ pub(crate) struct Outbox {
     settled: Notify,
     dead: AtomicU64,
     on_dead: OnDead,
+    on_gone: OnGone,
 }
 
 impl Outbox {
-    pub(crate) fn new(limits: Limits, on_dead: OnDead) -> Self {
+    pub(crate) fn new(limits: Limits, on_dead: OnDead, on_gone: OnGone) -> Self {
         Self {
             queue: Mutex::new(Queue::new(limits)),
             work: Notify::new(),
             settled: Notify::new(),
             dead: AtomicU64::new(0),
             on_dead,
+            on_gone,
         }
     }
 
-    /// Appends an event for each of the first `urls` URLs.
-    pub(crate) fn push(&self, event: &Arc<Event>, urls: usize) {
-        let now = Instant::now();
-        self.with(|queue| (0..urls).for_each(|url| queue.push(url, event.clone(), now)));
+    /// Appends.
+    pub(crate) fn push(&self, entry: Entry) {
+        self.with(|queue| queue.push(entry, Instant::now()));
         self.work.notify_one();
+    }
+
+    /// Starts no attempt any more; what is under way goes on.
+    pub(crate) fn hold(&self) {
+        self.queue.lock().hold();
+    }
+
+    /// The first `max` of what is pending, in order.
+    pub(crate) fn entries(&self, max: usize) -> Vec<Entry> {
+        self.queue.lock().pending(max)
+    }
+
+    /// Whether this is pending for a URL.
+    pub(crate) fn contains(&self, url: usize, event: &Event) -> bool {
+        self.queue.lock().contains(url, event)
+    }
+
+    /// Gives up what has these numbers in the log and is not under way.
+    pub(crate) fn overflow(&self, numbers: &HashSet<u64>) {
+        self.with(|queue| queue.remove(numbers, Some(Death::Overflow), false));
+    }
+
+    /// Lets go of what another pod has now.
+    pub(crate) fn handed_over(&self, numbers: &HashSet<u64>) {
+        self.with(|queue| queue.remove(numbers, None, true));
     }
 
     pub(crate) fn take(&self) -> Option<Job> {
@@ -98,10 +128,10 @@ impl Outbox {
 
     /// Age of the oldest pending notice.
     pub(crate) fn oldest(&self) -> Duration {
-        self.queue
-            .lock()
-            .oldest()
-            .map(|pushed| pushed.elapsed())
+        let expiry = self.queue.lock().first_expiry();
+        let left = |expiry: Instant| expiry.saturating_duration_since(Instant::now());
+        expiry
+            .map(|expiry| MAX_AGE.saturating_sub(left(expiry)))
             .unwrap_or_default()
     }
 
@@ -134,11 +164,14 @@ impl Outbox {
     }
 
     fn with<R>(&self, change: impl FnOnce(&mut Queue) -> R) -> R {
-        let (result, dead) = {
+        let (result, dead, gone) = {
             let mut queue = self.queue.lock();
             let result = change(&mut queue);
-            (result, queue.take_dead())
+            (result, queue.take_dead(), queue.take_gone())
         };
+        if !gone.is_empty() {
+            (self.on_gone)(gone);
+        }
         for (event, death) in dead {
             self.dead.fetch_add(1, Ordering::Relaxed);
             (self.on_dead)(&event, death);

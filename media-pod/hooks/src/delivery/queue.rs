@@ -2,13 +2,14 @@
 //!
 //! A lane is (URL, stream): strict FIFO, one attempt at a time, retries included. Lanes take turns, so that none starves another;
 //! one that waits for its next try holds up nobody else. Count and bytes are bounded: what is oldest gives way and is dead.
-//! Every notice leaves through [`Queue::settle`] or [`Queue::take_dead`], never otherwise: the two places a log on disk would watch.
+//! Whichever way a notice leaves, its number in the log is in [`Queue::take_gone`].
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
-use super::lane::{Death, Job, Lane, LaneKey, Limits, Notice, Settle, State};
+use super::lane::{Death, Entry, Job, Lane, LaneKey, Limits, Notice, Settle, State};
 use crate::event::{Event, Stream};
 
 /// See the module.
@@ -19,14 +20,17 @@ pub(crate) struct Queue {
     ready: VecDeque<LaneKey>,
     sleeping: BTreeSet<(Instant, LaneKey)>,
     /// Lanes by the age of what was pushed; entries of notices that are gone are skipped.
-    arrivals: VecDeque<(u64, LaneKey)>,
+    arrivals: VecDeque<(u64, Arc<LaneKey>)>,
     suspended: HashSet<usize>,
     dead: Vec<(Arc<Event>, Death)>,
     next: u64,
     generation: u64,
     count: usize,
     bytes: usize,
+    /// Numbers in the log of what left since it was last asked for.
+    gone: Vec<u64>,
     closed: bool,
+    held: bool,
 }
 
 impl Queue {
@@ -43,51 +47,50 @@ impl Queue {
         self.count
     }
 
-    /// When the oldest pending notice came.
-    pub(crate) fn oldest(&self) -> Option<Instant> {
+    /// When the oldest pending notice will be too old.
+    pub(crate) fn first_expiry(&self) -> Option<Instant> {
         self.lanes
             .values()
             .filter_map(|lane| lane.notices.front())
-            .map(|notice| notice.pushed)
+            .map(|notice| notice.expiry)
             .min()
     }
 
     /// Appends to a lane. What falls out at the other end is in [`Queue::take_dead`].
-    pub(crate) fn push(&mut self, url: usize, event: Arc<Event>, now: Instant) {
+    pub(crate) fn push(&mut self, entry: Entry, now: Instant) {
         if self.closed {
-            self.dead.push((event, Death::EndpointGone));
+            self.dead.push((entry.event, Death::EndpointGone));
+            self.gone.push(entry.log);
             return;
         }
         let key = LaneKey {
-            url,
-            stream: event.stream.clone(),
+            url: entry.url,
+            stream: entry.event.stream.clone(),
         };
         let number = self.next;
         self.next = number.saturating_add(1);
         self.count = self.count.saturating_add(1);
-        self.bytes = self.bytes.saturating_add(event.size());
-        self.arrivals.push_back((number, key.clone()));
-        let notice = Notice {
-            event,
-            number,
-            pushed: now,
-            attempts: 0,
-            failures: 0,
-        };
+        self.bytes = self.bytes.saturating_add(entry.event.size());
+        let notice = entry.notice(number, now);
         let lane = self.lanes.entry(key.clone()).or_insert_with(|| {
-            self.ready.push_back(key);
+            self.ready.push_back(key.clone());
             Lane {
-                notices: VecDeque::new(),
+                key: Arc::new(key),
+                notices: VecDeque::with_capacity(1),
                 state: State::Ready,
                 early: None,
             }
         });
+        self.arrivals.push_back((number, lane.key.clone()));
         lane.notices.push_back(notice);
         self.bound();
     }
 
     /// The next attempt to make now, if any.
     pub(crate) fn take(&mut self, now: Instant) -> Option<Job> {
+        if self.held {
+            return None;
+        }
         self.wake_due(now);
         while let Some(key) = self.ready.pop_front() {
             // A lane that ran empty and came again may stand in `ready` twice.
@@ -100,7 +103,7 @@ impl Queue {
                 continue;
             };
             if self.suspended.contains(&key.url) {
-                let until = head.expiry();
+                let until = head.expiry;
                 self.sleep(key, until, true);
                 continue;
             }
@@ -119,7 +122,8 @@ impl Queue {
 
     /// When [`Queue::take`] may have something that it has not now.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        self.sleeping.first().map(|(until, _)| *until)
+        let first = self.sleeping.first().filter(|_| !self.held);
+        first.map(|(until, _)| *until)
     }
 
     /// Failures of this notice so far, that count for its next wait.
@@ -156,7 +160,7 @@ impl Queue {
                         due
                     }
                 };
-                let until = until.min(head.expiry());
+                let until = until.min(head.expiry);
                 self.sleep(job.key.clone(), until, held);
             }
         }
@@ -208,6 +212,49 @@ impl Queue {
         for key in keys {
             self.remove_lane(&key);
         }
+    }
+
+    /// Starts no attempt any more.
+    pub(crate) fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// The first `max` of what is pending, in the order in which it was appended.
+    pub(crate) fn pending(&self, max: usize) -> Vec<Entry> {
+        let notices = self
+            .lanes
+            .iter()
+            .flat_map(|(key, lane)| lane.notices.iter().map(move |n| (key.url, n)));
+        let mut notices: Vec<(usize, &Notice)> = notices.collect();
+        notices.sort_unstable_by_key(|(_, notice)| notice.number);
+        let entry = |(url, notice): (usize, &Notice)| Entry {
+            url,
+            event: notice.event.clone(),
+            log: notice.log,
+            at: notice.at,
+            age: Duration::ZERO,
+        };
+        notices.into_iter().take(max).map(entry).collect()
+    }
+
+    /// Whether this is pending.
+    pub(crate) fn contains(&self, url: usize, event: &Event) -> bool {
+        let stream = event.stream.clone();
+        let lane = self.lanes.get(&LaneKey { url, stream });
+        lane.is_some_and(|lane| lane.notices.iter().any(|notice| notice.event.id == event.id))
+    }
+
+    /// Takes out what has these numbers in the log. What is under way is left alone, unless `under_way`.
+    pub(crate) fn remove(&mut self, log: &HashSet<u64>, death: Option<Death>, under_way: bool) {
+        let keys: Vec<LaneKey> = self.lanes.keys().cloned().collect();
+        for key in keys {
+            self.remove_from_lane(&key, log, death, under_way);
+        }
+    }
+
+    /// Numbers in the log of what left since the last call.
+    pub(crate) fn take_gone(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.gone)
     }
 
     /// What was given up since the last call.
@@ -295,7 +342,7 @@ impl Queue {
 
     /// Drops what is too old from the front of a lane that was just taken out of `ready`.
     fn expire(&mut self, key: &LaneKey, now: Instant) {
-        let old = |lane: &Lane| lane.notices.front().is_some_and(|head| now >= head.expiry());
+        let old = |lane: &Lane| lane.notices.front().is_some_and(|head| now >= head.expiry);
         while self.lanes.get(key).is_some_and(old) {
             self.remove_at(key, 0, Some(Death::Expired));
         }
@@ -314,7 +361,22 @@ impl Queue {
         }
         self.count = self.count.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(notice.event.size());
+        self.gone.push(notice.log);
         self.dead.extend(death.map(|death| (notice.event, death)));
+    }
+
+    fn remove_from_lane(&mut self, key: &LaneKey, log: &HashSet<u64>, death: Option<Death>, under_way: bool) {
+        let Some(lane) = self.lanes.get(key) else { return };
+        let busy = lane.state == State::InFlight;
+        let spared = usize::from(busy && !under_way);
+        let places = lane.notices.iter().enumerate().skip(spared);
+        let places: Vec<usize> = places.filter(|(_, n)| log.contains(&n.log)).map(|(at, _)| at).collect();
+        for at in places.iter().rev() {
+            self.remove_at(key, *at, death);
+        }
+        if busy && places.first() == Some(&0) {
+            self.requeue(key.clone());
+        }
     }
 
     fn remove_lane(&mut self, key: &LaneKey) {
@@ -352,7 +414,7 @@ impl Queue {
                 in_flight.push((number, key));
                 continue;
             }
-            found = Some((key, usize::from(lane.state == State::InFlight)));
+            found = Some(((*key).clone(), usize::from(lane.state == State::InFlight)));
             break;
         }
         for entry in in_flight.into_iter().rev() {

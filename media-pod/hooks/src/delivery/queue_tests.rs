@@ -8,12 +8,21 @@ use crate::delivery::schedule::MAX_AGE;
 use crate::testing;
 use headgate_control::HookEvent;
 use proptest::prelude::*;
-use std::time::Duration;
 
 const S: Duration = Duration::from_secs(1);
 
 fn notice(stream: &str) -> Arc<Event> {
     Arc::new(testing::event(HookEvent::Unpublish, stream))
+}
+
+fn entry(url: usize, event: Arc<Event>) -> Entry {
+    Entry {
+        url,
+        event,
+        log: 1,
+        at: jiff::Timestamp::now(),
+        age: Duration::ZERO,
+    }
 }
 
 fn queue() -> (Queue, Instant) {
@@ -22,7 +31,7 @@ fn queue() -> (Queue, Instant) {
 
 fn push_all(queue: &mut Queue, streams: &[&str], now: Instant) {
     for stream in streams {
-        queue.push(0, notice(stream), now);
+        queue.push(entry(0, notice(stream)), now);
     }
 }
 
@@ -41,7 +50,7 @@ fn a_lane_sends_one_at_a_time_in_order() {
     let (mut queue, now) = queue();
     let events = [notice("a"), notice("a")];
     for event in &events {
-        queue.push(0, event.clone(), now);
+        queue.push(entry(0, event.clone()), now);
     }
     let first = queue.take(now).expect("the first");
     assert_eq!(first.event.id, events[0].id);
@@ -54,7 +63,7 @@ fn a_lane_sends_one_at_a_time_in_order() {
 fn lanes_take_turns() {
     let (mut queue, now) = queue();
     for stream in ["a", "a", "a", "b", "c"] {
-        queue.push(0, notice(stream), now);
+        queue.push(entry(0, notice(stream)), now);
     }
     let mut order = Vec::new();
     while let Some(job) = queue.take(now) {
@@ -85,8 +94,8 @@ fn a_failed_notice_holds_up_its_own_lane_only() {
 fn every_url_has_lanes_of_its_own() {
     let (mut queue, now) = queue();
     let event = notice("a");
-    queue.push(0, event.clone(), now);
-    queue.push(1, event, now);
+    queue.push(entry(0, event.clone()), now);
+    queue.push(entry(1, event), now);
     let (first, second) = (queue.take(now).expect("one URL"), queue.take(now).expect("the other"));
     queue.settle(&first, retry(S), now);
     queue.settle(&second, Settle::Done, now);
@@ -96,7 +105,7 @@ fn every_url_has_lanes_of_its_own() {
 #[test]
 fn an_early_try_that_fails_leaves_the_schedule_as_it_was() {
     let (mut queue, now) = queue();
-    queue.push(0, notice("a"), now);
+    queue.push(entry(0, notice("a")), now);
     let job = queue.take(now).expect("a");
     queue.settle(&job, retry(30 * S), now);
     queue.wake(&job.key.stream, 1);
@@ -110,7 +119,7 @@ fn an_early_try_that_fails_leaves_the_schedule_as_it_was() {
 #[test]
 fn a_receiver_that_asked_for_time_is_woken_only_at_the_end() {
     let (mut queue, now) = queue();
-    queue.push(0, notice("a"), now);
+    queue.push(entry(0, notice("a")), now);
     let job = queue.take(now).expect("a");
     queue.settle(
         &job,
@@ -130,7 +139,7 @@ fn a_receiver_that_asked_for_time_is_woken_only_at_the_end() {
 fn a_suspended_url_is_left_alone_until_it_answers_again() {
     let (mut queue, now) = queue();
     push_all(&mut queue, &["a", "b"], now);
-    queue.push(1, notice("a"), now);
+    queue.push(entry(1, notice("a")), now);
     let gone = queue.take(now).expect("the first");
     queue.settle(&gone, Settle::Suspend, now);
     let other = queue.take(now).expect("the other URL goes on");
@@ -147,20 +156,57 @@ fn a_suspended_url_is_left_alone_until_it_answers_again() {
 #[test]
 fn what_is_too_old_is_dead_and_the_next_one_goes_on() {
     let (mut queue, now) = queue();
-    queue.push(0, notice("a"), now);
+    queue.push(entry(0, notice("a")), now);
     let job = queue.take(now).expect("a");
     queue.settle(&job, retry(MAX_AGE * 2), now);
     let young = notice("a");
-    queue.push(0, young.clone(), now + S);
+    queue.push(entry(0, young.clone()), now + S);
     assert_eq!(queue.next_due(), Some(now + MAX_AGE), "not later than its age allows");
     assert_eq!(queue.take(now + MAX_AGE).expect("the young one").event.id, young.id);
     assert_eq!(names(&queue.take_dead()), [("a".to_owned(), Death::Expired)]);
 }
 
 #[test]
+fn a_held_queue_starts_nothing_and_still_says_what_it_has() {
+    let (mut queue, now) = queue();
+    push_all(&mut queue, &["a", "b", "a"], now);
+    let under_way = queue.take(now).expect("a");
+    let failed = queue.take(now).expect("b");
+    queue.settle(&failed, retry(S), now);
+    queue.hold();
+    assert!(queue.take(now + 2 * S).is_none() && queue.next_due().is_none());
+    let names: Vec<String> = queue
+        .pending(10)
+        .iter()
+        .map(|e| e.event.stream.name.to_string())
+        .collect();
+    assert_eq!(names, ["a", "b", "a"]);
+    assert_eq!(queue.pending(2).len(), 2);
+    queue.remove(&HashSet::from([1]), None, true);
+    assert_eq!((queue.len(), queue.bytes, queue.lanes.len()), (0, 0, 0));
+    assert_eq!((queue.take_gone().len(), queue.take_dead().len()), (3, 0));
+    queue.settle(&under_way, Settle::Done, now);
+    assert!(queue.take_gone().is_empty(), "it was gone already");
+}
+
+#[test]
+fn what_the_log_has_no_room_for_is_dead_unless_it_is_under_way() {
+    let (mut queue, now) = queue();
+    push_all(&mut queue, &["a", "a", "b"], now);
+    let under_way = queue.take(now).expect("a");
+    queue.remove(&HashSet::from([1]), Some(Death::Overflow), false);
+    let expected = [("a".to_owned(), Death::Overflow), ("b".to_owned(), Death::Overflow)];
+    let mut dead = names(&queue.take_dead());
+    dead.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(dead, expected);
+    queue.settle(&under_way, Settle::Done, now);
+    assert_eq!((queue.len(), queue.take_gone().len()), (0, 3));
+}
+
+#[test]
 fn suspended_backlogs_expire_too() {
     let (mut queue, now) = queue();
-    queue.push(0, notice("a"), now);
+    queue.push(entry(0, notice("a")), now);
     let job = queue.take(now).expect("a");
     queue.settle(&job, Settle::Suspend, now);
     assert!(queue.take(now).is_none());
@@ -180,8 +226,8 @@ fn when_it_is_full_the_oldest_that_is_not_in_flight_gives_way() {
     let now = Instant::now();
     push_all(&mut queue, &["a", "a", "b"], now);
     let in_flight = queue.take(now).expect("a");
-    queue.push(0, notice("c"), now);
-    queue.push(0, notice("d"), now);
+    queue.push(entry(0, notice("c")), now);
+    queue.push(entry(0, notice("d")), now);
     assert_eq!(
         names(&queue.take_dead()),
         [("a".to_owned(), Death::Overflow), ("b".to_owned(), Death::Overflow)]
@@ -203,7 +249,7 @@ fn bytes_are_bounded_too() {
         bytes: size * 10,
     });
     let now = Instant::now();
-    (0..100).for_each(|_| queue.push(0, notice("a"), now));
+    (0..100).for_each(|_| queue.push(entry(0, notice("a")), now));
     assert_eq!((queue.len(), queue.take_dead().len()), (10, 90));
 }
 
@@ -215,7 +261,7 @@ fn a_full_queue_that_nobody_empties_keeps_its_indexes_small() {
     });
     let now = Instant::now();
     for n in 0..10_000 {
-        queue.push(0, notice(&format!("s{n}")), now);
+        queue.push(entry(0, notice(&format!("s{n}"))), now);
     }
     assert_eq!((queue.len(), queue.lanes.len()), (10, 10));
     assert!(queue.arrivals.len() < 100 && queue.ready.len() < 100);
@@ -224,8 +270,8 @@ fn a_full_queue_that_nobody_empties_keeps_its_indexes_small() {
 #[test]
 fn changed_urls_start_the_schedule_over_and_drop_what_has_none() {
     let (mut queue, now) = queue();
-    queue.push(0, notice("a"), now);
-    queue.push(1, notice("a"), now);
+    queue.push(entry(0, notice("a")), now);
+    queue.push(entry(1, notice("a")), now);
     for _ in 0..2 {
         let job = queue.take(now).expect("both");
         queue.settle(&job, retry(3600 * S), now);
@@ -239,7 +285,7 @@ fn changed_urls_start_the_schedule_over_and_drop_what_has_none() {
 #[test]
 fn an_answer_of_the_old_url_does_not_suspend_the_new_one() {
     let (mut queue, now) = queue();
-    queue.push(0, notice("a"), now);
+    queue.push(entry(0, notice("a")), now);
     let job = queue.take(now).expect("a");
     queue.urls_changed(1);
     queue.settle(&job, Settle::Suspend, now);
@@ -253,7 +299,7 @@ fn a_closed_queue_gives_everything_up_and_takes_no_more() {
     let job = queue.take(now).expect("a");
     queue.close();
     queue.settle(&job, Settle::Done, now);
-    queue.push(0, notice("c"), now);
+    queue.push(entry(0, notice("c")), now);
     assert_eq!((queue.len(), queue.take_dead().len()), (0, 3));
     assert!(queue.take(now).is_none());
 }
@@ -263,7 +309,7 @@ fn moving_is_what_came_before_the_mark_and_does_not_wait() {
     let (mut queue, now) = queue();
     let yes: fn(&Event) -> bool = |_| true;
     let mark = queue.mark();
-    queue.push(0, notice("a"), now);
+    queue.push(entry(0, notice("a")), now);
     let stream = notice("a").stream.clone();
     assert!(!queue.moving(&stream, mark, 1, yes), "it came later");
     let mark = queue.mark();
@@ -317,7 +363,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::Push { url, stream } => {
-                    queue.push(url, notice(&stream.to_string()), now);
+                    queue.push(entry(url, notice(&stream.to_string())), now);
                     pushed += 1;
                 }
                 Step::Take => if let Some(job) = queue.take(now) {

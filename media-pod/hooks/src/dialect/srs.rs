@@ -107,11 +107,11 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// RTMP clients send theirs; for HTTP-FLV SRS makes one up.
+/// RTMP clients send theirs; for the others SRS makes one up.
 fn tc_url(event: &Event) -> String {
     match event.client.protocol {
-        Protocol::HttpFlv => format!("rtmp://{}/{}", event.stream.vhost, event.stream.app),
         Protocol::Rtmp => event.client.tc_url.clone(),
+        _ => format!("rtmp://{}/{}", event.stream.vhost, event.stream.app),
     }
 }
 

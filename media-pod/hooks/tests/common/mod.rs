@@ -4,11 +4,12 @@
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use headgate_control::{Dialect, FailurePolicy, HookEndpoint, HookEvent, HookMatch, ServerIdentity};
-use headgate_hooks::Hooks;
 use headgate_hooks::dialect::Answer;
 use headgate_hooks::transport::{Call, Dial, Transport, TransportError, Transports};
+use headgate_hooks::{Hooks, SealKey, Storage};
 use headgate_hub::{Connection, Protocol, Session, SessionKind, StreamName};
 use parking_lot::Mutex;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,9 +86,27 @@ impl Backend {
 
     pub(crate) fn hooks(&self, endpoints: &[HookEndpoint]) -> (Hooks, prometheus::Registry) {
         let registry = prometheus::Registry::new();
-        let hooks = Hooks::with_transports(&registry, "v5q25s67", Arc::new(self.clone())).expect("a fresh registry");
+        let hooks = Hooks::with_transports(&registry, "v5q25s67", Arc::new(self.clone()), &Storage::default())
+            .expect("a fresh registry");
         hooks.reconfigure(&server(), endpoints);
         (hooks, registry)
+    }
+
+    /// The same over a folder and with the server's key: a pod of the server.
+    pub(crate) fn pod(&self, state: &Path, endpoints: &[HookEndpoint]) -> (Hooks, prometheus::Registry) {
+        let (hooks, registry) = self.unconfigured(Some(state));
+        hooks.reconfigure(&server(), endpoints);
+        (hooks, registry)
+    }
+
+    pub(crate) fn unconfigured(&self, state: Option<&Path>) -> (Hooks, prometheus::Registry) {
+        let registry = prometheus::Registry::new();
+        let storage = Storage {
+            state,
+            seal: Some(seal()),
+        };
+        let hooks = Hooks::with_transports(&registry, "v5q25s67", Arc::new(self.clone()), &storage);
+        (hooks.expect("a fresh registry"), registry)
     }
 
     pub(crate) fn seen(&self) -> Vec<Seen> {
@@ -187,6 +206,23 @@ pub(crate) fn hang() -> Reply {
     }
 }
 
+pub(crate) fn seal() -> SealKey {
+    SealKey::new(&[7; 32]).expect("32 bytes")
+}
+
+/// What a disk holds at this moment: what a process finds that starts after this one was killed now.
+pub(crate) fn killed(state: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().expect("a folder");
+    let to = copy.path().join("outbox");
+    std::fs::create_dir_all(&to).expect("a folder");
+    for file in std::fs::read_dir(state.join("outbox")).expect("a folder") {
+        let file = file.expect("a file").path();
+        // One that was just cleaned up is gone.
+        let _ = std::fs::copy(&file, to.join(file.file_name().expect("a name")));
+    }
+    copy
+}
+
 pub(crate) fn server() -> ServerIdentity {
     ServerIdentity {
         namespace: "default".into(),
@@ -216,10 +252,14 @@ pub(crate) fn endpoint(name: &str) -> HookEndpoint {
 }
 
 pub(crate) fn session(kind: SessionKind, stream: &str) -> Arc<Session> {
+    session_on(kind, stream, connection(stream))
+}
+
+pub(crate) fn session_on(kind: SessionKind, stream: &str, connection: Arc<Connection>) -> Arc<Session> {
     Arc::new(Session {
         id: uuid::Uuid::now_v7(),
         kind,
-        connection: connection(stream),
+        connection,
         name: StreamName {
             vhost: "__defaultVhost__".into(),
             app: "live".into(),

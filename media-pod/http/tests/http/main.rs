@@ -9,6 +9,9 @@
 )]
 #![allow(clippy::arithmetic_side_effects)]
 
+mod hls;
+mod leaving;
 mod players;
 mod requests;
+mod sockets;
 mod support;

@@ -23,10 +23,17 @@ async fn probe(input: &str) -> Vec<String> {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut lines: Vec<String> = String::from_utf8_lossy(&output.stdout)
         .lines()
+        .filter(|line| !line.is_empty())
         .map(str::to_owned)
         .collect();
     lines.sort();
     lines
+}
+
+/// The same without the sizes, which a transport stream adds to, and the flags, of which it has others for sound.
+fn times(packets: Vec<String>) -> Vec<String> {
+    let first_three = |line: String| line.split(',').take(3).collect::<Vec<_>>().join(",");
+    packets.into_iter().map(first_three).collect()
 }
 
 async fn plays_as_published(audio: &str, path: &str) {
@@ -54,7 +61,11 @@ async fn plays_as_published(audio: &str, path: &str) {
     let seen = probing.await.unwrap();
     let expected = probe(file.to_str().unwrap()).await;
     assert!(expected.len() > 100, "{} packets", expected.len());
-    assert_eq!(seen, expected);
+    if path.contains(".ts") {
+        assert_eq!(times(seen), times(expected));
+    } else {
+        assert_eq!(seen, expected);
+    }
     server.until_viewers(0).await;
     assert!(server.hub.snapshot().is_empty());
 }
@@ -70,10 +81,27 @@ async fn mp3_under_the_other_familys_url_as_well() {
 }
 
 #[tokio::test]
+async fn a_transport_stream_has_every_frame_at_its_time() {
+    plays_as_published("aac", "/live/x.ts").await;
+    plays_as_published("libmp3lame", "/live/x.live.ts").await;
+}
+
+#[tokio::test]
+async fn fragmented_mp4_has_every_frame_at_its_time() {
+    plays_as_published("aac", "/live/x.mp4").await;
+    plays_as_published("aac", "/live/x.live.mp4").await;
+}
+
+#[tokio::test]
 async fn a_late_viewer_decodes_from_the_newest_key_frame() {
-    if !has_ffmpeg() {
-        return;
+    if has_ffmpeg() {
+        for container in ["flv", "ts", "mp4"] {
+            a_late_viewer_decodes(container).await;
+        }
     }
+}
+
+async fn a_late_viewer_decodes(container: &str) {
     let directory = tempfile::tempdir().unwrap();
     let tags = tags(&clip(directory.path(), "aac"));
     let server = server().await;
@@ -89,7 +117,7 @@ async fn a_late_viewer_decodes_from_the_newest_key_frame() {
             "error",
             "-xerror",
             "-i",
-            &format!("http://{}/live/x.flv", server.address),
+            &format!("http://{}/live/x.{container}", server.address),
             "-c",
             "copy",
         ])

@@ -48,7 +48,7 @@ async fn each_reason_has_its_status_and_is_named_in_the_body() {
         ("GET /live/x.flv?refuse=Draining", "503", "Draining"),
         ("GET /live/%20.flv", "400", "BadRequest"),
         ("GET /", "404", "NotFound"),
-        ("GET /live/x.mp4", "404", "NotFound"),
+        ("GET /live/x.mp3", "404", "NotFound"),
         ("POST /live/x.flv", "405", "MethodNotAllowed"),
     ];
     for (request, status, reason) in cases {
@@ -74,11 +74,18 @@ async fn preflight_and_head_are_answered_without_a_session() {
         answer.starts_with("HTTP/1.1 204 ") && answer.contains("access-control-allow-methods: GET, HEAD, OPTIONS"),
         "{answer}"
     );
-    let answer = server.ask("HEAD /live/x.flv").await;
-    assert!(
-        answer.starts_with("HTTP/1.1 200 ") && answer.contains("content-type: video/x-flv"),
-        "{answer}"
-    );
+    for (path, kind) in [
+        ("x.flv", "video/x-flv"),
+        ("x.live.ts", "video/mp2t"),
+        ("x.mp4", "video/mp4"),
+    ] {
+        let answer = server.ask(&format!("HEAD /live/{path}")).await;
+        let expected = format!("content-type: {kind}\r\n");
+        assert!(
+            answer.starts_with("HTTP/1.1 200 ") && answer.contains(&expected),
+            "{answer}"
+        );
+    }
     assert!(server.rules.seen.lock().is_none());
 }
 

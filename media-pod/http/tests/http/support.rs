@@ -166,9 +166,15 @@ pub fn has_ffmpeg() -> bool {
 
 /// Two seconds of moving pictures and a tone, with a key frame every second.
 pub fn clip(directory: &std::path::Path, audio: &str) -> std::path::PathBuf {
+    long_clip(directory, audio, 2)
+}
+
+pub fn long_clip(directory: &std::path::Path, audio: &str, seconds: u32) -> std::path::PathBuf {
     let file = directory.join("clip.flv");
-    let arguments = "-v error -y -f lavfi -i testsrc=size=320x180:rate=25:duration=2 -f lavfi -i sine=sample_rate=44100:duration=2 \
-                     -c:v libx264 -preset ultrafast -bf 2 -g 25 -pix_fmt yuv420p";
+    let arguments = format!(
+        "-v error -y -f lavfi -i testsrc=size=320x180:rate=25:duration={seconds} -f lavfi -i sine=sample_rate=44100:duration={seconds} \
+         -c:v libx264 -preset ultrafast -bf 2 -g 25 -pix_fmt yuv420p"
+    );
     let status = Command::new("ffmpeg")
         .args(arguments.split_whitespace())
         .args(["-c:a", audio])

@@ -1,13 +1,17 @@
 //! Publishers and players that come, go, stall, are kicked and die in any order leave nothing behind.
 
-use super::support::*;
+use super::support::{self, *};
 use crate::*;
 use proptest::prelude::*;
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use uuid::Uuid;
+
+/// A publisher elsewhere, older than any here.
+const OTHER: Uuid = Uuid::from_u128(1);
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -20,6 +24,8 @@ enum Op {
     Kick { who: prop::sample::Index },
     Configure { gop_cache: bool, limit: u8 },
     Wait { millis: u16 },
+    Claim { name: u8, takeover: bool },
+    Evict { name: u8 },
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -33,6 +39,8 @@ fn op() -> impl Strategy<Value = Op> {
         2 => who().prop_map(|who| Op::Die { who }),
         2 => who().prop_map(|who| Op::Kick { who }),
         1 => (any::<bool>(), 1..6_u8).prop_map(|(gop_cache, limit)| Op::Configure { gop_cache, limit }),
+        1 => (0..3_u8, any::<bool>()).prop_map(|(name, takeover)| Op::Claim { name, takeover }),
+        1 => (0..3_u8).prop_map(|name| Op::Evict { name }),
         3 => (0..12_000_u16).prop_map(|millis| Op::Wait { millis }),
     ]
 }
@@ -142,6 +150,12 @@ async fn act(w: &World, crowd: &mut Crowd, op: Op) {
             skips_max: 2,
             ..Settings::default()
         }),
+        Op::Claim { name, takeover } => {
+            hub.contend(&support::name(&format!("s{name}")), OTHER, takeover);
+        }
+        Op::Evict { name } => {
+            hub.evict(&support::name(&format!("s{name}")), OTHER);
+        }
         Op::Wait { millis } => tokio::time::sleep(Duration::from_millis(millis.into())).await,
     }
     tokio::task::yield_now().await;
@@ -159,8 +173,8 @@ fn assert_one_publisher_a_name(w: &World) {
     assert_eq!(names.len(), publishers.len());
 }
 
-async fn run(ops: Vec<Op>, shut_down: bool) {
-    let w = world();
+async fn run(ops: Vec<Op>, shut_down: bool, alone: bool) {
+    let w = if alone { world() } else { world_among(Arc::new(Feeder)) };
     let mut crowd = Crowd::default();
     for op in ops {
         act(&w, &mut crowd, op).await;
@@ -181,9 +195,9 @@ async fn run(ops: Vec<Op>, shut_down: bool) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]
-    fn nothing_is_left_behind(ops in prop::collection::vec(op(), 1..60), shut_down in any::<bool>()) {
+    fn nothing_is_left_behind(ops in prop::collection::vec(op(), 1..60), shut_down in any::<bool>(), alone in any::<bool>()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(run(ops, shut_down));
+        runtime.block_on(run(ops, shut_down, alone));
     }
 }
 

@@ -99,12 +99,53 @@ pub(super) struct World {
     pub(super) registry: prometheus::Registry,
 }
 
+/// Other pods that have every stream for half a second in two, and never a publisher.
+pub(super) struct Feeder;
+
+impl Elsewhere for Feeder {
+    fn claim<'a>(&'a self, _: &'a Arc<Session>, _: bool) -> BoxFuture<'a, Answer> {
+        Box::pin(async {
+            millis(3).await;
+            Answer::Free
+        })
+    }
+
+    fn established<'a>(&'a self, _: &'a Arc<Session>) -> BoxFuture<'a, ()> {
+        Box::pin(millis(3))
+    }
+
+    fn wanted(&self, edge: Edge) {
+        tokio::spawn(async move {
+            let feed = async {
+                loop {
+                    let (session, pod) = (Uuid::now_v7(), "other".into());
+                    edge.begin(Origin { session, pod });
+                    edge.track(video_track());
+                    edge.frame(frame("V", 0, 100));
+                    millis(500).await;
+                    edge.end();
+                    millis(1_500).await;
+                    edge.watched().await;
+                }
+            };
+            tokio::select! {
+                () = edge.over() => {}
+                () = feed => {}
+            }
+        });
+    }
+}
+
 pub(super) fn world() -> World {
+    world_among(Arc::new(Alone))
+}
+
+pub(super) fn world_among(elsewhere: Arc<dyn Elsewhere>) -> World {
     let diary = Arc::new(Diary::default());
     let registry = prometheus::Registry::new();
     let gate: Arc<dyn Gate> = diary.clone();
     World {
-        hub: Hub::new(gate, Metrics::register(&registry).unwrap()),
+        hub: Hub::among(elsewhere, gate, Metrics::register(&registry).unwrap()),
         diary,
         registry,
     }

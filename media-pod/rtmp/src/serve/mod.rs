@@ -17,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug, debug_span, warn};
 
+/// What a client is told that should come again.
+const MOVED: &str = "this server is on its way out: connect again";
+
 /// How a listener behaves.
 #[derive(Clone, Debug)]
 pub struct Options {

@@ -87,7 +87,8 @@ impl Shell {
                     // A paused player goes on with what is live then.
                     Ok(()) if paused => batch.clear(),
                     Ok(()) => self.queue.extend(batch.drain(..)),
-                    Err(reason) if full => return Err(End::Cut(reason)),
+                    // Who does not read hears nothing either; everybody else does, behind what is queued.
+                    Err(EndReason::TooSlow) if full => return Err(End::Cut(EndReason::TooSlow)),
                     Err(reason) => return Err(self.tell_player(reason)),
                 },
                 () = until(deadline) => return Err(End::Stalled(patience)),
@@ -98,6 +99,9 @@ impl Shell {
 
     fn tell_player(&mut self, reason: EndReason) -> End {
         self.session.end_play();
+        if reason == EndReason::Draining {
+            self.session.ask_to_reconnect(super::MOVED);
+        }
         End::Told(reason)
     }
 }

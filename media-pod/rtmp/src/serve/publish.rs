@@ -42,6 +42,7 @@ impl Shell {
         let (mut demuxer, shutdown) = (Demuxer::default(), self.shutdown.clone());
         let mut patience = self.options.first_packet_timeout;
         let mut deadline = Instant::now().checked_add(patience);
+        let mut asked_to_leave = false;
         loop {
             while let Some(event) = self.session.poll_event() {
                 match event {
@@ -62,6 +63,10 @@ impl Shell {
             tokio::select! {
                 read = self.read() => read?,
                 reason = publisher.kicked() => return Err(self.tell_publisher(reason)),
+                () = publisher.asked_to_leave(), if !asked_to_leave => {
+                    asked_to_leave = true;
+                    self.session.ask_to_reconnect(super::MOVED);
+                }
                 () = shutdown.cancelled() => return Err(self.tell_publisher(EndReason::Shutdown)),
                 () = until(deadline) => return Err(End::Idle(patience)),
             }

@@ -6,6 +6,7 @@ use headgate_api::condition::is_true;
 use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 
 fn report_of(ready: bool, listeners: &str) -> PodReport {
     let yaml = format!("{{instance: i, sequence: 1, revision: r1, ready: {ready}, listeners: {listeners}}}");
@@ -229,4 +230,27 @@ fn a_stopped_server_is_as_its_spec_asks() {
     let stopped = applied(fetched("{replicas: 0}"), vec![]);
     assert_eq!(shown(&stopped, ConditionType::Ready).1, "Stopped");
     assert!(is_true(&status(&stopped).conditions, ConditionType::Ready));
+}
+
+#[test]
+fn streams_that_flap_and_sessions_that_are_too_many_degrade_the_server() {
+    let mut flapping = with_pod("{}", &ready(), Some(report_of(true, "[]")));
+    flapping.valid.fetched.slowed = Some(Duration::from_secs(1));
+    assert_eq!(shown(&flapping, ConditionType::Degraded).1, "TooManyStreams");
+    flapping.valid.fetched.survey.left_out = Some(("live-0".into(), 1234));
+    let (_, reason, message) = shown(&flapping, ConditionType::Degraded);
+    assert_eq!(reason, "TooManySessions");
+    assert!(message.contains("live-0 has 1000+ open sessions"));
+}
+
+#[test]
+fn a_pod_that_is_not_understood_degrades_its_server() {
+    let mut lying = with_pod("{}", &ready(), Some(report_of(true, "[]")));
+    let view = lying.valid.fetched.pods[0].view.as_mut().unwrap();
+    view.lost(headgate_control::Problem {
+        reason: "PodNotUnderstood".into(),
+        message: "10.0.0.9:9443 sends a line longer than 8388608 bytes".into(),
+    });
+    let (status, reason, _) = shown(&lying, ConditionType::Degraded);
+    assert_eq!((status.as_str(), reason.as_str()), ("True", "PodNotUnderstood"));
 }

@@ -1,0 +1,93 @@
+//! The names that a playlist gives to what it consists of.
+
+use crate::{Config, Container};
+use std::fmt::Write;
+
+/// A file that a playlist names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum File {
+    /// The initialisation segment of this number.
+    Init(u64),
+    /// The segment with this media sequence number.
+    Segment(u64),
+    /// One of its parts, from zero.
+    Part(u64, u64),
+}
+
+impl File {
+    /// From the last part of a path; `None` for a name that is not of this run and container.
+    pub fn parse(name: &str, config: &Config) -> Option<Self> {
+        let rest = name.strip_prefix(config.run.as_str())?.strip_prefix('-')?;
+        if let Some(number) = rest.strip_prefix("init") {
+            return number.strip_suffix(".mp4").and_then(number_of).map(Self::Init);
+        }
+        let stem = rest.strip_suffix(extension(config.container))?;
+        match stem.split_once('.') {
+            Some((segment, part)) => Some(Self::Part(number_of(segment)?, number_of(part)?)),
+            None => number_of(stem).map(Self::Segment),
+        }
+    }
+
+    /// As it stands in the playlist.
+    pub(crate) fn put(self, out: &mut String, config: &Config) {
+        let (prefix, run, end) = (&config.prefix, &config.run, extension(config.container));
+        // Writing to memory does not fail.
+        let _ = match self {
+            Self::Init(number) => write!(out, "{prefix}{run}-init{number}.mp4"),
+            Self::Segment(number) => write!(out, "{prefix}{run}-{number}{end}"),
+            Self::Part(number, part) => write!(out, "{prefix}{run}-{number}.{part}{end}"),
+        };
+    }
+
+    /// The MIME type.
+    pub fn content_type(self, config: &Config) -> &'static str {
+        match config.container {
+            Container::Ts => "video/mp2t",
+            Container::Fmp4 => "video/mp4",
+        }
+    }
+}
+
+fn extension(container: Container) -> &'static str {
+    match container {
+        Container::Ts => ".ts",
+        Container::Fmp4 => ".m4s",
+    }
+}
+
+/// Digits only, and no others than those that are written.
+fn number_of(text: &str) -> Option<u64> {
+    let number: u64 = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_understood_and_nothing_else() {
+        for container in [Container::Ts, Container::Fmp4] {
+            let config = Config::new(container, "alice/", "k3");
+            for file in [File::Init(7), File::Segment(0), File::Part(12, 3)] {
+                let mut name = String::new();
+                file.put(&mut name, &config);
+                assert_eq!(File::parse(name.strip_prefix("alice/").unwrap(), &config), Some(file));
+            }
+        }
+        let config = Config::new(Container::Ts, "", "k3");
+        for bad in [
+            "k3-01.ts",
+            "k3-+1.ts",
+            "k4-1.ts",
+            "k3-1.m4s",
+            "k3-1.2.3.ts",
+            "k3-.ts",
+            "k3",
+            "",
+            "k3-init.mp4",
+        ] {
+            assert_eq!(File::parse(bad, &config), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! From frames to a window of segments.
+
+use crate::playlist::View;
+use crate::reload::{Directives, Edge, Reload, decide};
+use crate::segment::{Part, Segment};
+use crate::{Config, Container, File};
+use bytes::{Bytes, BytesMut};
+use headgate_codec::{Frame, Timestamp, Track, TrackId, TrackKind};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// One stream's segments. Feed it the tracks, then every frame from a key frame on.
+pub struct Segmenter {
+    config: Config,
+    muxer: Muxer,
+    tracks: Vec<Track>,
+    /// The track whose time cuts: pictures, or else the first sound.
+    lead: Option<TrackId>,
+    /// Whole segments: those that have left the window and may still be asked for, then those in it.
+    segments: VecDeque<Segment>,
+    /// How many of them have left the window.
+    gone: usize,
+    growing: Option<Segment>,
+    next: u64,
+    /// Frames of the part that grows.
+    frames: Vec<Frame>,
+    part_start: Timestamp,
+    /// Newest frame of the lead track, and how long the one before lasted.
+    newest: Option<Timestamp>,
+    frame_lasts: Duration,
+    /// The newest key frame, and how far it was from the one before.
+    newest_key: Option<Timestamp>,
+    key_distance: Duration,
+    /// A time of the stream and when that was on the wall.
+    anchor: Option<(Timestamp, jiff::Timestamp)>,
+    discontinuity: bool,
+    discontinuities_gone: u64,
+    /// In seconds; fixed by the first segment.
+    target: Option<u64>,
+    inits: VecDeque<(u64, Bytes)>,
+    ended: bool,
+    /// The playlist and its delta update, until something changes.
+    texts: [Option<Bytes>; 2],
+    /// Moves when the playlist does.
+    version: u64,
+}
+
+enum Muxer {
+    Ts(headgate_mpegts::Muxer),
+    Fmp4(headgate_fmp4::Muxer),
+}
+
+/// Key frames are not to the millisecond where they should be.
+const EARLY: Duration = Duration::from_millis(100);
+/// Without a key frame the first segment ends after so many times its length.
+const FIRST_MAX: u32 = 3;
+/// What a segment may be longer than its target duration: just not rounded up.
+const ROUNDING: Duration = Duration::from_millis(490);
+/// Frames of one part.
+const FRAMES_MAX: usize = 16_384;
+/// A jump of the stream's time.
+const JUMP: Duration = Duration::from_secs(10);
+
+impl Segmenter {
+    /// Nothing yet.
+    pub fn new(config: Config) -> Self {
+        let config = config.bounded();
+        Self {
+            muxer: match config.container {
+                Container::Ts => Muxer::Ts(headgate_mpegts::Muxer::default()),
+                Container::Fmp4 => Muxer::Fmp4(headgate_fmp4::Muxer::default()),
+            },
+            config,
+            tracks: Vec::new(),
+            lead: None,
+            segments: VecDeque::new(),
+            gone: 0,
+            growing: None,
+            next: 0,
+            frames: Vec::new(),
+            part_start: Timestamp::default(),
+            newest: None,
+            frame_lasts: Duration::from_millis(40),
+            newest_key: None,
+            key_distance: Duration::ZERO,
+            anchor: None,
+            discontinuity: false,
+            discontinuities_gone: 0,
+            target: None,
+            inits: VecDeque::new(),
+            ended: false,
+            texts: [None, None],
+            version: 0,
+        }
+    }
+
+    /// How it cuts.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The tracks from now on. Other ones than before begin a new segment behind a discontinuity.
+    pub fn set_tracks(&mut self, tracks: &[Track]) {
+        if self.tracks == tracks {
+            return;
+        }
+        self.break_off();
+        tracks.clone_into(&mut self.tracks);
+        match &mut self.muxer {
+            Muxer::Ts(muxer) => muxer.set_tracks(tracks),
+            Muxer::Fmp4(muxer) => {
+                muxer.set_tracks(tracks);
+                let number = self.inits.back().map_or(0, |(number, _)| number.saturating_add(1));
+                self.inits.push_back((number, headgate_fmp4::init_segment(tracks)));
+            }
+        }
+        let carried = tracks.iter().filter(|track| self.muxer.carries(track.id));
+        self.lead = carried
+            .min_by_key(|track| track.kind() == TrackKind::Audio)
+            .map(|t| t.id);
+    }
+
+    /// Another source goes on with the stream: its times have nothing to do with those before.
+    pub fn break_off(&mut self) {
+        self.close_segment(None);
+        self.discontinuity |= self.next > 0;
+        (self.newest, self.newest_key, self.anchor) = (None, None, None);
+        self.key_distance = Duration::ZERO;
+    }
+
+    /// No more frames will come.
+    pub fn end(&mut self) {
+        self.close_segment(None);
+        self.ended = true;
+        self.changed();
+    }
+
+    /// The next frame, which came at this time.
+    pub fn push(&mut self, frame: &Frame, now: jiff::Timestamp) {
+        if self.ended || !self.muxer.carries(frame.track) {
+            return;
+        }
+        if self
+            .newest
+            .is_some_and(|newest| frame.dts.since(newest) > JUMP || newest.since(frame.dts) > JUMP)
+        {
+            self.break_off();
+        }
+        if self.lead == Some(frame.track) {
+            self.follow(frame);
+        } else if self.frames.len() >= FRAMES_MAX {
+            self.close_segment(Some(frame));
+        }
+        if self.growing.is_none() && !self.open(frame, now) {
+            return;
+        }
+        self.frames.push(frame.clone());
+    }
+
+    /// Moves when [`Segmenter::playlist`] gives something else.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Whether there is a segment to play. Before that the target duration is not known, so there is no playlist to give.
+    pub fn is_ready(&self) -> bool {
+        self.segments.len() > self.gone
+    }
+
+    /// The target duration, as far as it is known.
+    pub fn target(&self) -> Duration {
+        Duration::from_secs(self.target.unwrap_or_else(|| self.wanted_target()))
+    }
+
+    /// Whether a request can be answered now.
+    pub fn reload(&self, directives: Directives) -> Reload {
+        let edge = Edge {
+            growing: self.next,
+            parts: self.growing.as_ref().map_or(0, |segment| segment.parts.len() as u64),
+            parts_before: self.segments.back().map_or(0, |segment| segment.parts.len() as u64),
+            ended: self.ended,
+        };
+        decide(edge, directives)
+    }
+
+    /// The playlist, or with `skip` its delta update. Made once.
+    pub fn playlist(&mut self, skip: bool) -> Bytes {
+        let view = View {
+            config: &self.config,
+            target: self.target.unwrap_or_else(|| self.wanted_target()),
+            discontinuities: self.discontinuities_gone,
+            segments: &self.segments,
+            gone: self.gone,
+            growing: self.growing.as_ref(),
+            next: self.next,
+            ended: self.ended,
+        };
+        let [whole, delta] = &mut self.texts;
+        let text = if skip { delta } else { whole };
+        text.get_or_insert_with(|| view.text(skip).into()).clone()
+    }
+
+    /// A file in pieces that follow each other; `None` when it is not there, or not any more.
+    pub fn file(&self, file: File) -> Option<Vec<Bytes>> {
+        let segment = |number| self.segments.iter().find(move |segment| segment.number == number);
+        match file {
+            File::Init(number) => {
+                let init = self.inits.iter().find(|(n, _)| *n == number);
+                init.map(|(_, bytes)| vec![bytes.clone()])
+            }
+            File::Segment(number) => Some(segment(number)?.parts.iter().map(|part| part.bytes.clone()).collect()),
+            File::Part(number, part) => {
+                let growing = self.growing.as_ref().filter(|segment| segment.number == number);
+                let parts = &segment(number).or(growing)?.parts;
+                let part = parts.get(usize::try_from(part).ok()?)?;
+                self.config.part.map(|_| vec![part.bytes.clone()])
+            }
+        }
+    }
+
+    /// Bytes of all that is kept.
+    pub fn bytes(&self) -> usize {
+        let segments = self.segments.iter().chain(&self.growing);
+        segments.fold(0, |sum, segment| sum.saturating_add(segment.bytes()))
+    }
+
+    /// Ends segment and part where this frame of the lead track says so.
+    fn follow(&mut self, frame: &Frame) {
+        let lasts = self
+            .newest
+            .map(|newest| frame.dts.since(newest))
+            .filter(|d| !d.is_zero());
+        self.frame_lasts = lasts.unwrap_or(self.frame_lasts);
+        self.newest = Some(frame.dts);
+        if frame.key && frame.kind == TrackKind::Video {
+            self.key_distance = self.newest_key.map_or(Duration::ZERO, |key| frame.dts.since(key));
+            self.newest_key = Some(frame.dts);
+        }
+        let Some(start) = self.growing.as_ref().map(|segment| segment.start) else {
+            return;
+        };
+        if self.ends_segment(frame, frame.dts.since(start)) {
+            self.close_segment(Some(frame));
+        } else if self.ends_part(frame) {
+            self.close_part(Some(frame));
+        }
+    }
+
+    fn ends_segment(&self, frame: &Frame, elapsed: Duration) -> bool {
+        let longest = match self.target {
+            Some(target) => Duration::from_secs(target).saturating_add(ROUNDING),
+            None => self.config.segment.saturating_mul(FIRST_MAX),
+        };
+        let too_long = |more: Duration| elapsed.saturating_add(more) > longest;
+        let is_due = elapsed.saturating_add(EARLY) >= self.config.segment;
+        (frame.key && (is_due || too_long(self.key_distance)))
+            || too_long(self.frame_lasts)
+            || self.frames.len() >= FRAMES_MAX
+            || self
+                .growing
+                .as_ref()
+                .is_some_and(|s| s.bytes() > self.config.bytes_max / 4)
+    }
+
+    fn ends_part(&self, frame: &Frame) -> bool {
+        let end = frame.dts.since(self.part_start).saturating_add(self.frame_lasts);
+        self.config.part.is_some_and(|part| end > part) && !self.frames.is_empty()
+    }
+
+    /// Begins a segment with this frame, unless nothing can begin with it.
+    fn open(&mut self, frame: &Frame, now: jiff::Timestamp) -> bool {
+        let starts = self.lead == Some(frame.track) && (frame.key || self.newest_key.is_some());
+        if !starts {
+            return false;
+        }
+        let (from, date) = *self.anchor.get_or_insert((frame.dts, now));
+        let date = jiff::SignedDuration::try_from(frame.dts.since(from))
+            .ok()
+            .and_then(|since| date.checked_add(since).ok())
+            .unwrap_or(now);
+        self.growing = Some(Segment {
+            number: self.next,
+            discontinuity: std::mem::take(&mut self.discontinuity),
+            date,
+            start: frame.dts,
+            init: self.inits.back().map_or(0, |(number, _)| *number),
+            parts: Vec::new(),
+        });
+        self.part_start = frame.dts;
+        if let Muxer::Ts(muxer) = &mut self.muxer {
+            muxer.start_anew();
+        }
+        true
+    }
+
+    fn close_part(&mut self, next: Option<&Frame>) {
+        let Some(segment) = self.growing.as_mut().filter(|_| !self.frames.is_empty()) else {
+            return;
+        };
+        let end = match (next, self.newest) {
+            (Some(next), _) if Some(next.track) == self.lead => next.dts.since(self.part_start),
+            (_, Some(newest)) => newest.since(self.part_start).saturating_add(self.frame_lasts),
+            (_, None) => Duration::ZERO,
+        };
+        let lead = self.lead;
+        let independent = self
+            .frames
+            .iter()
+            .find(|f| Some(f.track) == lead)
+            .is_some_and(|f| f.key);
+        segment.parts.push(Part {
+            bytes: self.muxer.put(&self.frames, next),
+            duration: end,
+            independent,
+        });
+        self.frames.clear();
+        self.part_start = next.map_or(self.part_start, |next| next.dts);
+        if self.config.part.is_some() {
+            self.changed();
+        }
+    }
+
+    fn close_segment(&mut self, next: Option<&Frame>) {
+        self.close_part(next);
+        let Some(segment) = self.growing.take_if(|segment| !segment.parts.is_empty()) else {
+            return;
+        };
+        let wanted = self.wanted_target();
+        self.target
+            .get_or_insert_with(|| wanted.max(rounded(segment.duration())));
+        self.next = segment.number.saturating_add(1);
+        self.segments.push_back(segment);
+        self.slide();
+        self.changed();
+    }
+
+    fn wanted_target(&self) -> u64 {
+        rounded(self.config.segment)
+    }
+
+    /// Takes out of the window and of memory what is beyond them.
+    fn slide(&mut self) {
+        while self.segments.len().saturating_sub(self.gone) > self.config.window {
+            self.leave_window();
+        }
+        let kept_max = self.config.window.saturating_mul(2).saturating_add(1);
+        while self.segments.len() > kept_max || (self.bytes() > self.config.bytes_max && self.segments.len() > 1) {
+            if self.gone == 0 {
+                self.leave_window();
+            }
+            self.segments.pop_front();
+            self.gone = self.gone.saturating_sub(1);
+        }
+        let oldest = self.segments.front().map(|segment| segment.init);
+        while self.inits.len() > 1 && self.inits.front().is_some_and(|(number, _)| Some(*number) < oldest) {
+            self.inits.pop_front();
+        }
+    }
+
+    fn leave_window(&mut self) {
+        let discontinuity = self
+            .segments
+            .get(self.gone)
+            .is_some_and(|segment| segment.discontinuity);
+        self.discontinuities_gone = self.discontinuities_gone.saturating_add(u64::from(discontinuity));
+        self.gone = self.gone.saturating_add(1);
+    }
+
+    fn changed(&mut self) {
+        self.texts = [None, None];
+        self.version = self.version.wrapping_add(1);
+    }
+}
+
+impl Muxer {
+    fn carries(&self, track: TrackId) -> bool {
+        match self {
+            Self::Ts(muxer) => muxer.carries(track),
+            Self::Fmp4(muxer) => muxer.carries(track),
+        }
+    }
+
+    fn put(&mut self, frames: &[Frame], next: Option<&Frame>) -> Bytes {
+        let mut out = BytesMut::new();
+        match self {
+            Self::Ts(muxer) => {
+                for frame in frames {
+                    // A frame that is broken leaves no trace.
+                    let _ = muxer.put(frame, &mut out);
+                }
+            }
+            Self::Fmp4(muxer) => muxer.put_all(frames, next, &mut out),
+        }
+        out.freeze()
+    }
+}
+
+/// To whole seconds, as the standard compares durations.
+fn rounded(duration: Duration) -> u64 {
+    duration.saturating_add(Duration::from_millis(500)).as_secs().max(1)
+}

@@ -1,0 +1,342 @@
+//! What the hooks do about sessions that are over: tell of them, also of those that an earlier process or another pod had.
+
+use headgate_control::{HookEvent, Orphan};
+use jiff::Timestamp;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+use crate::delivery::lane::{Death, Entry};
+use crate::endpoint::{Endpoint, give_up};
+use crate::event::Event;
+use crate::handover::{HANDOVER_MAX, HandoverRecord, TakeOverError, VERSION};
+use crate::hooks::Inner;
+use crate::log::record::{Notice, Record, Target, Told};
+use crate::log::state::{Pending, State};
+use crate::opened::{Opened, closings};
+use crate::orphans::{Family, families, read};
+
+/// Why this pod makes a closing event of a session that it has not seen end.
+#[derive(Clone, Copy, strum::IntoStaticStr)]
+pub(crate) enum Cause {
+    /// The process died.
+    Restart,
+    /// The pod is gone.
+    Orphan,
+}
+
+/// Notices in one record of what was taken over.
+const PART: usize = 64;
+
+/// Where a notice goes.
+type Way = (Arc<Endpoint>, Entry);
+
+impl Inner {
+    /// Tells of an event. One that ends a session closes it in the ledger in the same step.
+    pub(crate) fn tell(&self, event: Event) {
+        let ends = matches!(event.kind, HookEvent::Unpublish | HookEvent::Stop | HookEvent::Close);
+        let closes = Some(event.session).filter(|session| ends && self.books().is_open(*session));
+        let told = Told {
+            closes: closes.into_iter().collect(),
+            ..Told::default()
+        };
+        self.append(told, [event]);
+    }
+
+    /// Appends events for all that take them: to the log first, so that nothing is done with before it is there.
+    fn append(&self, mut told: Told, events: impl IntoIterator<Item = Event>) {
+        let mut ways = Vec::new();
+        for mut event in events {
+            event.stream = self.names().stream(&event.stream);
+            let (notice, to) = self.address(Arc::new(event));
+            ways.extend(to);
+            told.notices
+                .extend(Some(notice).filter(|notice| !notice.targets.is_empty()));
+        }
+        if told != Told::default() {
+            self.books().append(Record::Told(told));
+        }
+        for (endpoint, entry) in ways {
+            endpoint.outbox.push(entry);
+        }
+    }
+
+    fn address(&self, event: Arc<Event>) -> (Notice, Vec<Way>) {
+        let (at, mut targets, mut ways) = (Timestamp::now(), Vec::new(), Vec::new());
+        for endpoint in self.takers(&event) {
+            for (url, text) in endpoint.spec().urls.iter().enumerate() {
+                let log = self.books().number();
+                targets.push(Target {
+                    number: log,
+                    endpoint: endpoint.name.clone(),
+                    index: url,
+                    url: text.clone(),
+                });
+                let entry = Entry {
+                    url,
+                    event: event.clone(),
+                    log,
+                    at,
+                    age: Duration::ZERO,
+                };
+                ways.push((endpoint.clone(), entry));
+            }
+        }
+        (Notice { event, at, targets }, ways)
+    }
+
+    /// Takes up what an earlier process left, now that it is known to whom it goes: first what it had to send, in its order, then the ends of what it had open.
+    pub(crate) fn take_up(&self, left: State) {
+        self.sequence().follow(left.sequence);
+        for mut pending in left.pending.into_values() {
+            if let Some(event) = Arc::get_mut(&mut pending.event) {
+                event.stream = self.names().stream(&event.stream);
+            }
+            let endpoint = pending.target.endpoint.clone();
+            match self.way(pending) {
+                Ok((to, entry)) => to.outbox.push(entry),
+                Err(pending) => {
+                    give_up(self.context(), &endpoint, &pending.event, Death::EndpointGone);
+                    self.books().done(vec![pending.target.number]);
+                }
+            }
+        }
+        let mut opened: Vec<&Opened> = left.open.values().map(|kept| &kept.opened).collect();
+        opened.sort_unstable_by_key(|opened| (opened.started, opened.session));
+        let now = Timestamp::now();
+        for event in closings(opened.iter().copied()) {
+            let told = Told {
+                closes: vec![event.session],
+                adopts: vec![(event.session, now)],
+                notices: Vec::new(),
+            };
+            self.append(told, [self.synthesize(event.clone(), Cause::Restart)]);
+        }
+    }
+
+    /// The endpoint that a notice of a log belongs to: by name, and there by URL, or by the URL that stands in its place.
+    fn way(&self, pending: Pending) -> Result<Way, Pending> {
+        let Pending { event, at, target } = &pending;
+        let endpoints = self.endpoints();
+        let found = endpoints.iter().find(|endpoint| endpoint.name == target.endpoint);
+        let place = found.and_then(|endpoint| {
+            let spec = endpoint.spec();
+            let same = spec.urls.iter().position(|url| *url == target.url);
+            let url = same.or_else(|| (target.index < spec.urls.len()).then_some(target.index))?;
+            let entry = Entry {
+                url,
+                event: event.clone(),
+                log: target.number,
+                at: *at,
+                age: Duration::try_from(Timestamp::now().duration_since(*at)).unwrap_or_default(),
+            };
+            Some((endpoint.clone(), entry))
+        });
+        place.ok_or(pending)
+    }
+
+    fn synthesize(&self, event: Event, cause: Cause) -> Event {
+        let labels: [&str; 2] = [event.kind.into(), cause.into()];
+        self.books().metrics.synthesized.with_label_values(&labels).inc();
+        Event {
+            sequence: self.sequence().next(),
+            ..event
+        }
+    }
+
+    /// See [`crate::Hooks::adopt`].
+    pub(crate) fn adopt(&self, orphans: &[Orphan], me: &str) {
+        let (books, now) = (self.books(), Timestamp::now());
+        let mine: Vec<&Orphan> = orphans.iter().filter(|orphan| orphan.adopter == me).collect();
+        let (new, past) = books.adopted.list(&mine, now);
+        if !past.is_empty() {
+            books.append(Record::Forgotten(past));
+        }
+        // One that is open here is not over; it has its closing event when it is.
+        let new = new.into_iter().filter(|orphan| !books.is_open(orphan.session));
+        let opened: Vec<Opened> = new.filter_map(|orphan| self.read_orphan(orphan, now)).collect();
+        for family in families(&opened, |session| {
+            books.is_open(session) || books.adopted.knows(session)
+        }) {
+            self.settle_family(family, now);
+        }
+        self.context().bump();
+    }
+
+    fn read_orphan(&self, orphan: &Orphan, now: Timestamp) -> Option<Opened> {
+        let books = self.books();
+        match read(orphan, books.seal.as_ref()) {
+            Ok(opened) => {
+                books.metrics.orphans.with_label_values(&["Told"]).inc();
+                Some(opened)
+            }
+            Err(why) => {
+                let reason: &str = why.into();
+                books.metrics.orphans.with_label_values(&[reason]).inc();
+                tracing::warn!(session = %orphan.session, reason, "the end of an orphan can never be told: {why}");
+                self.append_settled(Told {
+                    adopts: vec![(orphan.session, now)],
+                    ..Told::default()
+                });
+                None
+            }
+        }
+    }
+
+    fn settle_family(&self, family: Family, now: Timestamp) {
+        let told = Told {
+            adopts: family.settles.iter().map(|session| (*session, now)).collect(),
+            ..Told::default()
+        };
+        for (session, at) in &told.adopts {
+            self.books().adopted.settle(*session, *at, false);
+        }
+        let events: Vec<Event> = family
+            .events
+            .into_iter()
+            .map(|event| self.synthesize(event, Cause::Orphan))
+            .collect();
+        self.append(told, events);
+    }
+
+    fn append_settled(&self, told: Told) {
+        for (session, at) in &told.adopts {
+            self.books().adopted.settle(*session, *at, false);
+        }
+        self.books().append(Record::Told(told));
+    }
+
+    /// See [`crate::Hooks::hand_over`].
+    pub(crate) fn hand_over(&self) -> Vec<HandoverRecord> {
+        let mut records = Vec::new();
+        for endpoint in self.endpoints() {
+            endpoint.outbox.hold();
+            let urls = endpoint.spec().urls.clone();
+            for entry in endpoint.outbox.entries(HANDOVER_MAX) {
+                records.push(HandoverRecord {
+                    version: VERSION,
+                    endpoint: endpoint.name.clone(),
+                    index: entry.url,
+                    url: urls.get(entry.url).cloned().unwrap_or_default(),
+                    at: entry.at,
+                    event: entry.event,
+                    number: entry.log,
+                });
+            }
+        }
+        records.sort_unstable_by_key(|record| record.number);
+        records.truncate(HANDOVER_MAX);
+        records
+    }
+
+    /// See [`crate::Hooks::handed_over`].
+    pub(crate) async fn handed_over(&self, records: &[HandoverRecord]) {
+        let numbers: HashSet<u64> = records.iter().map(|record| record.number).collect();
+        for endpoint in self.endpoints() {
+            endpoint.outbox.handed_over(&numbers);
+        }
+        self.count_handover("out", records.len());
+        self.written().await;
+    }
+
+    /// Waits, in bounded time, until all that is on its way to the log is written.
+    pub(crate) async fn written(&self) {
+        self.books().append_durably(Record::Done(Vec::new())).await;
+    }
+
+    /// See [`crate::Hooks::take_over`].
+    pub(crate) async fn take_over(&self, records: Vec<HandoverRecord>) -> Result<(), TakeOverError> {
+        if let Some(odd) = records.iter().find(|record| record.version != VERSION) {
+            return Err(TakeOverError::UnknownVersion(odd.version));
+        }
+        let (mut ways, mut names) = (Vec::new(), Vec::new());
+        for record in records {
+            let name = record.name();
+            if self.books().taken_over.lock().insert(name) {
+                names.push(name);
+                ways.extend(self.accept(record));
+            }
+        }
+        if !self.write_down(&ways).await {
+            let mut taken_over = self.books().taken_over.lock();
+            for name in names {
+                taken_over.forget(name);
+            }
+            return Err(TakeOverError::NotDurable);
+        }
+        self.count_handover("in", ways.len());
+        for (endpoint, entry) in ways {
+            endpoint.outbox.push(entry);
+        }
+        Ok(())
+    }
+
+    /// Writes what was taken over, in parts that are no more than one write each. False, and none of it stays, when that fails.
+    async fn write_down(&self, ways: &[Way]) -> bool {
+        for part in ways.chunks(PART) {
+            let told = Told {
+                notices: part.iter().map(|(endpoint, entry)| notice(endpoint, entry)).collect(),
+                ..Told::default()
+            };
+            if !self.books().append_durably(Record::Told(told)).await {
+                self.books().done(ways.iter().map(|(_, entry)| entry.log).collect());
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Where a record that came goes. Nowhere when it is there already, or when its endpoint is gone: then it is dead, and counted.
+    fn accept(&self, record: HandoverRecord) -> Option<Way> {
+        let target = record.target(self.books().number());
+        let pending = Pending {
+            event: record.event,
+            at: record.at,
+            target,
+        };
+        match self.way(pending) {
+            Ok((endpoint, entry)) => {
+                let known = endpoint.outbox.contains(entry.url, &entry.event);
+                (!known).then_some((endpoint, entry))
+            }
+            Err(pending) => {
+                give_up(
+                    self.context(),
+                    &pending.target.endpoint,
+                    &pending.event,
+                    Death::EndpointGone,
+                );
+                None
+            }
+        }
+    }
+
+    fn count_handover(&self, direction: &str, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.books()
+            .metrics
+            .handed_over
+            .with_label_values(&[direction])
+            .inc_by(count);
+    }
+
+    /// See [`crate::Hooks::adopted`].
+    pub(crate) fn adopted(&self) -> Vec<Uuid> {
+        self.books().adopted.reported()
+    }
+}
+
+fn notice(endpoint: &Endpoint, entry: &Entry) -> Notice {
+    let url = endpoint.spec().urls.get(entry.url).cloned().unwrap_or_default();
+    Notice {
+        event: entry.event.clone(),
+        at: entry.at,
+        targets: vec![Target {
+            number: entry.log,
+            endpoint: endpoint.name.clone(),
+            index: entry.url,
+            url,
+        }],
+    }
+}

@@ -1,0 +1,58 @@
+//! [`Interner`]: one copy of each name, however many notices hold it.
+
+use parking_lot::Mutex;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::event::Stream;
+
+/// Names that are kept; then it starts over.
+const NAMES_MAX: usize = 16_384;
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Interner(Mutex<HashSet<Arc<str>>>);
+
+impl Interner {
+    /// The same stream, of names that others have too.
+    pub(crate) fn stream(&self, stream: &Stream) -> Stream {
+        let mut names = self.0.lock();
+        if names.len() > NAMES_MAX {
+            names.clear();
+        }
+        let mut one = |name: &Arc<str>| {
+            let known = names.get(name).cloned();
+            known.unwrap_or_else(|| {
+                names.insert(name.clone());
+                name.clone()
+            })
+        };
+        Stream {
+            vhost: one(&stream.vhost),
+            app: one(&stream.app),
+            name: one(&stream.name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_names_become_one_and_the_memory_of_them_is_bounded() {
+        let interner = Interner::default();
+        let stream = |name: &str| Stream {
+            vhost: "v".into(),
+            app: "live".into(),
+            name: name.into(),
+        };
+        let (one, other) = (interner.stream(&stream("a")), interner.stream(&stream("a")));
+        assert!(Arc::ptr_eq(&one.name, &other.name) && Arc::ptr_eq(&one.vhost, &other.vhost));
+        for n in 0..40_000 {
+            let name = n.to_string();
+            assert_eq!(*interner.stream(&stream(&name)).name, *name);
+        }
+        assert!(interner.0.lock().len() <= NAMES_MAX + 3);
+    }
+}

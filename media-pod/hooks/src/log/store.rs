@@ -1,0 +1,88 @@
+//! Where segments are: numbered files in a folder, or whatever a test puts in their place.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// A set of numbered segments.
+pub(crate) trait Store: Send + 'static {
+    /// Numbers of the segments that are there, in order.
+    fn list(&self) -> io::Result<Vec<u64>>;
+    /// All of a segment.
+    fn read(&self, segment: u64) -> io::Result<Vec<u8>>;
+    /// A new segment.
+    fn create(&mut self, segment: u64) -> io::Result<Box<dyn Segment>>;
+    /// Ends a segment for ever.
+    fn remove(&mut self, segment: u64) -> io::Result<()>;
+}
+
+/// A segment that is written to.
+pub(crate) trait Segment: Write + Send {
+    /// Cuts off what a failed write left behind, so that the next one begins at `length`.
+    fn cut(&mut self, length: u64) -> io::Result<()>;
+}
+
+/// Files below a folder that one process at a time has.
+pub(crate) struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    /// Makes the folder if it is absent. Nobody else on the machine may read it: it holds what clients sent. An error of kind `WouldBlock` when another process has it.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .mode(0o600)
+            .truncate(false)
+            .write(true)
+            .open(path.join("lock"))?;
+        lock.try_lock()?;
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    fn file(&self, segment: u64) -> PathBuf {
+        self.path.join(format!("{segment:016x}.log"))
+    }
+}
+
+impl Store for Folder {
+    fn list(&self) -> io::Result<Vec<u64>> {
+        let mut numbers = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let name = entry?.file_name();
+            let stem = name.to_str().and_then(|name| name.strip_suffix(".log"));
+            numbers.extend(stem.and_then(|stem| u64::from_str_radix(stem, 16).ok()));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    fn read(&self, segment: u64) -> io::Result<Vec<u8>> {
+        fs::read(self.file(segment))
+    }
+
+    fn create(&mut self, segment: u64) -> io::Result<Box<dyn Segment>> {
+        let file = OpenOptions::new()
+            .create_new(true)
+            .append(true)
+            .mode(0o600)
+            .open(self.file(segment))?;
+        Ok(Box::new(file))
+    }
+
+    fn remove(&mut self, segment: u64) -> io::Result<()> {
+        fs::remove_file(self.file(segment))
+    }
+}
+
+impl Segment for File {
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.set_len(length)
+    }
+}

@@ -1,0 +1,27 @@
+//! A hub on its way out: newcomers are sent elsewhere, and those who are in leave one after the other, or by themselves.
+//!
+//! Who leaves when is decided by the caller, who ends them with [`Hub::kick`].
+
+use crate::{Hub, Session};
+use std::sync::Arc;
+
+impl Hub {
+    /// While `true`, newcomers are refused with [`Reason::Draining`](crate::Reason::Draining), on connections that are open already too. Who is in, or is
+    /// asked about already, is left alone.
+    pub fn refuse_newcomers(&self, refuse: bool) {
+        self.0.registry.lock().set_moving(refuse);
+    }
+
+    /// While `true`, publishers are asked to come back elsewhere, where their protocol can ask that. They go on until they do.
+    pub fn ask_publishers_to_leave(&self, ask: bool) {
+        self.0
+            .leave
+            .send_if_modified(|asked| std::mem::replace(asked, ask) != ask);
+    }
+
+    /// The sessions that are in, in no order.
+    pub fn sessions(&self) -> Vec<Arc<Session>> {
+        let lives = self.0.registry.lock().all();
+        lives.iter().map(|live| Arc::clone(&live.session)).collect()
+    }
+}

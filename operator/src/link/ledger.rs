@@ -1,0 +1,337 @@
+//! What one pod would leave behind: the sessions that it has opened and nobody has closed, as its ledger says them.
+//!
+//! [`Ledger`] takes the lines in and knows no I/O; [`follow`] keeps the stream open. It outlives the rest of the link: what a pod
+//! says while it ends is heard even when its object is gone already.
+
+use super::transport::{Lines, LinkError};
+use super::{Wake, Wanted};
+use crate::link::Changes;
+use crate::names::ObjectKey;
+use crate::queue::backoff;
+use headgate_control::{LEDGER_PATH, LedgerEntry, LedgerLine};
+use http::StatusCode;
+use parking_lot::Mutex;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+/// Open sessions of one pod that are remembered.
+const SESSIONS_MAX: usize = 20_000;
+/// Bytes of all their entries.
+const BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of one line; a longer one is an error of the pod.
+pub const LINE_MAX: usize = 64 * 1024;
+/// Sessions that were closed last and are remembered as such.
+const CLOSED_MAX: usize = 4096;
+const WAIT_MAX: Duration = Duration::from_secs(10);
+/// A pod whose image knows no ledger is asked again after this time.
+const UNKNOWN_WAIT: Duration = Duration::from_mins(5);
+
+/// A ledger, and how it is heard.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    open: HashMap<Uuid, Arc<str>>,
+    bytes: usize,
+    closed: Recent,
+    /// What has been said since the stream was opened; `None` once all has been.
+    said: Option<HashSet<Uuid>>,
+    synced: bool,
+    left_out: u64,
+    heard: Option<Instant>,
+}
+
+/// The last few of many.
+#[derive(Debug, Default)]
+struct Recent {
+    order: VecDeque<Uuid>,
+    all: HashSet<Uuid>,
+}
+
+impl Ledger {
+    /// The stream is open: what it does not say before [`LedgerLine::Synced`] is closed.
+    pub fn opened(&mut self, now: Instant) {
+        self.said = Some(HashSet::new());
+        self.left_out = 0;
+        self.heard = Some(now);
+    }
+
+    /// The stream broke; what was open stays open.
+    pub fn broke(&mut self) {
+        self.said = None;
+        self.heard = None;
+    }
+
+    /// Takes a line in.
+    pub fn take(&mut self, line: LedgerLine, now: Instant) {
+        self.heard = Some(now);
+        match line {
+            LedgerLine::Open(entry) => self.open(&entry),
+            LedgerLine::Closed { session } => self.close(session),
+            LedgerLine::Synced => self.sync(),
+        }
+    }
+
+    /// The sessions that are open.
+    pub fn sessions(&self) -> impl Iterator<Item = (Uuid, &Arc<str>)> {
+        self.open.iter().map(|(session, sealed)| (*session, sealed))
+    }
+
+    /// Whether nobody has to close it any more, by the pod's own word.
+    pub fn is_closed(&self, session: &Uuid) -> bool {
+        self.closed.all.contains(session)
+    }
+
+    /// Whether the pod has said all of it once.
+    pub fn is_known(&self) -> bool {
+        self.synced
+    }
+
+    /// Open sessions that were too many or too large to be remembered.
+    pub fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
+    /// Somebody else takes care of all that is open.
+    pub fn clear_open(&mut self) {
+        self.open = HashMap::new();
+        self.bytes = 0;
+    }
+
+    /// Since when nothing has been heard on the open stream; `None` without one.
+    pub fn silence(&self, now: Instant) -> Option<Duration> {
+        self.heard.map(|at| now.saturating_duration_since(at))
+    }
+
+    fn open(&mut self, entry: &LedgerEntry) {
+        let known = self.open.get(&entry.session);
+        if known.is_none_or(|sealed| **sealed != *entry.sealed) && !self.keep(entry) {
+            self.left_out = self.left_out.saturating_add(1);
+            return;
+        }
+        // Only what is kept is noted, so that neither grows beyond the other.
+        if let Some(said) = &mut self.said {
+            said.insert(entry.session);
+        }
+    }
+
+    fn keep(&mut self, entry: &LedgerEntry) -> bool {
+        self.forget(&entry.session);
+        let bytes = self.bytes.saturating_add(entry.sealed.len());
+        if self.open.len() >= SESSIONS_MAX || bytes > BYTES_MAX {
+            return false;
+        }
+        self.bytes = bytes;
+        self.open.insert(entry.session, entry.sealed.as_str().into());
+        true
+    }
+
+    fn close(&mut self, session: Uuid) {
+        if !self.forget(&session) {
+            self.left_out = self.left_out.saturating_sub(1);
+        }
+        self.closed.add(session);
+    }
+
+    fn sync(&mut self) {
+        self.synced = true;
+        let Some(said) = self.said.take() else { return };
+        let silent: Vec<Uuid> = self.open.keys().filter(|s| !said.contains(*s)).copied().collect();
+        for session in silent {
+            self.forget(&session);
+            self.closed.add(session);
+        }
+    }
+
+    fn forget(&mut self, session: &Uuid) -> bool {
+        let known = self.open.remove(session);
+        let bytes = known.as_ref().map_or(0, |sealed| sealed.len());
+        self.bytes = self.bytes.saturating_sub(bytes);
+        known.is_some()
+    }
+}
+
+impl Recent {
+    fn add(&mut self, one: Uuid) {
+        if !self.all.insert(one) {
+            return;
+        }
+        self.order.push_back(one);
+        if self.order.len() > CLOSED_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.all.remove(&oldest);
+        }
+    }
+}
+
+/// Whose ledger is followed, and who is told.
+pub struct Follower {
+    /// The server.
+    pub server: ObjectKey,
+    /// The pod.
+    pub pod: ObjectKey,
+    /// How to reach it; its sender goes when the pod is not to be dialled any more.
+    pub wanted: watch::Receiver<Wanted>,
+    /// Where the lines go.
+    pub ledger: Arc<Mutex<Ledger>>,
+    /// Told when sessions are left out, and when none is any more.
+    pub wake: Wake,
+}
+
+impl Follower {
+    /// Until dropped. A stream that is open when nobody wants the pod any more is read to its end, and not opened again.
+    pub async fn run(mut self) {
+        let mut failures = 0_u32;
+        loop {
+            let error = self.follow().await;
+            let was_open = self.ledger.lock().silence(Instant::now()).is_some();
+            self.ledger.lock().broke();
+            failures = if was_open { 1 } else { failures.saturating_add(1) };
+            tracing::debug!(pod = %self.pod, reason = error.reason(), %error, "ledger stream broken");
+            let wait = match error {
+                LinkError::Status(_, StatusCode::NOT_FOUND, _) => UNKNOWN_WAIT,
+                _ => backoff(failures, rand::random()).min(WAIT_MAX),
+            };
+            tokio::select! {
+                () = sleep(wait) => if self.wanted.has_changed().is_err() { return },
+                changed = self.wanted.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    async fn follow(&mut self) -> LinkError {
+        let peer = self.wanted.borrow_and_update().peer.clone();
+        let mut lines = match Lines::open(&peer, LEDGER_PATH, LINE_MAX).await {
+            Ok(lines) => lines,
+            Err(error) => return error,
+        };
+        self.ledger.lock().opened(Instant::now());
+        let mut wanted = true;
+        loop {
+            tokio::select! {
+                line = lines.next::<LedgerLine>() => match line {
+                    Ok(line) => self.take(line),
+                    Err(error) => return error,
+                },
+                changed = self.wanted.changed(), if wanted => match changed {
+                    Err(_) => wanted = false,
+                    Ok(()) if self.wanted.borrow_and_update().peer == peer => {}
+                    Ok(()) => return LinkError::Ended(peer.address),
+                },
+            }
+        }
+    }
+
+    fn take(&self, line: LedgerLine) {
+        let mut ledger = self.ledger.lock();
+        let (before, known) = (ledger.left_out(), ledger.is_known());
+        ledger.take(line, Instant::now());
+        let (after, now_known) = (ledger.left_out(), ledger.is_known());
+        drop(ledger);
+        if (before == 0) != (after == 0) {
+            tracing::warn!(pod = %self.pod, left_out = after, "the pod's ledger has more open sessions than are remembered");
+        }
+        if (before == 0) != (after == 0) || known != now_known {
+            let changes = Changes {
+                server: true,
+                ..Changes::default()
+            };
+            (self.wake)(&self.server, changes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: u128) -> Uuid {
+        Uuid::from_u128(n)
+    }
+
+    fn open(n: u128, sealed: &str) -> LedgerLine {
+        LedgerLine::Open(LedgerEntry {
+            session: id(n),
+            sealed: sealed.into(),
+        })
+    }
+
+    fn closed(n: u128) -> LedgerLine {
+        LedgerLine::Closed { session: id(n) }
+    }
+
+    fn sessions(ledger: &Ledger) -> Vec<u128> {
+        let mut all: Vec<u128> = ledger.sessions().map(|(s, _)| s.as_u128()).collect();
+        all.sort_unstable();
+        all
+    }
+
+    fn said(ledger: &mut Ledger, lines: impl IntoIterator<Item = LedgerLine>) {
+        let now = Instant::now();
+        ledger.opened(now);
+        for line in lines {
+            ledger.take(line, now);
+        }
+    }
+
+    #[test]
+    fn what_is_opened_and_not_closed_is_open() {
+        let mut ledger = Ledger::default();
+        said(
+            &mut ledger,
+            [open(1, "a"), open(2, "b"), LedgerLine::Synced, open(3, "c"), closed(1)],
+        );
+        assert_eq!(sessions(&ledger), [2, 3]);
+        assert!(ledger.is_closed(&id(1)) && !ledger.is_closed(&id(2)));
+        assert_eq!(ledger.bytes, 2);
+    }
+
+    #[test]
+    fn what_is_not_said_again_before_all_is_said_was_closed_meanwhile() {
+        let mut ledger = Ledger::default();
+        said(&mut ledger, [open(1, "a"), open(2, "b"), LedgerLine::Synced]);
+        ledger.broke();
+        assert_eq!(sessions(&ledger), [1, 2], "a stream that breaks closes nothing");
+        said(&mut ledger, [open(2, "b"), open(4, "d")]);
+        assert_eq!(
+            sessions(&ledger),
+            [1, 2, 4],
+            "nor does one that has not said all of it yet"
+        );
+        ledger.take(LedgerLine::Synced, Instant::now());
+        assert_eq!(sessions(&ledger), [2, 4]);
+        assert!(ledger.is_closed(&id(1)));
+        ledger.take(LedgerLine::Synced, Instant::now());
+        assert_eq!(sessions(&ledger), [2, 4], "a sign of life closes nothing");
+    }
+
+    #[test]
+    fn too_many_sessions_are_counted_and_not_remembered() {
+        let mut ledger = Ledger::default();
+        let many = u128::try_from(SESSIONS_MAX).unwrap();
+        said(&mut ledger, (0..many + 5).map(|n| open(n, "x")));
+        assert_eq!((ledger.open.len(), ledger.left_out()), (SESSIONS_MAX, 5));
+        ledger.take(closed(many + 1), Instant::now());
+        assert_eq!(ledger.left_out(), 4);
+        said(&mut ledger, [open(1, "x"), LedgerLine::Synced]);
+        assert_eq!((sessions(&ledger), ledger.left_out()), (vec![1], 0));
+    }
+
+    #[test]
+    fn too_many_bytes_are_counted_and_not_remembered() {
+        let (mut ledger, large) = (Ledger::default(), "x".repeat(LINE_MAX));
+        said(&mut ledger, (0..1000).map(|n| open(n, &large)));
+        assert!(ledger.bytes <= BYTES_MAX && ledger.left_out() > 700);
+    }
+
+    #[test]
+    fn only_the_last_closed_ones_are_remembered() {
+        let mut ledger = Ledger::default();
+        said(&mut ledger, (0..10_000).map(closed));
+        assert_eq!(ledger.closed.all.len(), CLOSED_MAX);
+        assert!(ledger.is_closed(&id(9999)) && !ledger.is_closed(&id(0)));
+    }
+}
