@@ -51,8 +51,10 @@ pub struct HookEndpointSpec {
         validation = Rule::new("self.all(u, u.matches('^https?://[^/?#@\\\\s]+(/[^\\\\s]*)?([?][^\\\\s]*)?$'))").message("each URL must start with http:// or https://, name a host, and hold neither spaces nor a user name")
     )]
     pub urls: Vec<String>,
-    /// What it is asked (Connect, Publish, Play) and told (Close, Unpublish, Stop).
-    #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "set"))]
+    /// What it is asked and told. When absent, what users of the dialect expect: publishers and players, and what else it has for streams and servers.
+    /// What a dialect does not have is never sent in it; the condition Accepted names it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 32), extend("x-kubernetes-list-type" = "set"))]
     pub events: Vec<HookEvent>,
     /// The streams it is about; all when absent.
     #[serde(default)]
@@ -64,6 +66,10 @@ pub struct HookEndpointSpec {
     /// How it is asked.
     #[serde(default)]
     pub admission: Admission,
+    /// Oryx: what each request says as `opaque`, so that the back end knows whom it comes from.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 256))]
+    pub opaque: String,
     /// Neither ask nor tell it, without deleting it.
     #[serde(default)]
     pub suspend: bool,
@@ -75,6 +81,15 @@ pub enum Dialect {
     /// Those of today's SRS.
     #[serde(rename = "SRS")]
     Srs,
+    /// Those of SRS 1: an integer for the client, and `0` for a yes.
+    #[serde(rename = "SRSv1")]
+    SrsV1,
+    /// The web hooks of ZLMediaKit.
+    ZLMediaKit,
+    /// Those of Oryx (SRS Stack).
+    Oryx,
+    /// CloudEvents 1.0 in structured JSON.
+    CloudEvents,
 }
 
 /// What a back end can be asked or told.
@@ -92,6 +107,46 @@ pub enum HookEvent {
     Play,
     /// A player that had started ended: told.
     Stop,
+    /// A stream can be played, or no longer: told.
+    StreamChanged,
+    /// A stream has had no player for a while: asked what to do.
+    StreamNoneReader,
+    /// A player waits for a stream that nobody publishes: asked what to do.
+    StreamNotFound,
+    /// How much a session that ended has carried: told.
+    FlowReport,
+    /// A file is asked for over HTTP: asked.
+    HttpAccess,
+    /// An RTSP player must perhaps name itself: asked.
+    RtspRealm,
+    /// An RTSP player named itself: asked.
+    RtspAuth,
+    /// Somebody logs in at a shell: asked.
+    ShellLogin,
+    /// A segment of HLS is complete: told.
+    Hls,
+    /// A recorded file is complete: told.
+    Dvr,
+    /// A publisher starts, and may be pushed on: asked what to do.
+    Forward,
+    /// An MP4 recording is complete: told.
+    RecordMp4,
+    /// A segment of HLS is on disk: told.
+    RecordTs,
+    /// A recording began: told.
+    RecordBegin,
+    /// A recording ended: told.
+    RecordEnd,
+    /// A media process started: told.
+    ServerStarted,
+    /// A media process ends in peace: told.
+    ServerExited,
+    /// A media process is there: told every 10 seconds.
+    ServerKeepalive,
+    /// Nothing came at an RTP port that was opened: told.
+    RtpServerTimeout,
+    /// RTP that was sent to somebody stopped: told.
+    SendRtpStopped,
 }
 
 /// The streams an endpoint is about. Globs: `*` is any run of characters, `?` is one. An absent list is any.

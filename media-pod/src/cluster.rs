@@ -86,6 +86,7 @@ pub async fn run(options: ClusterOptions) -> Result<(), CannotStart> {
             seal: seal_key(&options.config_dir)?,
         },
     })?;
+    pod.watch();
     let tls = Arc::new(control::Tls::load(&options.config_dir)?);
     pod.peers().identify(&name, control::identity(&tls));
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());

@@ -5,6 +5,7 @@
 use crate::keys::{Ask, KeyRing};
 use arc_swap::ArcSwap;
 use futures::future::BoxFuture;
+use headgate_codec::Track;
 use headgate_hooks::Hooks;
 use headgate_hub::{Connection, EndReason, Gate, Permit, Refusal, Request, Session, SessionKind, StreamName, Traffic};
 use jiff::Timestamp;
@@ -54,6 +55,14 @@ impl Gate for PodGate {
             SessionKind::Publish => Box::pin(self.hooks.publish(session)),
             SessionKind::Play => Box::pin(self.hooks.play(session)),
         }
+    }
+
+    fn playable(&self, session: &Arc<Session>, tracks: &[Track]) {
+        self.hooks.playable(session, tracks);
+    }
+
+    fn missing<'a>(&'a self, session: &'a Arc<Session>) -> BoxFuture<'a, bool> {
+        Box::pin(self.hooks.missing(session))
     }
 
     fn ended(&self, session: &Arc<Session>, _: EndReason, traffic: Traffic) {

@@ -18,3 +18,4 @@ pub mod report;
 pub mod standalone;
 mod state;
 mod stop;
+mod unwatched;

@@ -6,20 +6,22 @@ use crate::keys::KeyRing;
 use crate::listeners::{Listeners, Served};
 use crate::metrics;
 use crate::report::{Readings, report};
+use crate::unwatched;
 use arc_swap::{ArcSwap, ArcSwapOption};
-use headgate_control::{Applied, OnConflict, PodConfig, PodReport, Problem};
+use headgate_control::{Applied, ListenerProtocol, OnConflict, PodConfig, PodReport, Problem};
 use headgate_hooks::{Hooks, Storage};
 use headgate_hub::{EndReason, Hub, Settings};
 use headgate_relay::{Patience, Peers, Relay};
 use parking_lot::Mutex;
 use prometheus::Registry;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 /// How long sessions may take to end once they are told to.
@@ -54,6 +56,8 @@ pub struct Pod {
     stopping: AtomicBool,
     instance: String,
     sequence: AtomicU64,
+    /// What looks after streams while the pod is there.
+    watching: Mutex<Option<AbortOnDropHandle<()>>>,
 }
 
 /// Wakes when a [`PodReport`] would say something new.
@@ -120,6 +124,9 @@ impl Pod {
         let relay = Relay::new(Arc::clone(&peers), Patience::default(), relay_metrics);
         let hub_metrics = headgate_hub::Metrics::register(&registry)?;
         let hub = Hub::among(Arc::new(relay), Arc::clone(&gate) as Arc<_>, hub_metrics);
+        hooks.in_pod(setup.name);
+        let counted = hub.clone();
+        hooks.count_by(move || counters(&counted));
         let (vhosts, shutdown) = (Arc::<ArcSwap<Vec<String>>>::default(), CancellationToken::new());
         let served = Served {
             hub: hub.clone(),
@@ -143,6 +150,7 @@ impl Pod {
             stopping: AtomicBool::new(false),
             instance: Uuid::new_v4().to_string(),
             sequence: AtomicU64::new(0),
+            watching: Mutex::default(),
         }))
     }
 
@@ -167,6 +175,9 @@ impl Pod {
         let revision = config.revision.clone();
         let (keys, hooks) = (config.keys.len(), config.hooks.len());
         tracing::info!(server = %config.server.name, %revision, keys, hooks, "config in force");
+        if self.config.load().is_none() {
+            self.hooks.server_started(started(&config, &self.hooks.pod_name()));
+        }
         self.config.store(Some(Arc::new(config)));
         bump(&self.applied);
         Ok(Applied { revision })
@@ -269,10 +280,18 @@ impl Pod {
         &self.registry
     }
 
+    /// Looks after streams that nobody plays, until the pod is dropped or stops. Needs a tokio runtime around it.
+    pub fn watch(self: &Arc<Self>) {
+        let weak = Arc::downgrade(self);
+        let task = tokio::spawn(unwatched::watch(weak));
+        *self.watching.lock() = Some(AbortOnDropHandle::new(task));
+    }
+
     /// Ends in peace: not ready, no new sessions, every session ended, every notification sent or handed to another pod as far as time allows.
     pub async fn stop(&self) {
         let until = self.draining.last_moment(Instant::now());
         self.stopping.store(true, Ordering::Release);
+        self.watching.lock().take();
         bump(&self.applied);
         self.shutdown.cancel();
         self.hub.end_all(EndReason::Shutdown);
@@ -280,6 +299,7 @@ impl Pod {
         if tokio::time::timeout(SESSIONS_END, ended).await.is_err() {
             tracing::warn!("some sessions did not end in time");
         }
+        self.hooks.server_exited();
         match self.empty_outbox(until).await {
             0 => tracing::info!("stopped"),
             left if self.peers.can_be() => {
@@ -348,6 +368,65 @@ fn settings(config: &PodConfig) -> Settings {
         viewers_max: bound(config.limits.viewers_per_pod),
         ..Settings::default()
     }
+}
+
+/// What a keepalive counts, under the names that ZLMediaKit has for it.
+fn counters(hub: &Hub) -> BTreeMap<String, u64> {
+    let streams = hub.snapshot();
+    let publishers = streams.iter().filter(|stream| stream.publisher.is_some()).count();
+    let viewers: u64 = streams
+        .iter()
+        .flat_map(|s| s.viewers.values())
+        .map(|n| u64::from(*n))
+        .sum();
+    let publishers = u64::try_from(publishers).unwrap_or(u64::MAX);
+    let sessions = publishers.saturating_add(viewers);
+    let counts = [
+        ("MediaSource", publishers),
+        ("MultiMediaSourceMuxer", publishers),
+        ("Socket", sessions),
+        ("TcpSession", sessions),
+    ];
+    counts
+        .into_iter()
+        .map(|(name, count)| (name.to_owned(), count))
+        .collect()
+}
+
+/// What back ends of ZLMediaKit look up in `on_server_started`, under its names. No secret is among it.
+fn started(config: &PodConfig, pod: &str) -> BTreeMap<String, String> {
+    let port = |protocol| {
+        let mut ports = config
+            .listeners
+            .iter()
+            .filter(|l| l.protocol == protocol)
+            .map(|l| l.port);
+        ports.next().unwrap_or(0).to_string()
+    };
+    let linger = Settings::default().linger.as_millis().to_string();
+    let settings = [
+        ("api.secret", String::new()),
+        ("general.enableVhost", "1".to_owned()),
+        ("general.flowThreshold", "0".to_owned()),
+        ("general.maxStreamWaitMS", linger),
+        ("general.mediaServerId", pod.to_owned()),
+        (
+            "general.streamNoneReaderDelayMS",
+            unwatched::DELAY.as_millis().to_string(),
+        ),
+        ("hook.alive_interval", "10.0".to_owned()),
+        ("hook.enable", "1".to_owned()),
+        ("http.port", port(ListenerProtocol::Http)),
+        ("http.sslport", "0".to_owned()),
+        ("rtmp.port", port(ListenerProtocol::Rtmp)),
+        ("rtmp.sslport", "0".to_owned()),
+        ("rtsp.port", "0".to_owned()),
+        ("rtsp.sslport", "0".to_owned()),
+    ];
+    settings
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }
 
 /// Lets nobody in: what holds before the first config.

@@ -160,11 +160,9 @@ fn hook(server: &str, hook: &api::HookEndpoint) -> Option<control::HookEndpoint>
     }
     Some(control::HookEndpoint {
         name: hook.metadata.name.clone()?,
-        dialect: match spec.dialect {
-            api::Dialect::Srs => control::Dialect::Srs,
-        },
+        dialect: dialect(spec.dialect),
         urls: spec.urls.clone(),
-        events: spec.events.iter().map(|e| event(*e)).collect(),
+        events: events(spec),
         matches: control::HookMatch {
             vhosts: spec.r#match.vhosts.clone(),
             apps: spec.r#match.apps.clone(),
@@ -175,6 +173,7 @@ fn hook(server: &str, hook: &api::HookEndpoint) -> Option<control::HookEndpoint>
             api::FailurePolicy::Fail => control::FailurePolicy::Fail,
             api::FailurePolicy::Ignore => control::FailurePolicy::Ignore,
         },
+        opaque: spec.opaque.clone(),
     })
 }
 
@@ -196,15 +195,36 @@ fn placement(from: api::Placement) -> control::Placement {
     }
 }
 
-fn event(from: api::HookEvent) -> control::HookEvent {
+/// The dialect of an endpoint.
+pub(crate) fn dialect(from: api::Dialect) -> control::Dialect {
     match from {
-        api::HookEvent::Connect => control::HookEvent::Connect,
-        api::HookEvent::Close => control::HookEvent::Close,
-        api::HookEvent::Publish => control::HookEvent::Publish,
-        api::HookEvent::Unpublish => control::HookEvent::Unpublish,
-        api::HookEvent::Play => control::HookEvent::Play,
-        api::HookEvent::Stop => control::HookEvent::Stop,
+        api::Dialect::Srs => control::Dialect::Srs,
+        api::Dialect::SrsV1 => control::Dialect::SrsV1,
+        api::Dialect::ZLMediaKit => control::Dialect::ZLMediaKit,
+        api::Dialect::Oryx => control::Dialect::Oryx,
+        api::Dialect::CloudEvents => control::Dialect::CloudEvents,
     }
+}
+
+/// The events that an endpoint takes: those that it names, else those that are usual in its dialect.
+pub(crate) fn events(spec: &api::HookEndpointSpec) -> Vec<control::HookEvent> {
+    if spec.events.is_empty() {
+        return dialect(spec.dialect).usual().to_vec();
+    }
+    spec.events.iter().map(|named| event(*named)).collect()
+}
+
+macro_rules! same_names {
+    ($from:expr, $($name:ident)*) => {
+        match $from { $(api::HookEvent::$name => control::HookEvent::$name,)* }
+    };
+}
+
+fn event(from: api::HookEvent) -> control::HookEvent {
+    same_names!(
+        from,
+        Connect Close Publish Unpublish Play Stop StreamChanged StreamNoneReader StreamNotFound FlowReport HttpAccess RtspRealm RtspAuth ShellLogin Hls Dvr Forward RecordMp4 RecordTs RecordBegin RecordEnd ServerStarted ServerExited ServerKeepalive RtpServerTimeout SendRtpStopped
+    )
 }
 
 fn timestamp(time: &Time) -> jiff::Timestamp {
@@ -271,6 +291,27 @@ mod tests {
         );
         let config = pod_config(&server(), [&a, &b, &c], [], &Keys, Surroundings::default());
         assert_eq!(config.keys.iter().map(|k| k.name.as_str()).collect::<Vec<_>>(), ["a"]);
+    }
+
+    #[test]
+    fn an_endpoint_that_names_no_event_takes_those_of_its_dialect() {
+        for (name, dialect) in [
+            ("SRSv1", control::Dialect::SrsV1),
+            ("ZLMediaKit", control::Dialect::ZLMediaKit),
+        ] {
+            let yaml = format!("{{serverRefs: [{{name: live}}], dialect: {name}, urls: ['http://b/x']}}");
+            let spec: api::HookEndpointSpec = serde_yaml::from_str(&yaml).unwrap();
+            assert_eq!(events(&spec), dialect.usual());
+        }
+    }
+
+    #[test]
+    fn every_event_has_one_name_for_users_and_pods() {
+        for event in control::HookEvent::ALL {
+            let yaml = format!("{{serverRefs: [], dialect: SRS, urls: [], events: [{event}]}}");
+            let spec: api::HookEndpointSpec = serde_yaml::from_str(&yaml).unwrap();
+            assert_eq!(events(&spec), [*event]);
+        }
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! What a StreamKey or HookEndpoint should say of itself.
 
-use crate::{KeyProblem, Secrets, hash_key, validate_hook, validate_key};
+use crate::{KeyProblem, Secrets, config, hash_key, validate_hook, validate_key};
 use headgate_api::condition::{ConditionType, Finding};
-use headgate_api::{HookEndpoint, ObjectRef, StreamKey};
-use headgate_control::HookReport;
+use headgate_api::{HookEndpoint, HookEndpointSpec, ObjectRef, StreamKey};
+use headgate_control::{HookEvent, HookReport};
+use std::collections::BTreeSet;
 
 /// How far an object is in force in the pods of one server that it names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,9 +39,37 @@ pub fn hook_findings(hook: &HookEndpoint, server_exists: &dyn Fn(&str) -> bool) 
         server_exists,
     );
     vec![
-        accepted,
+        with_silent(accepted, spec),
         Finding::yes(ConditionType::ResolvedRefs, "Resolved", "it refers to no Secret"),
     ]
+}
+
+/// Names the events of which the back end will not hear: those that its dialect does not have, and those that nothing raises yet.
+fn with_silent(accepted: Finding, spec: &HookEndpointSpec) -> Finding {
+    let (dialect, events) = (config::dialect(spec.dialect), &spec.events);
+    let named = if events.is_empty() {
+        Vec::new()
+    } else {
+        config::events(spec)
+    };
+    let unknown: Vec<&HookEvent> = named.iter().filter(|event| !dialect.has(**event)).collect();
+    let idle: Vec<&HookEvent> = named.iter().filter(|e| dialect.has(**e) && !e.has_source()).collect();
+    if accepted.status != Some(true) || (unknown.is_empty() && idle.is_empty()) {
+        return accepted;
+    }
+    let mut message = accepted.message;
+    if !unknown.is_empty() {
+        message = format!("{message}; {dialect} has no {}, which is never sent", list(&unknown));
+    }
+    if !idle.is_empty() {
+        message = format!("{message}; nothing raises {} in this version yet", list(&idle));
+    }
+    Finding::yes(ConditionType::Accepted, "SomeEventsNeverFire", message)
+}
+
+fn list(events: &[&HookEvent]) -> String {
+    let names: Vec<String> = events.iter().map(ToString::to_string).collect();
+    names.join(", ")
 }
 
 /// `Programmed`: in force in every ready pod of every server. `earlier` are the findings above.
@@ -118,7 +147,11 @@ pub fn reachable(back: &Back) -> [Finding; 2] {
                 failure.message
             ),
         ),
-        _ if answered => Finding::yes(reach, "Answering", "it gives valid answers"),
+        _ if answered => Finding::yes(
+            reach,
+            "Answering",
+            format!("it gives valid answers{}", idle_options(back)),
+        ),
         _ if called => Finding::yes(reach, "Reachable", "it takes connections; no call has been made yet"),
         _ => Finding::unknown(reach, "NotCalledYet", "no pod has tried to connect to it yet"),
     };
@@ -133,6 +166,23 @@ pub fn reachable(back: &Back) -> [Finding; 2] {
         Finding::yes(deliver, "Delivering", "notifications go out as they come")
     };
     [first, second]
+}
+
+/// Which of the options that it answers with do nothing.
+fn idle_options(back: &Back) -> String {
+    let options: BTreeSet<&str> = back
+        .reports
+        .iter()
+        .flat_map(|r| r.idle_options.iter().map(String::as_str))
+        .collect();
+    if options.is_empty() {
+        return String::new();
+    }
+    let names: Vec<&str> = options.into_iter().collect();
+    format!(
+        "; kept, and not in force in this version, are its options {}",
+        names.join(", ")
+    )
 }
 
 fn accepted(
@@ -192,6 +242,7 @@ mod tests {
             last_failure,
             pending,
             dead: 0,
+            idle_options: vec![],
         }
     }
 
@@ -243,6 +294,19 @@ mod tests {
     }
 
     #[test]
+    fn options_that_do_nothing_are_named() {
+        let with = |options: &[&str]| HookReport {
+            idle_options: options.iter().map(ToString::to_string).collect(),
+            ..answered(None)
+        };
+        let reports = vec![with(&["enable_hls"]), with(&[]), with(&["enable_hls", "enable_mp4"])];
+        let [reach, _] = reachable(&Back { reports });
+        let said =
+            "it gives valid answers; kept, and not in force in this version, are its options enable_hls, enable_mp4";
+        assert_eq!((reach.reason, reach.message.as_str()), ("Answering", said));
+    }
+
+    #[test]
     fn a_backlog_at_a_failing_back_end_is_not_delivering() {
         let of = |reports| {
             let [_, deliver] = reachable(&Back { reports });
@@ -254,6 +318,30 @@ mod tests {
         let delivering = (Some(true), "Delivering");
         assert_eq!(of(vec![report(Some(true), None, 12)]), delivering);
         assert_eq!(of(vec![answered(Some("HookDenied"))]), delivering);
+    }
+
+    fn accepted_of(rest: &str) -> Finding {
+        let yaml = format!(
+            "{{apiVersion: headgate.dev/v1alpha1, kind: HookEndpoint, metadata: {{name: b}}, spec: {{serverRefs: [{{name: live}}], urls: ['http://b/x'], {rest}}}}}"
+        );
+        let hook: HookEndpoint = serde_yaml::from_str(&yaml).unwrap();
+        hook_findings(&hook, &|_| true).remove(0)
+    }
+
+    #[test]
+    fn an_endpoint_says_which_of_its_events_it_will_never_get() {
+        let fine = "the spec is valid and its servers exist";
+        let full = accepted_of(
+            "dialect: ZLMediaKit, events: [Publish, Play, StreamChanged, FlowReport, StreamNoneReader, StreamNotFound]",
+        );
+        assert_eq!((full.reason, full.message.as_str()), ("Accepted", fine));
+        assert_eq!(accepted_of("dialect: Oryx").reason, "Accepted");
+        let some = accepted_of("dialect: SRS, events: [Publish, Dvr, FlowReport, StreamChanged]");
+        assert_eq!((some.status, some.reason), (Some(true), "SomeEventsNeverFire"));
+        let said = format!(
+            "{fine}; SRS has no FlowReport, StreamChanged, which is never sent; nothing raises Dvr in this version yet"
+        );
+        assert_eq!(some.message, said);
     }
 
     #[test]

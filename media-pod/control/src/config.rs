@@ -1,5 +1,6 @@
 //! [`PodConfig`]: everything a pod must know, resolved and validated, so that it needs nobody while it runs.
 
+use crate::{Dialect, HookEvent};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -112,7 +113,7 @@ pub enum ListenerProtocol {
     #[serde(rename = "RTMP")]
     #[strum(serialize = "RTMP")]
     Rtmp,
-    /// HTTP/1.1: HTTP-FLV play.
+    /// HTTP/1.1: play as FLV, MPEG-TS and fragmented MP4, each over WebSocket too, and HLS.
     #[serde(rename = "HTTP")]
     #[strum(serialize = "HTTP")]
     Http,
@@ -250,32 +251,6 @@ pub struct KeyHash {
     pub length: u32,
 }
 
-/// How a back end wants to be spoken to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Display, IntoStaticStr)]
-pub enum Dialect {
-    /// Today's SRS callback.
-    #[serde(rename = "SRS")]
-    #[strum(serialize = "SRS")]
-    Srs,
-}
-
-/// What a back end can be asked or told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Display, IntoStaticStr)]
-pub enum HookEvent {
-    /// A client connected (asked).
-    Connect,
-    /// A client that had connected left (told).
-    Close,
-    /// A publisher wants to start (asked).
-    Publish,
-    /// A publisher that had started ended (told).
-    Unpublish,
-    /// A player wants to start (asked).
-    Play,
-    /// A player that had started ended (told).
-    Stop,
-}
-
 /// What an admission does when no valid answer came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FailurePolicy {
@@ -305,6 +280,9 @@ pub struct HookEndpoint {
     pub timeout_milliseconds: u32,
     /// What an admission without a valid answer comes to.
     pub failure_policy: FailurePolicy,
+    /// What each request says of itself, in dialects that have a place for it (Oryx).
+    #[serde(default)]
+    pub opaque: String,
 }
 
 /// Globs that say which streams an endpoint is about; an empty list is any.
@@ -403,6 +381,7 @@ mod tests {
             matches: HookMatch::default(),
             timeout_milliseconds: 3000,
             failure_policy: FailurePolicy::Fail,
+            opaque: String::new(),
         }
     }
 }

@@ -27,10 +27,12 @@
 //! Unknown fields are ignored on purpose: operator and pod may be one version apart.
 
 mod config;
+mod event;
 mod peer;
 mod report;
 
 pub use config::*;
+pub use event::*;
 pub use peer::*;
 pub use report::*;
 

@@ -211,6 +211,9 @@ pub struct HookReport {
     pub pending: u32,
     /// Notifications given up since the process started.
     pub dead: u64,
+    /// Options that its answers asked for, kept and not in force in this version; sorted.
+    #[serde(default)]
+    pub idle_options: Vec<String>,
 }
 
 /// A call that failed.

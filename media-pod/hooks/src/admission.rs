@@ -10,7 +10,7 @@ use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use crate::attempt::{Asked, timed_out};
-use crate::dialect::Verdict;
+use crate::dialect::{PublishOptions, Verdict};
 use crate::endpoint::{Class, Endpoint};
 use crate::event::Event;
 use crate::failure::{Cause, Failure};
@@ -32,16 +32,39 @@ pub(crate) enum Source {
     Policy,
 }
 
+/// A yes.
+#[derive(Clone, Debug)]
+pub(crate) struct Yes {
+    /// Whose.
+    pub(crate) source: Source,
+    /// How the stream is to be treated.
+    pub(crate) options: PublishOptions,
+}
+
+impl Yes {
+    /// One that asks for nothing.
+    pub(crate) fn of(source: Source) -> Self {
+        let options = PublishOptions::default();
+        Self { source, options }
+    }
+
+    /// And one more.
+    pub(crate) fn and(&mut self, later: Self) {
+        self.source = self.source.max(later.source);
+        self.options.overlay(later.options);
+    }
+}
+
 impl Endpoint {
     /// Asks all URLs. `Ok` says whether they all answered or the policy let one pass; the failure's message names the endpoint.
-    pub(crate) async fn ask(&self, event: &Event) -> Result<Source, Failure> {
+    pub(crate) async fn ask(&self, event: &Event) -> Result<Yes, Failure> {
         let spec = self.spec();
         self.outbox
             .flush_stream(&event.stream, spec.urls.len(), told_before(event.kind))
             .await;
         let limit = self.timeout();
         let deadline = Instant::now().checked_add(limit).unwrap_or_else(Instant::now);
-        let mut source = Source::Hook;
+        let mut yes = Yes::of(Source::Hook);
         let Some(_place) = self.place(deadline).await else {
             return self.no_place(event, limit);
         };
@@ -49,18 +72,12 @@ impl Endpoint {
             return self.by_policy(event, Failure::new(Cause::Unreachable, "it has no URL"));
         }
         for index in 0..spec.urls.len() {
-            source = source.max(self.ask_url(index, event, deadline, limit).await?);
+            yes.and(self.ask_url(index, event, deadline, limit).await?);
         }
-        Ok(source)
+        Ok(yes)
     }
 
-    async fn ask_url(
-        &self,
-        index: usize,
-        event: &Event,
-        deadline: Instant,
-        limit: Duration,
-    ) -> Result<Source, Failure> {
+    async fn ask_url(&self, index: usize, event: &Event, deadline: Instant, limit: Duration) -> Result<Yes, Failure> {
         let mut asked = self.admission_attempt(index, event, 1, deadline, limit).await;
         if matches!(asked.attempt, Some(Err(TransportError::Closed))) && Instant::now() < deadline {
             // Most likely a pooled connection that the receiver was just about to close: no byte of an answer came.
@@ -71,7 +88,7 @@ impl Endpoint {
         let Some(failure) = asked.failure() else {
             self.count(Class::Admission, event, "allow");
             self.outbox.resume(index);
-            return Ok(Source::Hook);
+            return Ok(self.yes(event, &asked));
         };
         if let Verdict::Deny { message, .. } = &asked.verdict {
             self.count(Class::Admission, event, "deny");
@@ -106,20 +123,30 @@ impl Endpoint {
         asked
     }
 
+    /// The yes of an answer, with what it asks for.
+    fn yes(&self, event: &Event, asked: &Asked) -> Yes {
+        let mut yes = Yes::of(Source::Hook);
+        if let Some(Ok(answer)) = &asked.attempt {
+            yes.options = self.dialect().reply(event.kind, answer).options;
+            self.note_options(&yes.options);
+        }
+        yes
+    }
+
     /// What the failure policy makes of no answer.
-    fn by_policy(&self, event: &Event, failure: Failure) -> Result<Source, Failure> {
+    fn by_policy(&self, event: &Event, failure: Failure) -> Result<Yes, Failure> {
         match self.spec().failure_policy {
             FailurePolicy::Fail => Err(self.named(event, failure)),
             FailurePolicy::Ignore => {
                 let labels = [self.name.as_str(), self.dialect().event_name(event.kind)];
                 self.context.metrics.fail_open.with_label_values(&labels).inc();
-                Ok(Source::Policy)
+                Ok(Yes::of(Source::Policy))
             }
         }
     }
 
     /// A place to ask, or none until the deadline.
-    async fn place(&self, deadline: Instant) -> Option<SemaphorePermit<'_>> {
+    pub(crate) async fn place(&self, deadline: Instant) -> Option<SemaphorePermit<'_>> {
         if let Ok(place) = self.slots.try_acquire() {
             return Some(place);
         }
@@ -129,7 +156,7 @@ impl Endpoint {
         place
     }
 
-    fn no_place(&self, event: &Event, limit: Duration) -> Result<Source, Failure> {
+    fn no_place(&self, event: &Event, limit: Duration) -> Result<Yes, Failure> {
         let message = format!("too many calls under way to ask within {} ms", limit.as_millis());
         let failure = Failure::new(Cause::Timeout, message);
         self.note(event, false, Some(&failure));
@@ -146,7 +173,7 @@ impl Endpoint {
 /// What of a stream's backlog must be told before this is asked: to a new publisher all of it, to a player that of publishers.
 fn told_before(kind: HookEvent) -> fn(&Event) -> bool {
     match kind {
-        HookEvent::Play => |pending| pending.kind == HookEvent::Unpublish,
+        HookEvent::Play => |pending| matches!(pending.kind, HookEvent::Unpublish | HookEvent::StreamChanged),
         _ => |_| true,
     }
 }

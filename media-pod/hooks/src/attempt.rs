@@ -3,11 +3,12 @@
 use headgate_control::HookEndpoint;
 use prometheus::IntGauge;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use crate::delivery::schedule::Attempt;
-use crate::dialect::{Verdict, headers};
+use crate::dialect::{Verdict, Voice, headers};
 use crate::endpoint::{Class, Endpoint};
 use crate::event::Event;
 use crate::failure::{Cause, Failure};
@@ -47,8 +48,16 @@ impl Endpoint {
             };
         };
         let host = host(&url);
-        let (content_type, body) = dialect.body(event, &self.context.origin.load());
-        let headers = headers(dialect, event, content_type, number, jiff::Timestamp::now());
+        let request = dialect.request(
+            event,
+            &Voice {
+                origin: &self.context.origin.load(),
+                opaque: &spec.opaque,
+                index: self.context.index.fetch_add(1, Ordering::Relaxed),
+            },
+        );
+        let headers = headers(dialect, event, &request, number, jiff::Timestamp::now());
+        let body = request.body;
         let call = Call { url, headers, body };
 
         let _in_flight = InFlight::new(self, class);
@@ -62,7 +71,7 @@ impl Endpoint {
             .observe(started.elapsed().as_secs_f64());
 
         let verdict = match &attempt {
-            Some(Ok(answer)) => dialect.judge(answer),
+            Some(Ok(answer)) => dialect.judge(event.kind, answer),
             Some(Err(error)) => unreachable(error),
             None => timed_out(limit),
         };

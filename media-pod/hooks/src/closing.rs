@@ -12,6 +12,7 @@ use crate::endpoint::{Endpoint, give_up};
 use crate::event::Event;
 use crate::handover::{HANDOVER_MAX, HandoverRecord, TakeOverError, VERSION};
 use crate::hooks::Inner;
+use crate::identity::Origin;
 use crate::log::record::{Notice, Record, Target, Told};
 use crate::log::state::{Pending, State};
 use crate::opened::{Opened, closings};
@@ -33,7 +34,7 @@ const PART: usize = 64;
 type Way = (Arc<Endpoint>, Entry);
 
 impl Inner {
-    /// Tells of an event. One that ends a session closes it in the ledger in the same step.
+    /// Tells of an event and of what follows from it. One that ends a session closes it in the ledger in the same step.
     pub(crate) fn tell(&self, event: Event) {
         let ends = matches!(event.kind, HookEvent::Unpublish | HookEvent::Stop | HookEvent::Close);
         let closes = Some(event.session).filter(|session| ends && self.books().is_open(*session));
@@ -47,7 +48,11 @@ impl Inner {
     /// Appends events for all that take them: to the log first, so that nothing is done with before it is there.
     fn append(&self, mut told: Told, events: impl IntoIterator<Item = Event>) {
         let mut ways = Vec::new();
-        for mut event in events {
+        let wanted = |kind| self.wants(kind);
+        for mut event in events
+            .into_iter()
+            .flat_map(|event| event.with_kin(self.sequence(), wanted))
+        {
             event.stream = self.names().stream(&event.stream);
             let (notice, to) = self.address(Arc::new(event));
             ways.extend(to);
@@ -141,6 +146,7 @@ impl Inner {
         self.books().metrics.synthesized.with_label_values(&labels).inc();
         Event {
             sequence: self.sequence().next(),
+            time: Timestamp::now(),
             ..event
         }
     }
@@ -220,7 +226,7 @@ impl Inner {
                     index: entry.url,
                     url: urls.get(entry.url).cloned().unwrap_or_default(),
                     at: entry.at,
-                    event: entry.event,
+                    event: self.in_my_name(entry.event),
                     number: entry.log,
                 });
             }
@@ -228,6 +234,16 @@ impl Inner {
         records.sort_unstable_by_key(|record| record.number);
         records.truncate(HANDOVER_MAX);
         records
+    }
+
+    /// Another pod tells it as if this one did.
+    fn in_my_name(&self, event: Arc<Event>) -> Arc<Event> {
+        if event.origin.is_some() {
+            return event;
+        }
+        let origin = Some(Box::new(Origin::clone(&self.context().origin.load())));
+        let event = Event::clone(&event);
+        Arc::new(Event { origin, ..event })
     }
 
     /// See [`crate::Hooks::handed_over`].

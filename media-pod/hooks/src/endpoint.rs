@@ -1,22 +1,23 @@
 //! [`Endpoint`]: one back end at run time. Its spec can change under it; its pools, outbox and health stay.
 
 use arc_swap::ArcSwap;
-use headgate_control::{HookEndpoint, HookEvent, HookReport, glob_matches};
+use headgate_control::{EventClass, HookEndpoint, HookEvent, HookReport, glob_matches};
 use parking_lot::Mutex;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::books::Books;
 use crate::delivery::lane::{Death, Limits};
 use crate::delivery::outbox::{OnDead, OnGone, Outbox};
-use crate::event::Event;
+use crate::event::{Event, Sequence};
 use crate::health::Health;
 use crate::identity::Origin;
 use crate::metrics::Metrics;
 use crate::transport::{Dial, Transport, Transports};
-use crate::{dialect, dialect::Speak};
+use crate::{dialect, dialect::PublishOptions, dialect::Speak};
 
 /// Calls of one class to one endpoint at a time.
 pub(crate) const IN_FLIGHT_MAX: usize = 64;
@@ -26,10 +27,38 @@ pub(crate) struct Context {
     pub(crate) metrics: Metrics,
     pub(crate) changed: watch::Sender<u64>,
     pub(crate) origin: ArcSwap<Origin>,
+    /// Counts the requests of the process, for dialects that number them.
+    pub(crate) index: AtomicU64,
+    pub(crate) sequence: Sequence,
+    counters: OnceLock<Counters>,
     pub(crate) books: Books,
 }
 
+/// Counts what there is.
+type Counters = Arc<dyn Fn() -> BTreeMap<String, u64> + Send + Sync>;
+
 impl Context {
+    pub(crate) fn new(metrics: Metrics, origin: Origin, changed: watch::Sender<u64>, books: Books) -> Self {
+        Self {
+            metrics,
+            changed,
+            books,
+            origin: ArcSwap::from_pointee(origin),
+            index: AtomicU64::default(),
+            sequence: Sequence::default(),
+            counters: OnceLock::new(),
+        }
+    }
+
+    /// The first one counts.
+    pub(crate) fn count_by(&self, counters: Counters) {
+        let _ = self.counters.set(counters);
+    }
+
+    pub(crate) fn counters(&self) -> BTreeMap<String, u64> {
+        self.counters.get().map(|count| count()).unwrap_or_default()
+    }
+
     /// Tells those who wait that a report says something else now.
     pub(crate) fn bump(&self) {
         self.changed.send_modify(|version| *version = version.wrapping_add(1));
@@ -58,6 +87,8 @@ pub(crate) struct Endpoint {
     pub(crate) dialler: Arc<dyn Dial>,
     spec: ArcSwap<HookEndpoint>,
     health: Mutex<Health>,
+    /// Options that its answers asked for and that are not in force.
+    idle_options: Mutex<BTreeSet<&'static str>>,
     admission: Arc<dyn Transport>,
     notification: Arc<dyn Transport>,
 }
@@ -79,6 +110,7 @@ impl Endpoint {
             dialler: transports.dialler(),
             spec: ArcSwap::from_pointee(spec.clone()),
             health: Mutex::default(),
+            idle_options: Mutex::default(),
             admission: transports.pool(),
             notification: transports.pool(),
         }
@@ -90,6 +122,7 @@ impl Endpoint {
         count_from_zero(spec, &self.context.metrics);
         if (old.dialect, &old.urls) != (spec.dialect, &spec.urls) {
             *self.health.lock() = Health::default();
+            self.idle_options.lock().clear();
             self.unsure.notify_one();
             self.outbox.urls_changed(spec.urls.len());
             self.context.bump();
@@ -109,15 +142,21 @@ impl Endpoint {
         Duration::from_millis(self.spec.load().timeout_milliseconds.into())
     }
 
+    /// Whether it wants events of this kind, and its dialect has them.
+    pub(crate) fn wants(&self, kind: HookEvent) -> bool {
+        let spec = self.spec.load();
+        spec.events.contains(&kind) && spec.dialect.has(kind)
+    }
+
     /// Whether it wants this event, and its dialect has it.
     pub(crate) fn takes(&self, event: &Event) -> bool {
         let (spec, stream) = (self.spec.load(), &event.stream);
         let any = |globs: &[String], text: &str| globs.is_empty() || globs.iter().any(|glob| glob_matches(glob, text));
-        spec.events.contains(&event.kind)
-            && dialect::of(spec.dialect).tells(event.kind, event.client.protocol)
-            && any(&spec.matches.vhosts, &stream.vhost)
-            && any(&spec.matches.apps, &stream.app)
-            && any(&spec.matches.streams, &stream.name)
+        let matches = event.kind.is_of_server()
+            || any(&spec.matches.vhosts, &stream.vhost)
+                && any(&spec.matches.apps, &stream.app)
+                && any(&spec.matches.streams, &stream.name);
+        matches && spec.events.contains(&event.kind) && dialect::of(spec.dialect).tells(event)
     }
 
     pub(crate) fn transport(&self, class: Class) -> &dyn Transport {
@@ -140,6 +179,28 @@ impl Endpoint {
             last_failure: health.last_failure.clone(),
             pending: u32::try_from(self.outbox.pending()).unwrap_or(u32::MAX),
             dead: self.outbox.dead(),
+            idle_options: self.idle_options.lock().iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// Remembers which options an answer asked for that are not in force. A new one is said once.
+    pub(crate) fn note_options(&self, options: &PublishOptions) {
+        let idle = options.idle();
+        if idle.is_empty() {
+            return;
+        }
+        let mut known = self.idle_options.lock();
+        let before = known.len();
+        known.extend(idle);
+        if known.len() > before {
+            let options = known.iter().copied().collect::<Vec<_>>().join(", ");
+            tracing::warn!(
+                endpoint = self.name,
+                options,
+                "options of on_publish are kept and not in force"
+            );
+            drop(known);
+            self.context.bump();
         }
     }
 }
@@ -147,17 +208,18 @@ impl Endpoint {
 /// Makes the counters that alerts look at stand at 0 before the first failure: a series that begins at 1 has no increase.
 fn count_from_zero(spec: &HookEndpoint, metrics: &Metrics) {
     let dialect = dialect::of(spec.dialect);
-    for kind in &spec.events {
+    for kind in spec.events.iter().filter(|kind| spec.dialect.has(**kind)) {
         let (endpoint, event) = (spec.name.as_str(), dialect.event_name(*kind));
-        match kind {
-            HookEvent::Connect | HookEvent::Publish | HookEvent::Play => {
+        match kind.class() {
+            EventClass::Admission => {
                 metrics.fail_open.with_label_values(&[endpoint, event]);
             }
-            HookEvent::Close | HookEvent::Unpublish | HookEvent::Stop => {
+            EventClass::Notification => {
                 for death in Death::ALL {
                     metrics.dead.with_label_values(&[endpoint, event, death.into()]);
                 }
             }
+            EventClass::Query | EventClass::Heartbeat => {}
         }
     }
 }

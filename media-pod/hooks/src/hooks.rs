@@ -5,19 +5,21 @@ use headgate_control::{HookEndpoint, HookEvent, HookReport, Orphan, ServerIdenti
 use headgate_hub::{Connection, Reason, Refusal, Session, Traffic};
 use parking_lot::Mutex;
 use prometheus::Registry;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-use crate::admission::Source;
+use crate::admission::{Source, Yes};
+use crate::beat;
 use crate::books::{Books, GiveUp, Storage};
 use crate::books_metrics::BooksMetrics;
 use crate::delivery::worker;
+use crate::dialect::PublishOptions;
 use crate::endpoint::{Context, Endpoint};
 use crate::event::{Event, Sequence};
 use crate::failure::{Cause, Failure};
@@ -50,9 +52,11 @@ pub struct Hooks {
 pub(crate) struct Inner {
     context: Arc<Context>,
     transports: Arc<dyn Transports>,
-    sequence: Sequence,
     names: Interner,
     service_id: String,
+    pod: OnceLock<String>,
+    /// What is known of the publishers that were let in, until they end.
+    pub(crate) open: Mutex<HashMap<Uuid, Open>>,
     /// In the order in which they are asked.
     attached: ArcSwap<Vec<Attached>>,
     /// Held while they change.
@@ -60,6 +64,15 @@ pub(crate) struct Inner {
     /// A config was in force.
     configured: AtomicBool,
     handing_over: AtomicBool,
+}
+
+/// What is known of a publisher that was let in.
+#[derive(Default)]
+pub(crate) struct Open {
+    /// How it is to be treated.
+    pub(crate) options: PublishOptions,
+    /// It was said to be playable.
+    pub(crate) playable: bool,
 }
 
 /// An endpoint and the task that works for it.
@@ -108,18 +121,15 @@ impl Hooks {
     ) -> Result<Self, prometheus::Error> {
         let changed = watch::Sender::new(0);
         let measured = (LogMetrics::new(registry)?, BooksMetrics::new(registry)?);
-        let context = Arc::new(Context {
-            metrics,
-            origin: ArcSwap::from_pointee(Origin::new("", service_id)),
-            books: Books::open(storage, measured, changed.clone()),
-            changed,
-        });
+        let books = Books::open(storage, measured, changed.clone());
+        let context = Arc::new(Context::new(metrics, Origin::new("", service_id), changed, books));
         let inner = Arc::new(Inner {
             context,
             transports,
-            sequence: Sequence::default(),
             names: Interner::default(),
             service_id: service_id.to_owned(),
+            pod: OnceLock::new(),
+            open: Mutex::default(),
             attached: ArcSwap::default(),
             changing: Mutex::new(()),
             configured: AtomicBool::new(false),
@@ -131,16 +141,31 @@ impl Hooks {
         Ok(Self { inner })
     }
 
+    /// Says which pod this is; standalone nobody does. To be called before the first config; the first name stays.
+    pub fn in_pod(&self, name: &str) {
+        let _ = self.inner.pod.set(name.to_owned());
+    }
+
+    /// The name by which back ends know this process.
+    pub fn pod_name(&self) -> String {
+        self.inner.context.origin.load().pod.clone()
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
     /// Puts a config in force: for the next call and for all that is pending. An endpoint that stays, by its name, keeps what
     /// is pending; what is pending for one that goes is dead, and counted. The first config also gets what an earlier process left: its
     /// notifications, and the closing events of the sessions that it had. Needs a tokio runtime around it.
     pub fn reconfigure(&self, server: &ServerIdentity, endpoints: &[HookEndpoint]) {
         let inner = &self.inner;
         let _changing = inner.changing.lock();
-        inner
-            .context
-            .origin
-            .store(Arc::new(Origin::new(&server.uid, &inner.service_id)));
+        inner.context.origin.store(Arc::new(Origin::of(
+            server,
+            inner.pod.get().map_or("", String::as_str),
+            &inner.service_id,
+        )));
         let old = inner.attached.load_full();
         let attach = |spec: &HookEndpoint| match old.iter().find(|attached| attached.endpoint.name == spec.name) {
             Some(attached) => {
@@ -166,51 +191,46 @@ impl Hooks {
 
     /// Asks whether a client may connect. A yes is in the ledger when this returns; so it is with the next two.
     pub async fn connect(&self, client: &Arc<Connection>) -> Result<(), Refusal> {
-        let sequence = &self.inner.sequence;
-        let event = Event::of_connection(HookEvent::Connect, client, None, sequence);
+        let event = Event::of_connection(HookEvent::Connect, client, None, self.inner.sequence());
         self.inner.decide(event).await?;
-        self.inner.books().enter(Opened::of_connection(client, sequence)).await;
+        self.inner
+            .enter(Opened::of_connection(client, self.inner.sequence()))
+            .await;
         Ok(())
     }
 
     /// Asks whether a publisher may start.
     pub async fn publish(&self, session: &Arc<Session>) -> Result<(), Refusal> {
-        self.inner.admit(HookEvent::Publish, session).await
+        let options = self.inner.admit(HookEvent::Publish, session).await?;
+        self.inner.open.lock().entry(session.id).or_default().options = options;
+        Ok(())
     }
 
     /// Asks whether a player may start.
     pub async fn play(&self, session: &Arc<Session>) -> Result<(), Refusal> {
-        self.inner.admit(HookEvent::Play, session).await
+        self.inner.admit(HookEvent::Play, session).await.map(|_| ())
     }
 
     /// Tells that a client that was let in has left. Returns at once.
     pub fn close(&self, client: &Arc<Connection>, traffic: Traffic) {
-        self.inner.tell(Event::of_connection(
-            HookEvent::Close,
-            client,
-            Some(traffic),
-            &self.inner.sequence,
-        ));
+        let sequence = self.inner.sequence();
+        self.inner
+            .tell(Event::of_connection(HookEvent::Close, client, Some(traffic), sequence));
     }
 
-    /// Tells that a publisher that was let in has ended. Returns at once.
+    /// Tells that a publisher that was let in has ended, that its stream can no longer be played, and what it has carried. Returns at once.
     pub fn unpublish(&self, session: &Arc<Session>, traffic: Traffic) {
-        self.inner.tell(Event::of_session(
-            HookEvent::Unpublish,
-            session,
-            Some(traffic),
-            &self.inner.sequence,
-        ));
+        let open = self.inner.open.lock().remove(&session.id).unwrap_or_default();
+        let sequence = self.inner.sequence();
+        self.inner
+            .tell(Event::unpublished(session, traffic, open.playable, sequence));
     }
 
-    /// Tells that a player that was let in has ended. Returns at once.
+    /// Tells that a player that was let in has ended, and what it has carried. Returns at once.
     pub fn stop(&self, session: &Arc<Session>, traffic: Traffic) {
-        self.inner.tell(Event::of_session(
-            HookEvent::Stop,
-            session,
-            Some(traffic),
-            &self.inner.sequence,
-        ));
+        let sequence = self.inner.sequence();
+        self.inner
+            .tell(Event::of_session(HookEvent::Stop, session, Some(traffic), sequence));
     }
 
     /// The sessions that are open, and how that changes from then on. For the operator, which hands them to another pod when this one is gone.
@@ -311,24 +331,33 @@ impl Inner {
     }
 
     pub(crate) fn sequence(&self) -> &Sequence {
-        &self.sequence
+        &self.context.sequence
     }
 
     pub(crate) fn names(&self) -> &Interner {
         &self.names
     }
 
-    async fn admit(&self, kind: HookEvent, session: &Session) -> Result<(), Refusal> {
-        let event = Event::of_session(kind, session, None, &self.sequence);
-        self.decide(event).await?;
+    async fn admit(&self, kind: HookEvent, session: &Session) -> Result<PublishOptions, Refusal> {
+        let event = Event::of_session(kind, session, None, self.sequence());
+        let options = self.decide(event).await?;
         let on = &session.connection;
         let connected = self
             .books()
             .is_open(connection_session(&on.client_id, on.started.as_microsecond()));
-        self.books()
-            .enter(Opened::of_session(session, connected, &self.sequence))
+        self.enter(Opened::of_session(session, connected, self.sequence()))
             .await;
-        Ok(())
+        Ok(options)
+    }
+
+    /// Writes into the ledger what may have to be told by another process, in the name of this one.
+    async fn enter(&self, mut opened: Opened) {
+        let origin = || Some(Box::new(Origin::clone(&self.context.origin.load())));
+        opened.closing.origin = origin();
+        if let Some(close) = &mut opened.connection {
+            close.origin = origin();
+        }
+        self.books().enter(opened).await;
     }
 
     /// All endpoints, in order.
@@ -349,7 +378,7 @@ impl Inner {
         }
     }
 
-    async fn decide(&self, event: Event) -> Result<(), Refusal> {
+    async fn decide(&self, event: Event) -> Result<PublishOptions, Refusal> {
         let started = Instant::now();
         let (decision, source) = self.ask_all(&event).await;
         let labels: [&str; 2] = [event.kind.into(), source.into()];
@@ -361,11 +390,11 @@ impl Inner {
         decision.map_err(refusal)
     }
 
-    async fn ask_all(&self, event: &Event) -> (Result<(), Failure>, Source) {
-        let mut source = Source::Local;
+    async fn ask_all(&self, event: &Event) -> (Result<PublishOptions, Failure>, Source) {
+        let mut yes = Yes::of(Source::Local);
         for endpoint in self.takers(event) {
             match endpoint.ask(event).await {
-                Ok(by) => source = source.max(by),
+                Ok(one) => yes.and(one),
                 Err(failure) => {
                     let by = if failure.cause == Cause::Denied {
                         Source::Hook
@@ -376,7 +405,13 @@ impl Inner {
                 }
             }
         }
-        (Ok(()), source)
+        (Ok(yes.options), yes.source)
+    }
+
+    /// Whether any endpoint asks for events of this kind, of whatever stream.
+    pub(crate) fn wants(&self, kind: HookEvent) -> bool {
+        let attached = self.attached.load();
+        attached.iter().any(|attached| attached.endpoint.wants(kind))
     }
 
     pub(crate) fn takers(&self, event: &Event) -> Vec<Arc<Endpoint>> {
@@ -404,6 +439,7 @@ async fn work(endpoint: Arc<Endpoint>) {
     tokio::select! {
         () = worker::run(endpoint.clone()) => {}
         never = probe::run(&endpoint) => match never {},
+        never = beat::run(&endpoint) => match never {},
     }
 }
 

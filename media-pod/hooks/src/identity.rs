@@ -2,6 +2,8 @@
 //!
 //! All but the process's own are derived by hash (UUIDv5 over a namespace of ours), so that nothing has to be stored or agreed on.
 
+use headgate_control::ServerIdentity;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// Namespace of everything that is derived here.
@@ -10,7 +12,7 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x6865_6164_6761_7465_2d68_6f6f_6b73_000
 const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
 /// Who speaks: goes into every body.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// `vid-` and 7 characters; one a MediaServer.
     pub server_id: String,
@@ -18,6 +20,10 @@ pub struct Origin {
     pub service_id: String,
     /// The server's uid, from which stream ids derive.
     pub uid: String,
+    /// `NAMESPACE/NAME` of the MediaServer; standalone the name alone.
+    pub server: String,
+    /// Name of the pod; standalone that of the server.
+    pub pod: String,
 }
 
 impl Origin {
@@ -27,6 +33,19 @@ impl Origin {
             server_id: format!("vid-{}", short(&["server", uid], 7)),
             service_id: service_id.to_owned(),
             uid: uid.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// The origin of a server in the process `service_id` of `pod`.
+    pub fn of(server: &ServerIdentity, pod: &str, service_id: &str) -> Self {
+        let ServerIdentity { namespace, name, uid } = server;
+        let full = [namespace, name].map(String::as_str);
+        let parts = full.into_iter().filter(|part| !part.is_empty());
+        Self {
+            server: parts.collect::<Vec<_>>().join("/"),
+            pod: if pod.is_empty() { name } else { pod }.to_owned(),
+            ..Self::new(uid, service_id)
         }
     }
 
@@ -49,6 +68,12 @@ pub(crate) fn closing_id(session: Uuid, event: &str) -> Uuid {
 /// The session id of a connection, which has none of its own: derived from what names it.
 pub(crate) fn connection_session(client_id: &str, started_microseconds: i64) -> Uuid {
     hash(&["connection", client_id, &started_microseconds.to_string()])
+}
+
+/// A number for a client, as SRS 1 had them: one a client id, from 1 to 2³¹ - 1, so that it fits where an `int` was.
+pub(crate) fn client_number(client_id: &str) -> u32 {
+    let low = hash(&["client", client_id]).as_u128() & 0x7fff_ffff;
+    u32::try_from(low).unwrap_or(1).max(1)
 }
 
 fn short(parts: &[&str], length: usize) -> String {

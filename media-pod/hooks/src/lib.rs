@@ -6,6 +6,7 @@
 
 mod admission;
 mod attempt;
+mod beat;
 mod books;
 mod books_metrics;
 mod closing;
@@ -26,8 +27,10 @@ mod opened;
 mod orphans;
 mod outbox_metrics;
 mod probe;
+mod query;
 mod said;
 mod seal;
+mod streams;
 pub mod transport;
 mod wire;
 

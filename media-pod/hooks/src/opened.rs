@@ -29,14 +29,13 @@ pub(crate) struct Opened {
 impl Opened {
     /// A session; `connected` when its connection has an entry of its own.
     pub(crate) fn of_session(session: &Session, connected: bool, sequence: &Sequence) -> Self {
-        let kind = closing_of(session.kind);
         let none = Some(Traffic::default());
         let close = || Event::of_connection(HookEvent::Close, &session.connection, none, sequence);
         Self {
             session: session.id,
             started: session.started,
             key: session.key.as_deref().map(str::to_owned),
-            closing: Event::of_session(kind, session, none, sequence),
+            closing: closing(session, sequence),
             connection: connected.then(close),
         }
     }
@@ -69,9 +68,11 @@ pub(crate) fn closings<'a>(opened: impl Iterator<Item = &'a Opened> + Clone) -> 
         .collect()
 }
 
-fn closing_of(kind: SessionKind) -> HookEvent {
-    match kind {
-        SessionKind::Publish => HookEvent::Unpublish,
-        SessionKind::Play => HookEvent::Stop,
+/// A publisher that is gone without a word is taken for one whose stream could be played: who never heard of it loses nothing.
+fn closing(session: &Session, sequence: &Sequence) -> Event {
+    let none = Traffic::default();
+    match session.kind {
+        SessionKind::Publish => Event::unpublished(session, none, true, sequence),
+        SessionKind::Play => Event::of_session(HookEvent::Stop, session, Some(none), sequence),
     }
 }

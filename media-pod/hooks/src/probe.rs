@@ -4,6 +4,7 @@
 //! after an answer of the wrong kind, which only a call can mend.
 
 use futures::future::join_all;
+use headgate_control::HookEvent;
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::time::Duration;
@@ -79,7 +80,8 @@ impl Endpoint {
     /// The URLs of all its events, in order, one for each scheme, host and port.
     fn targets(&self) -> Vec<Url> {
         let (spec, dialect) = (self.spec(), self.dialect());
-        let events = spec.events.iter().map(|kind| dialect.event_name(*kind));
+        let has = |kind: &&HookEvent| spec.dialect.has(**kind);
+        let events = spec.events.iter().filter(has).map(|kind| dialect.event_name(*kind));
         let urls = spec
             .urls
             .iter()

@@ -1,16 +1,18 @@
 //! What several unit tests need.
 
 use headgate_control::HookEvent;
-use headgate_hub::{Protocol, Traffic};
+use headgate_hub::Traffic;
 use uuid::Uuid;
 
-use crate::event::{Client, Event, Stream};
+use crate::event::transport::{Carrier, Schema};
+use crate::event::{Client, Details, Event, Stream};
 
 /// An event about `live/NAME` with the values of the captured bodies.
 pub(crate) fn event(kind: HookEvent, name: &str) -> Event {
     Event {
         id: Uuid::now_v7(),
         kind,
+        time: jiff::Timestamp::UNIX_EPOCH,
         sequence: 1,
         session: Uuid::now_v7(),
         stream: Stream {
@@ -22,10 +24,14 @@ pub(crate) fn event(kind: HookEvent, name: &str) -> Event {
         client: Client {
             id: "3ul1iu70".into(),
             ip: [127, 0, 0, 1].into(),
-            protocol: Protocol::Rtmp,
+            port: 52332,
+            schema: Schema::Rtmp,
+            carrier: Carrier::Rtmp,
             tc_url: "rtmp://127.0.0.1:11935/live".into(),
             page_url: String::new(),
         },
         traffic: Some(Traffic { sent: 1, received: 2 }),
+        details: Details::None,
+        origin: None,
     }
 }

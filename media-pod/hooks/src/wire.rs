@@ -1,21 +1,4 @@
-//! How values of the hub stand in JSON: protocols by the name that status and metrics show, traffic as a pair.
-
-/// [`headgate_hub::Protocol`] by its name; one that this version does not know is an error.
-pub(crate) mod protocol {
-    use headgate_hub::Protocol;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-    pub(crate) fn serialize<S: Serializer>(protocol: &Protocol, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(protocol.as_str())
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Protocol, D::Error> {
-        let name = String::deserialize(from)?;
-        let known = Protocol::ALL.into_iter().find(|protocol| protocol.as_str() == name);
-        known.ok_or_else(|| D::Error::custom(format!("unknown protocol {name:?}")))
-    }
-}
+//! How values of the hub stand in JSON: traffic as a pair.
 
 /// [`headgate_hub::Traffic`] as `[sent, received]`.
 pub(crate) mod traffic {

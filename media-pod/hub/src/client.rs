@@ -57,6 +57,7 @@ impl Client {
     /// Asks to play. The stream need not be there yet: [`Player::next`] waits for it.
     pub async fn play(&self, name: StreamName, param: String, format: Arc<dyn Format>) -> Result<Player, Refusal> {
         let admitted = self.ask(SessionKind::Play, name, param).await?;
+        admitted.hub().miss(&admitted.live);
         Ok(Player::new(admitted, &format))
     }
 

@@ -9,6 +9,7 @@ use crate::hub::Inner;
 use crate::{Edge, EndReason, Hub, Reason, Refusal, Session, StreamName};
 use futures::future::BoxFuture;
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// The other hubs.
@@ -20,6 +21,10 @@ pub trait Elsewhere: Send + Sync + 'static {
     fn established<'a>(&'a self, session: &'a Arc<Session>) -> BoxFuture<'a, ()>;
     /// A stream has viewers and no publisher here. Whoever keeps the edge feeds it until [`Edge::over`]. Must not block.
     fn wanted(&self, edge: Edge);
+    /// How long it may take to find a wanted stream, before it can be said that nobody has it.
+    fn patience(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// There are no other hubs.

@@ -2,6 +2,7 @@
 
 use crate::{Connection, EndReason, Refusal, Session, SessionKind, StreamName, Traffic};
 use futures::future::BoxFuture;
+use headgate_codec::Track;
 use std::sync::Arc;
 
 /// What a client asks for, before any check.
@@ -49,7 +50,8 @@ impl Permit {
     }
 }
 
-/// Through it every session passes: `check` → (the name is reserved) → `connect`, once a connection → `admit` → … → `ended` → … → `closed`.
+/// Through it every session passes: `check` → (the name is reserved) → `connect`, once a connection → `admit` → `playable` or `missing` → … → `ended` → …
+/// → `closed`.
 ///
 /// `connect` and `admit` run to their end even when the client has gone meanwhile, so they must bound their own time. `ended` follows each
 /// `admit` that said yes exactly once, before the name is free for others; `closed` follows an accepted `connect` exactly once, after that.
@@ -61,6 +63,13 @@ pub trait Gate: Send + Sync + 'static {
     fn connect<'a>(&'a self, connection: &'a Arc<Connection>) -> BoxFuture<'a, Result<(), Refusal>>;
     /// Asks whether the session may be (`on_publish`, `on_play`).
     fn admit<'a>(&'a self, session: &'a Arc<Session>) -> BoxFuture<'a, Result<(), Refusal>>;
+    /// A publisher's stream can be played from now on: this is in it, and the first picture is there, or a while of sound. Once a session at most, after
+    /// `admit` and never after `ended`. Never blocks.
+    fn playable(&self, _session: &Arc<Session>, _tracks: &[Track]) {}
+    /// A player waits for a stream that nobody publishes: asked once for all who wait. Yes sends them away; no lets them wait their time. Must bound its own.
+    fn missing<'a>(&'a self, _session: &'a Arc<Session>) -> BoxFuture<'a, bool> {
+        Box::pin(std::future::ready(false))
+    }
     /// The session is over (`on_unpublish`, `on_stop`). `traffic` counts media bytes.
     fn ended(&self, session: &Arc<Session>, reason: EndReason, traffic: Traffic);
     /// The connection is over (`on_close`). `traffic` is what the protocol counted.

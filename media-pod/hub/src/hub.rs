@@ -3,6 +3,7 @@
 use crate::edge::Seed;
 use crate::live::Live;
 use crate::registry::{Established, Registry};
+use crate::stream::Stream;
 use crate::{
     Alone, Client, Connection, Edge, Elsewhere, EndReason, Gate, Metrics, Protocol, Refusal, Session, SessionKind,
     Settings, StreamSnapshot, Traffic, snapshot,
@@ -159,6 +160,31 @@ impl Inner {
         self.news();
         self.want(wanted);
         true
+    }
+
+    /// Asks the gate about a stream that a player waits for, unless it was asked already.
+    pub(crate) fn miss(self: &Arc<Self>, player: &Arc<Live>) {
+        if !player.stream.claim_missing() {
+            return;
+        }
+        let (hub, player) = (Arc::clone(self), Arc::clone(player));
+        self.admissions.spawn(async move {
+            tokio::time::sleep(hub.elsewhere.patience()).await;
+            if player.stream.gone_since().is_some() && hub.gate.missing(&player.session).await {
+                hub.send_away(&player.stream);
+            }
+        });
+    }
+
+    /// Ends all who wait for a stream that is not there.
+    fn send_away(self: &Arc<Self>, stream: &Arc<Stream>) {
+        let lives = self.registry.lock().all();
+        let waits = |live: &&Arc<Live>| live.session.kind == SessionKind::Play && Arc::ptr_eq(&live.stream, stream);
+        for live in lives.iter().filter(waits) {
+            if stream.gone_since().is_some() {
+                self.end(live, EndReason::StreamNotFound);
+            }
+        }
     }
 
     /// Asks for a stream that is not here.

@@ -2,6 +2,7 @@
 
 use crate::stream::Stream;
 use crate::{EndReason, Session, Traffic};
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
@@ -14,6 +15,8 @@ pub(crate) struct Live {
     received: AtomicU64,
     /// Set once: whoever sets it tells the gate.
     reason: OnceLock<EndReason>,
+    /// Held while the gate is told something that must come before the end.
+    telling: Mutex<()>,
     over: CancellationToken,
 }
 
@@ -25,6 +28,7 @@ impl Live {
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
             reason: OnceLock::new(),
+            telling: Mutex::new(()),
             over: CancellationToken::new(),
         }
     }
@@ -44,8 +48,17 @@ impl Live {
         }
     }
 
+    /// Tells the gate something unless the session has ended; its end is told after it.
+    pub(crate) fn tell(&self, tell: impl FnOnce()) {
+        let _telling = self.telling.lock();
+        if self.ended().is_none() {
+            tell();
+        }
+    }
+
     /// True for the one caller who must end the session.
     pub(crate) fn claim_end(&self, reason: EndReason) -> bool {
+        let _telling = self.telling.lock();
         self.reason.set(reason).is_ok()
     }
 

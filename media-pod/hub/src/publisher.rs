@@ -42,7 +42,9 @@ impl Publisher {
         let bytes = frame.payload.len() as u64;
         live.received(bytes);
         hub.metrics.ingest_bytes.inc_by(bytes);
-        live.stream.frame(live.session.id, frame, &hub.settings.load());
+        if let Some(set) = live.stream.frame(live.session.id, frame, &hub.settings.load()) {
+            live.tell(|| hub.gate.playable(&live.session, &set.tracks));
+        }
     }
 
     /// Resolves when somebody else has ended the session; the connection should be closed then.

@@ -20,6 +20,8 @@ pub struct StreamSnapshot {
     pub tracks: Vec<Track>,
     /// Viewers by protocol; protocols with none are not in it.
     pub viewers: BTreeMap<Protocol, u32>,
+    /// Somebody takes it: a viewer, or another hub for its own.
+    pub taken: bool,
 }
 
 /// A live publisher.
@@ -64,6 +66,7 @@ fn one(stream: &Stream, sessions: &[&Arc<Session>]) -> StreamSnapshot {
         *count = count.saturating_add(1);
     }
     StreamSnapshot {
+        taken: stream.is_taken(),
         name: stream.name.clone(),
         publisher,
         origin,

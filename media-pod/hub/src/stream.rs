@@ -32,6 +32,10 @@ struct Media {
     publisher: Option<Uuid>,
     /// Of an edge.
     origin: Option<Origin>,
+    /// Its first picture, or a while of its sound, has come.
+    playable: bool,
+    /// Somebody has been asked about its absence.
+    missed: bool,
     /// When the publisher came or, without one, went.
     since: Instant,
     set: Arc<TrackSet>,
@@ -59,6 +63,8 @@ impl Stream {
             epoch: 0,
             publisher: None,
             origin: None,
+            playable: false,
+            missed: false,
             since: Instant::now(),
             set: Arc::default(),
             gop: Gop::default(),
@@ -103,11 +109,21 @@ impl Stream {
         }
     }
 
-    pub(crate) fn frame(&self, publisher: Uuid, frame: Frame, settings: &Settings) {
+    /// What is in the stream, when this frame is the one by which it became playable.
+    pub(crate) fn frame(&self, publisher: Uuid, frame: Frame, settings: &Settings) -> Option<Arc<TrackSet>> {
         let mut media = self.media.lock();
-        if media.publisher == Some(publisher) {
-            media.frame(frame, settings);
+        if media.publisher != Some(publisher) {
+            return None;
         }
+        let before = media.playable;
+        media.frame(frame, settings);
+        (media.playable && !before).then(|| Arc::clone(&media.set))
+    }
+
+    /// True for the first who finds no publisher since the last one went.
+    pub(crate) fn claim_missing(&self) -> bool {
+        let mut media = self.media.lock();
+        media.publisher.is_none() && !std::mem::replace(&mut media.missed, true)
     }
 
     /// The ring of a format, made from the GOP cache when nobody watches it yet. Each call must be paired with [`Stream::detach`].
@@ -153,6 +169,11 @@ impl Stream {
         (media.set.tracks.clone(), rates, media.origin.clone())
     }
 
+    /// Whether anybody reads it, in any format.
+    pub(crate) fn is_taken(&self) -> bool {
+        !self.media.lock().outputs.is_empty()
+    }
+
     #[cfg(test)]
     pub(crate) fn outputs(&self) -> usize {
         self.media.lock().outputs.len()
@@ -163,6 +184,7 @@ impl Media {
     /// Forgets everything of the publisher before; what the rings hold stays for those who still read it.
     fn renew(&mut self, publisher: Option<Uuid>) {
         self.publisher = publisher;
+        (self.playable, self.missed) = (false, false);
         self.origin = None;
         self.since = Instant::now();
         self.set = Arc::default();
@@ -263,6 +285,7 @@ impl Media {
             ring.news.notify_waiters();
         }
         if joins {
+            self.playable |= frame.kind == TrackKind::Video || self.joined.is_some();
             self.joined = Some(frame.dts);
         }
         if frame.kind == TrackKind::Video {

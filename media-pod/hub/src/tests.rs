@@ -7,4 +7,5 @@ mod edges;
 mod media;
 mod moving;
 mod sessions;
+mod streams;
 mod support;

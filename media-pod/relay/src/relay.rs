@@ -84,6 +84,14 @@ impl Elsewhere for Relay {
             }
         }
     }
+
+    fn patience(&self) -> Duration {
+        if self.0.peers.can_be() {
+            self.0.patience.claim
+        } else {
+            Duration::ZERO
+        }
+    }
 }
 
 impl Inner {

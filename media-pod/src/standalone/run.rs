@@ -262,6 +262,7 @@ pub async fn run(options: StandaloneOptions) -> Result<(), StandaloneError> {
         },
     })
     .map_err(CannotStart::Metrics)?;
+    pod.watch();
     let port = listen(options.admin).await?;
     let address = options.admin;
     let runner = Runner::start(options, Arc::clone(&pod))?;

@@ -130,7 +130,7 @@ mod tests {
             body: Some(body.as_bytes().to_vec().into()),
             retry_after: None,
         };
-        let verdict = Srs.judge(&answer);
+        let verdict = Srs.judge(headgate_control::HookEvent::Unpublish, &answer);
         name(&fate(&Some(Ok(answer)), verdict))
     }
 

@@ -34,3 +34,27 @@ pub enum Verdict {
     /// No answer in the sense of the dialect.
     NoAnswer(Failure),
 }
+
+#[cfg(test)]
+impl Answer {
+    /// A short answer.
+    pub(crate) fn of(status: u16, body: &str) -> Self {
+        Self {
+            status,
+            body: Some(Bytes::copy_from_slice(body.as_bytes())),
+            retry_after: None,
+        }
+    }
+}
+
+#[cfg(test)]
+impl Verdict {
+    /// One word, for tables.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny { .. } => "deny",
+            Self::NoAnswer(failure) => failure.cause.reason(),
+        }
+    }
+}

@@ -6,25 +6,22 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use std::fmt::Write as _;
 
-use super::Speak;
+use super::{Request, Speak};
 use crate::event::{Event, Stream};
 
 /// Bytes of a header value; a longer stream name is cut.
 const VALUE_MAX: usize = 1024;
 
-/// All headers of one attempt. `attempt` counts from 1.
-pub fn headers(
-    dialect: &dyn Speak,
-    event: &Event,
-    content_type: &'static str,
-    attempt: u32,
-    now: Timestamp,
-) -> HeaderMap {
-    let mut map = HeaderMap::with_capacity(10);
-    map.insert(CONNECTION, HeaderValue::from_static("Keep-Alive"));
-    map.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+/// All headers of one attempt at a request. `attempt` counts from 1.
+pub fn headers(dialect: &dyn Speak, event: &Event, request: &Request, attempt: u32, now: Timestamp) -> HeaderMap {
+    let mut map = HeaderMap::with_capacity(12);
+    map.insert(CONNECTION, HeaderValue::from_static(request.connection));
+    map.insert(CONTENT_TYPE, HeaderValue::from_static(request.content_type));
     map.insert(USER_AGENT, HeaderValue::from_static(dialect.user_agent()));
-    for (name, value) in additive(dialect.event_name(event.kind), event, attempt, now) {
+    let own = request.headers.iter().cloned();
+    let additive = additive(dialect.event_name(event.kind), event, attempt, now);
+    for (name, value) in own.chain(additive) {
+        // What no header can hold is left out.
         if let Ok(value) = HeaderValue::from_str(&value) {
             map.insert(HeaderName::from_static(name), value);
         }
@@ -47,6 +44,9 @@ fn additive(event_name: &str, event: &Event, attempt: u32, now: Timestamp) -> [(
 /// `vhost/app/stream`; what no header may hold is percent-encoded.
 fn stream_value(stream: &Stream) -> String {
     let mut value = String::new();
+    if *stream == Stream::default() {
+        return value;
+    }
     for (index, part) in [&stream.vhost, &stream.app, &stream.name].into_iter().enumerate() {
         if index > 0 {
             value.push('/');

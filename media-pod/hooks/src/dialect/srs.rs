@@ -9,14 +9,12 @@
 //! `User-Agent` starts with SRS's own token, since receivers and the firewalls before them match on it; ours follows it, so
 //! that a log tells the two apart.
 
-use bytes::Bytes;
-use headgate_control::HookEvent;
-use headgate_hub::Protocol;
+use headgate_control::{Dialect, HookEvent};
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Speak, Verdict};
-use crate::event::{Event, Stream};
-use crate::failure::{Cause, Failure};
+use super::{Answer, Reply, Request, Speak, Verdict, Voice, code, decimal, has_connection};
+use crate::event::transport::{Carrier, Schema};
+use crate::event::{Details, Event, HlsSegment, Stream};
 use crate::identity::Origin;
 
 /// How SRS calls the vhost that nobody named; left out of stream URLs.
@@ -27,77 +25,92 @@ const DEFAULT_VHOST: &str = "__defaultVhost__";
 pub struct Srs;
 
 impl Speak for Srs {
-    fn event_name(&self, kind: HookEvent) -> &'static str {
-        match kind {
-            HookEvent::Connect => "on_connect",
-            HookEvent::Close => "on_close",
-            HookEvent::Publish => "on_publish",
-            HookEvent::Unpublish => "on_unpublish",
-            HookEvent::Play => "on_play",
-            HookEvent::Stop => "on_stop",
-        }
+    fn dialect(&self) -> Dialect {
+        Dialect::Srs
     }
 
-    /// Connections are RTMP's: an HTTP player has none that SRS would tell of.
-    fn tells(&self, kind: HookEvent, protocol: Protocol) -> bool {
-        protocol == Protocol::Rtmp || !matches!(kind, HookEvent::Connect | HookEvent::Close)
+    /// An HTTP player has no connection that SRS would tell of.
+    fn tells(&self, event: &Event) -> bool {
+        let of_connection = matches!(event.kind, HookEvent::Connect | HookEvent::Close);
+        self.dialect().has(event.kind) && (!of_connection || has_connection(event))
     }
 
     fn user_agent(&self) -> &'static str {
         concat!("SRS/7.0.18(Kai) Headgate/", env!("CARGO_PKG_VERSION"))
     }
 
-    fn body(&self, event: &Event, origin: &Origin) -> (&'static str, Bytes) {
-        let mut body = self.head(event, origin);
+    fn request(&self, event: &Event, voice: &Voice<'_>) -> Request {
+        let origin = voice.origin_of(event);
+        let mut body = head(event, origin);
         body.extend(tail(event, origin));
-        ("application/json", Value::Object(body).to_string().into())
+        Request::json(Value::Object(body).to_string())
     }
 
-    fn judge(&self, answer: &Answer) -> Verdict {
-        if !matches!(answer.status, 200 | 201) {
-            let message = format!("answered with status {}", answer.status);
-            return Verdict::NoAnswer(Failure::new(Cause::BadStatus, message));
+    fn judge(&self, kind: HookEvent, answer: &Answer) -> Verdict {
+        match code::body(answer, &[200, 201]) {
+            Ok(body) => judge_body(kind, body, answer),
+            Err(verdict) => verdict,
         }
-        match &answer.body {
-            Some(body) => judge_body(answer.status, body),
-            None => Verdict::NoAnswer(Failure::new(Cause::BadAnswer, "answered with more than 65536 bytes")),
+    }
+
+    fn reply(&self, kind: HookEvent, answer: &Answer) -> Reply {
+        let forward = || urls(&code::object(answer)?);
+        Reply {
+            forward: (kind == HookEvent::Forward).then(forward).flatten(),
+            ..Reply::default()
         }
     }
 }
 
-impl Srs {
-    /// What every action begins with.
-    fn head(self, event: &Event, origin: &Origin) -> Map<String, Value> {
-        object(json!({
-            "server_id": origin.server_id,
-            "service_id": origin.service_id,
-            "action": self.event_name(event.kind),
-            "client_id": event.client.id,
-            "ip": event.client.ip,
-            "vhost": &*event.stream.vhost,
-            "app": &*event.stream.app,
-        }))
-    }
+/// What every action begins with; `on_forward` names itself first.
+fn head(event: &Event, origin: &Origin) -> Map<String, Value> {
+    let action = event.kind.callback();
+    let mut head = object(if event.kind == HookEvent::Forward {
+        json!({"action": action, "server_id": origin.server_id, "service_id": origin.service_id})
+    } else {
+        json!({"server_id": origin.server_id, "service_id": origin.service_id, "action": action})
+    });
+    head.extend(object(json!({
+        "client_id": event.client.id,
+        "ip": event.client.ip,
+        "vhost": &*event.stream.vhost,
+        "app": &*event.stream.app,
+    })));
+    head
 }
 
 /// What follows, by action: the order differs between them, as in SRS.
 fn tail(event: &Event, origin: &Origin) -> Map<String, Value> {
-    let stream = &event.stream;
-    let (name, param) = (&*stream.name, &event.param);
+    let (name, param) = (stream_name(event), &event.param);
     let (tc_url, page_url) = (tc_url(event), &event.client.page_url);
-    let (stream_url, stream_id) = (stream_url(stream), origin.stream_id(&stream.vhost, &stream.app, name));
     let traffic = event.traffic.unwrap_or_default();
-    object(match event.kind {
+    let mut tail = object(match event.kind {
         HookEvent::Connect => json!({"stream": name, "param": param, "tcUrl": tc_url, "pageUrl": page_url}),
         HookEvent::Close => json!({"send_bytes": traffic.sent, "recv_bytes": traffic.received}),
-        HookEvent::Play => json!({
-            "stream": name, "tcUrl": tc_url, "param": param, "pageUrl": page_url,
-            "stream_url": stream_url, "stream_id": stream_id,
-        }),
-        HookEvent::Publish | HookEvent::Unpublish | HookEvent::Stop => json!({
-            "tcUrl": tc_url, "stream": name, "param": param, "stream_url": stream_url, "stream_id": stream_id,
-        }),
+        HookEvent::Play => json!({"stream": name, "tcUrl": tc_url, "param": param, "pageUrl": page_url}),
+        _ => json!({"tcUrl": tc_url, "stream": name, "param": param}),
+    });
+    tail.extend(object(match &event.details {
+        Details::Dvr { cwd, file } => json!({"cwd": cwd, "file": file}),
+        Details::Hls(segment) => hls(segment),
+        _ => Value::Null,
+    }));
+    if !matches!(event.kind, HookEvent::Connect | HookEvent::Close | HookEvent::Forward) {
+        tail.extend(identity(&event.stream, origin));
+    }
+    tail
+}
+
+fn hls(segment: &HlsSegment) -> Value {
+    json!({
+        "duration": decimal::<f64>(segment.milliseconds), "cwd": segment.cwd, "file": segment.file, "url": segment.url,
+        "m3u8": segment.m3u8, "m3u8_url": segment.m3u8_url, "seq_no": segment.seq_no,
     })
+}
+
+fn identity(stream: &Stream, origin: &Origin) -> Map<String, Value> {
+    let stream_id = origin.stream_id(&stream.vhost, &stream.app, &stream.name);
+    object(json!({"stream_url": stream_url(stream), "stream_id": stream_id}))
 }
 
 fn object(value: Value) -> Map<String, Value> {
@@ -107,11 +120,21 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// RTMP clients send theirs; for the others SRS makes one up.
+/// A player of HLS asks for the playlist, and that is the name that SRS tells.
+fn stream_name(event: &Event) -> String {
+    let of_player = matches!(event.kind, HookEvent::Play | HookEvent::Stop);
+    let of_hls = matches!(event.client.schema, Schema::Hls | Schema::HlsFmp4);
+    let ending = if of_player && of_hls { ".m3u8" } else { "" };
+    format!("{}{ending}", event.stream.name)
+}
+
+/// RTMP clients send theirs; for a stream in an HTTP answer SRS makes one up.
 fn tc_url(event: &Event) -> String {
-    match event.client.protocol {
-        Protocol::Rtmp => event.client.tc_url.clone(),
-        _ => format!("rtmp://{}/{}", event.stream.vhost, event.stream.app),
+    match event.client.carrier {
+        Carrier::Http | Carrier::Https | Carrier::Ws | Carrier::Wss => {
+            format!("rtmp://{}/{}", event.stream.vhost, event.stream.app)
+        }
+        _ => event.client.tc_url.clone(),
     }
 }
 
@@ -124,33 +147,36 @@ fn stream_url(stream: &Stream) -> String {
     format!("{vhost}/{}/{}", stream.app, stream.name)
 }
 
-fn judge_body(status: u16, body: &[u8]) -> Verdict {
+/// A yes to `on_forward` must say where to.
+fn judge_body(kind: HookEvent, body: &[u8], answer: &Answer) -> Verdict {
+    let odd = "neither 0 nor a JSON object with an integer code";
+    if kind == HookEvent::Forward {
+        let object = code::object(answer).unwrap_or_default();
+        let number = object.get("code").and_then(Value::as_i64);
+        let number = number.filter(|number| *number != 0 || urls(&object).is_some());
+        return code::verdict(
+            number,
+            code::said(&object),
+            answer,
+            "not a JSON object with code and data.urls",
+        );
+    }
     if body == b"0" {
         return Verdict::Allow;
     }
-    let (code, message) = match serde_json::from_slice::<Value>(body) {
-        Ok(Value::Object(answer)) => (answer.get("code").and_then(Value::as_i64), said(&answer)),
+    let (number, message) = match serde_json::from_slice::<Value>(body) {
+        Ok(Value::Object(answer)) => (answer.get("code").and_then(Value::as_i64), code::said(&answer)),
         // A bare `0` with anything around it is no yes, but a bare 1 is a clear no.
-        Ok(Value::Number(code)) => (code.as_i64().filter(|code| *code != 0), None),
+        Ok(Value::Number(number)) => (number.as_i64().filter(|number| *number != 0), None),
         _ => (None, None),
     };
-    match code {
-        Some(0) => Verdict::Allow,
-        Some(code) => Verdict::Deny { code, message },
-        None => {
-            let what = "neither 0 nor a JSON object with an integer code";
-            let message = format!("answered {status} with {} bytes that are {what}", body.len());
-            Verdict::NoAnswer(Failure::new(Cause::BadAnswer, message))
-        }
-    }
+    code::verdict(number, message, answer, odd)
 }
 
-fn said(answer: &Map<String, Value>) -> Option<String> {
-    ["msg", "message"]
-        .iter()
-        .find_map(|key| answer.get(*key))
-        .and_then(Value::as_str)
-        .map(str::to_owned)
+/// Where a stream is to be pushed on to.
+fn urls(answer: &Map<String, Value>) -> Option<Vec<String>> {
+    let urls = answer.get("data")?.get("urls")?.as_array()?;
+    urls.iter().map(|url| url.as_str().map(str::to_owned)).collect()
 }
 
 #[cfg(test)]
@@ -158,16 +184,7 @@ mod tests {
     use super::*;
 
     fn judge(status: u16, body: &str) -> &'static str {
-        let answer = Answer {
-            status,
-            body: Some(Bytes::copy_from_slice(body.as_bytes())),
-            retry_after: None,
-        };
-        match Srs.judge(&answer) {
-            Verdict::Allow => "allow",
-            Verdict::Deny { .. } => "deny",
-            Verdict::NoAnswer(failure) => failure.cause.reason(),
-        }
+        Srs.judge(HookEvent::Publish, &Answer::of(status, body)).word()
     }
 
     #[test]
@@ -218,27 +235,39 @@ mod tests {
 
     #[test]
     fn a_no_carries_the_code_and_what_was_said() {
-        let answer = Answer {
-            status: 200,
-            body: Some(r#"{"code":7,"msg":"quota"}"#.into()),
-            retry_after: None,
-        };
+        let answer = Answer::of(200, r#"{"code":7,"msg":"quota"}"#);
+        let message = Some("quota".into());
         assert_eq!(
-            Srs.judge(&answer),
-            Verdict::Deny {
-                code: 7,
-                message: Some("quota".into())
-            }
+            Srs.judge(HookEvent::Publish, &answer),
+            Verdict::Deny { code: 7, message }
         );
     }
 
     #[test]
     fn an_endless_answer_is_a_bad_one() {
         let answer = Answer {
-            status: 200,
             body: None,
-            retry_after: None,
+            ..Answer::of(200, "")
         };
-        assert!(matches!(Srs.judge(&answer), Verdict::NoAnswer(f) if f.cause == Cause::BadAnswer));
+        assert_eq!(Srs.judge(HookEvent::Publish, &answer).word(), "HookBadAnswer");
+    }
+
+    #[test]
+    fn a_forward_must_say_where_to() {
+        let table = [
+            (r#"{"code":0,"data":{"urls":["rtmp://a/b/c"]}}"#, "allow", Some(1)),
+            (r#"{"code":0,"data":{"urls":[]}}"#, "allow", Some(0)),
+            (r#"{"code":0,"data":{}}"#, "HookBadAnswer", None),
+            (r#"{"code":0}"#, "HookBadAnswer", None),
+            (r#"{"code":0,"data":{"urls":[1]}}"#, "HookBadAnswer", None),
+            ("0", "HookBadAnswer", None),
+            (r#"{"code":1}"#, "deny", None),
+        ];
+        for (body, verdict, count) in table {
+            let answer = Answer::of(200, body);
+            assert_eq!(Srs.judge(HookEvent::Forward, &answer).word(), verdict, "{body}");
+            let urls = Srs.reply(HookEvent::Forward, &answer).forward;
+            assert_eq!(urls.map(|urls| urls.len()), count, "{body}");
+        }
     }
 }

@@ -248,6 +248,7 @@ pub(crate) fn endpoint(name: &str) -> HookEndpoint {
         matches: HookMatch::default(),
         timeout_milliseconds: 3000,
         failure_policy: FailurePolicy::Fail,
+        opaque: String::new(),
     }
 }
 

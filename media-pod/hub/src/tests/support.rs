@@ -10,10 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Says what the query says: `deny`, `slow=MILLIS`, `takeover`, `key=NAME`, `max=N`, `noconnect`.
+/// Says what the query says: `deny`, `slow=MILLIS`, `takeover`, `key=NAME`, `max=N`, `noconnect`, `away`.
 #[derive(Default)]
 pub(super) struct Diary {
     pub(super) lines: Mutex<Vec<String>>,
+    /// What became playable, and what was missing.
+    pub(super) notes: Mutex<Vec<String>>,
     pub(super) admitted: Mutex<HashMap<Uuid, Arc<Session>>>,
     pub(super) over: Mutex<HashSet<Uuid>>,
     pub(super) connects: Mutex<usize>,
@@ -78,6 +80,21 @@ impl Gate for Diary {
             self.admitted.lock().insert(s.id, Arc::clone(s));
             self.write(format!("{} {}", s.kind, s.name));
             Ok(())
+        })
+    }
+
+    fn playable(&self, s: &Arc<Session>, tracks: &[Track]) {
+        if self.over.lock().contains(&s.id) {
+            self.faults.lock().push(format!("playable after its end: {s:?}"));
+        }
+        self.notes.lock().push(format!("playable {} {}", s.name, tracks.len()));
+    }
+
+    fn missing<'a>(&'a self, s: &'a Arc<Session>) -> BoxFuture<'a, bool> {
+        Box::pin(async move {
+            self.notes.lock().push(format!("missing {}", s.name));
+            wait(&s.param).await;
+            value(&s.param, "away").is_some()
         })
     }
 

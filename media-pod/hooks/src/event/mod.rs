@@ -1,0 +1,356 @@
+//! [`Event`]: what happened, typed once, with the superset of what any dialect tells. Plain data, that can be written down.
+
+mod details;
+pub mod transport;
+
+pub use details::{
+    Artifact, Details, HlsSegment, HttpAccess, RecordedFile, Recording, Registered, RtpServer, RtpStopped, RtspAuth,
+    ShellLogin, Source, TrackInfo,
+};
+
+use headgate_codec::{Track, TrackKind};
+use headgate_control::HookEvent;
+use headgate_hub::{Connection, Session, SessionKind, StreamName, Traffic};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use uuid::Uuid;
+
+use crate::identity::{self, Origin};
+use crate::wire;
+use transport::{Carrier, PLAYED, Schema};
+
+/// One thing that a back end is asked or told. As JSON it is what the log, the ledger and a hand-over keep of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Stable over retries. UUIDv7; of a closing event UUIDv5 over the session, so that whoever sends it names it the same.
+    pub id: Uuid,
+    /// What happened.
+    pub kind: HookEvent,
+    /// When.
+    pub time: Timestamp,
+    /// Grows within a stream from event to event, over restarts too; gaps mean nothing.
+    pub sequence: u64,
+    /// The session it is about; of a connection an id derived from it; of a server nil.
+    pub session: Uuid,
+    /// The stream it is about; of a server empty.
+    pub stream: Stream,
+    /// `?k=v` as the client sent it, less any stream key; or empty.
+    pub param: String,
+    /// The client.
+    pub client: Client,
+    /// Bytes to and from the client; closing events only.
+    #[serde(default, with = "wire::traffic")]
+    pub traffic: Option<Traffic>,
+    /// What only events of this kind have.
+    #[serde(default, skip_serializing_if = "Details::is_none")]
+    pub details: Details,
+    /// Where it happened; `None` is the process that tells of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Box<Origin>>,
+}
+
+/// The full name of a stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Stream {
+    /// Virtual host, `__defaultVhost__` when none was asked for.
+    pub vhost: Arc<str>,
+    /// App.
+    pub app: Arc<str>,
+    /// Name, without any key.
+    pub name: Arc<str>,
+}
+
+/// The client an event is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client {
+    /// 8 characters, as SRS.
+    pub id: String,
+    /// Its address.
+    pub ip: IpAddr,
+    /// Its port.
+    pub port: u16,
+    /// What it sends or takes.
+    pub schema: Schema,
+    /// Over what.
+    pub carrier: Carrier,
+    /// The tcUrl it sent; RTMP only, else as the protocol made it.
+    pub tc_url: String,
+    /// The page it says it is on, or empty.
+    pub page_url: String,
+}
+
+/// Makes [`Event::sequence`]: microseconds of the wall clock, pushed on so that it never repeats or goes back within a process.
+#[derive(Debug, Default)]
+pub struct Sequence(AtomicU64);
+
+impl Sequence {
+    /// Everything from now on comes after `number`, also when the clock was set back since.
+    pub fn follow(&self, number: u64) {
+        self.0.fetch_max(number, Ordering::Relaxed);
+    }
+
+    /// The next number.
+    pub fn next(&self) -> u64 {
+        let clock = u64::try_from(Timestamp::now().as_microsecond()).unwrap_or(0);
+        let after = |last: u64| clock.max(last.saturating_add(1));
+        let last = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(after(last)));
+        after(last.unwrap_or(0))
+    }
+}
+
+impl Event {
+    /// An event about a session. `traffic` makes it a closing one.
+    pub fn of_session(kind: HookEvent, session: &Session, traffic: Option<Traffic>, sequence: &Sequence) -> Self {
+        let time = Timestamp::now();
+        let ended = Details::Ended {
+            started: session.started,
+            player: session.kind == SessionKind::Play,
+            playable: false,
+        };
+        Self {
+            id: id(kind, session.id, traffic),
+            kind,
+            time,
+            sequence: sequence.next(),
+            session: session.id,
+            stream: Stream::from(&session.name),
+            param: session.param.clone(),
+            client: Client::of(&session.connection),
+            traffic,
+            details: if traffic.is_some() { ended } else { Details::None },
+            origin: None,
+        }
+    }
+
+    /// An event about a connection. `traffic` makes it a closing one.
+    pub fn of_connection(kind: HookEvent, client: &Connection, traffic: Option<Traffic>, sequence: &Sequence) -> Self {
+        let session = identity::connection_session(&client.client_id, client.started.as_microsecond());
+        Self {
+            id: id(kind, session, traffic),
+            kind,
+            time: Timestamp::now(),
+            sequence: sequence.next(),
+            session,
+            stream: Stream {
+                vhost: client.vhost.as_str().into(),
+                app: client.app.as_str().into(),
+                name: client.stream.as_str().into(),
+            },
+            param: client.param.clone(),
+            client: Client::of(client),
+            traffic,
+            details: Details::None,
+            origin: None,
+        }
+    }
+
+    /// An event about a server.
+    pub fn of_server(kind: HookEvent, details: Details, sequence: &Sequence) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            kind,
+            time: Timestamp::now(),
+            sequence: sequence.next(),
+            session: Uuid::nil(),
+            stream: Stream::default(),
+            param: String::new(),
+            client: Client::nobody(),
+            traffic: None,
+            details,
+            origin: None,
+        }
+    }
+
+    /// A publisher's stream can be played by `schema` from now on. Its id follows from both, so that a repeat has the same.
+    pub fn registered(publisher: &Session, schema: Schema, tracks: &[Track], sequence: &Sequence) -> Self {
+        let event = Self::of_session(HookEvent::StreamChanged, publisher, None, sequence);
+        let registered = Some(Box::new(Registered::of(publisher, tracks, event.time)));
+        Self {
+            id: identity::closing_id(publisher.id, &change(schema, true)),
+            details: Details::Changed { schema, registered },
+            ..event
+        }
+    }
+
+    /// Nobody plays a publisher's stream.
+    pub fn none_reader(publisher: &Session, sequence: &Sequence) -> Self {
+        let schema = transport::of(publisher.connection.protocol).0;
+        Self {
+            details: Details::NoneReader { schema },
+            ..Self::of_session(HookEvent::StreamNoneReader, publisher, None, sequence)
+        }
+    }
+
+    /// The end of a publisher, whose stream could be played until now, or never could.
+    pub fn unpublished(session: &Session, traffic: Traffic, playable: bool, sequence: &Sequence) -> Self {
+        let details = Details::Ended {
+            started: session.started,
+            player: false,
+            playable,
+        };
+        Self {
+            details,
+            ..Self::of_session(HookEvent::Unpublish, session, Some(traffic), sequence)
+        }
+    }
+
+    /// The event and what follows from it, in the order in which they are told: the end of a session is also that of what could be played, and
+    /// says what it carried. Whoever makes an end known makes all of these known that are `wanted`, each under an id that follows from the session.
+    pub fn with_kin(self, sequence: &Sequence, wanted: impl Fn(HookEvent) -> bool) -> Vec<Self> {
+        let Details::Ended { playable, .. } = self.details else {
+            return vec![self];
+        };
+        let mut kin = Vec::new();
+        if wanted(HookEvent::FlowReport) {
+            kin.push(self.kin(HookEvent::FlowReport, HookEvent::FlowReport.into(), sequence));
+        }
+        let gone = playable && wanted(HookEvent::StreamChanged);
+        for schema in PLAYED.into_iter().filter(|_| gone) {
+            let registered = None;
+            kin.push(Self {
+                details: Details::Changed { schema, registered },
+                traffic: None,
+                ..self.kin(HookEvent::StreamChanged, &change(schema, false), sequence)
+            });
+        }
+        // What comes last has the last number.
+        let last = if kin.is_empty() { self.sequence } else { sequence.next() };
+        kin.push(Self { sequence: last, ..self });
+        kin
+    }
+
+    fn kin(&self, kind: HookEvent, what: &str, sequence: &Sequence) -> Self {
+        Self {
+            id: identity::closing_id(self.session, what),
+            kind,
+            sequence: sequence.next(),
+            ..self.clone()
+        }
+    }
+
+    /// How long what it ends took, in whole seconds; 0 of anything else.
+    pub fn seconds(&self) -> u64 {
+        match &self.details {
+            Details::Ended { started, .. } => seconds(*started, self.time),
+            _ => 0,
+        }
+    }
+
+    /// About how many bytes it holds in memory, for bounds.
+    pub fn size(&self) -> usize {
+        let strings = [&self.param, &self.client.id, &self.client.tc_url, &self.client.page_url];
+        let names = [&self.stream.vhost, &self.stream.app, &self.stream.name];
+        let text = strings.iter().map(|s| s.len()).sum::<usize>();
+        size_of::<Self>()
+            .saturating_add(text)
+            .saturating_add(names.iter().map(|s| s.len()).sum())
+            .saturating_add(self.details.size())
+    }
+}
+
+impl From<&StreamName> for Stream {
+    fn from(name: &StreamName) -> Self {
+        Self {
+            vhost: name.vhost.clone(),
+            app: name.app.clone(),
+            name: name.stream.clone(),
+        }
+    }
+}
+
+impl Client {
+    fn of(connection: &Connection) -> Self {
+        let (schema, carrier) = transport::of(connection.protocol);
+        Self {
+            id: connection.client_id.clone(),
+            ip: connection.peer.ip().to_canonical(),
+            port: connection.peer.port(),
+            schema,
+            carrier,
+            tc_url: connection.tc_url.clone(),
+            page_url: connection.page_url.clone(),
+        }
+    }
+
+    /// For events that are about no client.
+    fn nobody() -> Self {
+        Self {
+            id: String::new(),
+            ip: Ipv4Addr::UNSPECIFIED.into(),
+            port: 0,
+            schema: Schema::default(),
+            carrier: Carrier::default(),
+            tc_url: String::new(),
+            page_url: String::new(),
+        }
+    }
+}
+
+impl Registered {
+    fn of(publisher: &Session, tracks: &[Track], now: Timestamp) -> Self {
+        let (schema, _) = transport::of(publisher.connection.protocol);
+        let StreamName { vhost, app, stream } = &publisher.name;
+        Self {
+            source: schema.push(),
+            url: format!("{}://{vhost}/{app}/{stream}{}", schema.as_str(), publisher.param),
+            created_seconds: publisher.started.as_second(),
+            alive_seconds: seconds(publisher.started, now),
+            local: None::<SocketAddr>,
+            tracks: tracks.iter().map(TrackInfo::of).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+impl TrackInfo {
+    fn of(track: &Track) -> Self {
+        let (video, audio) = (track.video.as_ref(), track.audio.as_ref());
+        Self {
+            codec: track.codec.as_str().to_owned(),
+            is_video: track.kind() == TrackKind::Video,
+            width: video.map_or(0, |video| video.width),
+            height: video.map_or(0, |video| video.height),
+            frames_per_1000_seconds: video.and_then(|video| video.frames_per_second).map_or(0, thousandfold),
+            sample_rate: audio.map_or(0, |audio| audio.sample_rate),
+            channels: audio.map_or(0, |audio| audio.channels),
+            ..Self::default()
+        }
+    }
+}
+
+/// What is told apart by its id.
+fn change(schema: Schema, registered: bool) -> String {
+    format!("StreamChanged/{}/{registered}", schema.as_str())
+}
+
+/// A rate as a whole number; 0 for one that makes no sense.
+fn thousandfold(rate: f64) -> u32 {
+    let rate = (rate * 1000.0).round();
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "within the bounds of a u32"
+    )]
+    let whole = (0.0..=1_000_000_000.0).contains(&rate).then_some(rate as u32);
+    whole.unwrap_or(0)
+}
+
+/// Whole seconds between two moments; 0 when the clock went back.
+fn seconds(from: Timestamp, to: Timestamp) -> u64 {
+    u64::try_from(to.duration_since(from).as_secs()).unwrap_or(0)
+}
+
+fn id(kind: HookEvent, session: Uuid, traffic: Option<Traffic>) -> Uuid {
+    match traffic {
+        Some(_) => identity::closing_id(session, kind.into()),
+        None => Uuid::now_v7(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
