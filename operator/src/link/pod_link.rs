@@ -169,8 +169,8 @@ impl PodLink {
         }
         match wanted.wish {
             Wish::AsItIs => Ok(()),
-            Wish::Serve => transport::undrain(&wanted.peer).await,
-            Wish::Leave(deadline) => transport::drain(&wanted.peer, &DrainRequest { deadline }).await,
+            Wish::Serve => Box::pin(transport::undrain(&wanted.peer)).await,
+            Wish::Leave(deadline) => Box::pin(transport::drain(&wanted.peer, &DrainRequest { deadline })).await,
         }
     }
 

@@ -3,7 +3,7 @@
 use super::control_plane::ControlPlane;
 use crate::command::Cmd;
 use crate::error::Result;
-use crate::tools::paths::{workspace, write};
+use crate::tools::paths::write;
 use std::path::{Path, PathBuf};
 
 /// Namespace of the operator.
@@ -13,8 +13,12 @@ const NAME: &str = "headgate-operator";
 /// Installs definitions and rules; the operator's kubeconfig.
 pub async fn install(plane: &ControlPlane, operator: &Path) -> Result<PathBuf> {
     let kubectl = plane.kubectl();
-    let crds = workspace().join("crds/yaml").display().to_string();
-    kubectl.run(&["apply", "--server-side", "-f", &crds]).await?;
+    let definitions = Cmd::new(operator).arg("crds").run().await?;
+    kubectl
+        .command(&["apply", "--server-side", "-f", "-"])
+        .input(definitions)
+        .run()
+        .await?;
     kubectl
         .run(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"])
         .await?;
