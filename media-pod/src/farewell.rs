@@ -12,6 +12,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 /// How long back ends have where nobody else can be asked.
 const FLUSH: Duration = Duration::from_secs(10);
+/// How long a pod that has nobody in it any more waits for a back end that takes nothing, where no other pod does either: who deletes a
+/// server or a namespace waits as long.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// For the answer of another pod.
 const ANSWER: Duration = Duration::from_secs(5);
 /// How long back ends have before the other pods are asked, and before they are asked again.
@@ -25,6 +28,9 @@ impl Pod {
         if !self.peers().can_be() {
             return self.hooks().flush(FLUSH.min(rest(until))).await;
         }
+        let until = Instant::now()
+            .checked_add(PATIENCE)
+            .map_or(until, |patience| patience.min(until));
         loop {
             let left = self.hooks().flush(AGAIN.min(rest(until))).await;
             if left == 0 || rest(until).is_zero() {
