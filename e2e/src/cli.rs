@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::benches::media;
+use crate::benches::{self, media};
 use crate::cluster::{Layout, status, teardown, up};
 use crate::demo;
 use crate::error::{Context as _, Error, Result};
@@ -74,6 +74,8 @@ enum Command {
 enum Bench {
     /// What a player costs, beside the floor of the machine.
     Media(media::Options),
+    /// The operator's memory, start, latency and quiet, with a real API server and played media pods.
+    OperatorScale(benches::operator_scale::Scale),
     /// The floor: a process of the bench's own.
     #[command(hide = true)]
     Floor {
@@ -138,6 +140,7 @@ async fn run(command: Command) -> Result<()> {
 async fn run_bench(bench: Bench) -> Result<()> {
     match bench {
         Bench::Media(options) => media::run(&options).await,
+        Bench::OperatorScale(scale) => benches::operator_scale::run(&Paths::find()?, &scale).await,
         Bench::Floor { clip, window, core } => media::floor::serve(&clip, Duration::from_millis(window), core),
         Bench::Load(order) => media::process(media::load::run(order)),
     }

@@ -1,40 +1,57 @@
 //! One cache a kind, fed by one watch, read by every reconciler.
 //!
-//! Objects are slimmed before they are kept. One that cannot be read is counted and passed over: what was known of it before
-//! stays, and nobody else's watch suffers.
+//! Objects are slimmed and packed before they are kept, and found by name or by what they have to do with. One that cannot be read
+//! is counted and passed over: what was known of it before stays, and nobody else's watch suffers.
+
+mod guard;
+mod packed;
+mod shelf;
+mod words;
+
+pub use words::{Word, Worded};
 
 use crate::cluster::{Global, Namespaced};
 use crate::metrics::Metrics;
 use crate::names::ObjectKey;
 use crate::rbac::may;
 use futures::StreamExt;
-use kube::core::DeserializeGuard;
+use guard::Guarded;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt, utils::StreamBackoff};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Api, Client, Resource};
+use packed::{Dictionary, Packed};
 use parking_lot::RwLock;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::collections::{BTreeMap, HashMap};
+use shelf::Shelf;
+use std::collections::HashMap;
 use std::fmt::Debug;
+use std::marker::PhantomData;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
 
-type Namespaces<K> = HashMap<String, BTreeMap<String, Arc<K>>>;
-
-/// The objects of one kind that match the watch's selector.
+/// The objects of one kind that match the watch's selector, packed: a reader gets one of its own.
 #[derive(Debug)]
 pub struct Cache<K> {
-    objects: RwLock<Namespaces<K>>,
+    store: RwLock<Store>,
     synced: AtomicBool,
+    kind: PhantomData<fn() -> K>,
+}
+
+#[derive(Debug, Default)]
+struct Store {
+    shelves: HashMap<String, Shelf>,
+    dictionary: Dictionary,
 }
 
 impl<K> Default for Cache<K> {
     fn default() -> Self {
         Self {
-            objects: RwLock::default(),
+            store: RwLock::default(),
             synced: AtomicBool::new(false),
+            kind: PhantomData,
         }
     }
 }
@@ -60,7 +77,7 @@ impl<K> Change<K> {
     }
 }
 
-impl<K: Resource> Cache<K> {
+impl<K: Kept> Cache<K> {
     /// Whether everything there was has been read once.
     pub fn is_synced(&self) -> bool {
         self.synced.load(Ordering::Acquire)
@@ -68,68 +85,117 @@ impl<K: Resource> Cache<K> {
 
     /// One object.
     pub fn get(&self, key: &ObjectKey) -> Option<Arc<K>> {
-        self.objects.read().get(&key.namespace)?.get(&key.name).cloned()
+        let store = self.store.read();
+        unpack(store.shelves.get(&key.namespace)?.get(&key.name)?)
     }
 
-    /// Those of all namespaces for which `wanted` holds.
-    pub fn select_all(&self, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
-        let objects = self.objects.read();
-        let all = objects.values().flat_map(BTreeMap::values);
-        all.filter(|o| wanted(o)).cloned().collect()
+    /// Whether there is one.
+    pub fn has(&self, key: &ObjectKey) -> bool {
+        let store = self.store.read();
+        store
+            .shelves
+            .get(&key.namespace)
+            .is_some_and(|s| s.get(&key.name).is_some())
     }
 
-    /// Those of a namespace for which `wanted` holds, by name.
-    pub fn select(&self, namespace: &str, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
-        let objects = self.objects.read();
-        let all = objects.get(namespace).into_iter().flat_map(BTreeMap::values);
-        all.filter(|o| wanted(o)).cloned().collect()
+    /// Those of a namespace that have a word, by name.
+    pub fn find(&self, namespace: &str, word: &Word) -> Vec<Arc<K>> {
+        let store = self.store.read();
+        let shelf = store.shelves.get(namespace);
+        let found = shelf.into_iter().flat_map(|s| s.with(word));
+        found.filter_map(unpack).collect()
+    }
+
+    /// Those of all namespaces that have a word.
+    pub fn find_all(&self, word: &Word) -> Vec<Arc<K>> {
+        let store = self.store.read();
+        let found = store.shelves.values().flat_map(|s| s.with(word));
+        found.filter_map(unpack).collect()
+    }
+
+    /// The keys of those of a namespace that have a word, by name.
+    pub fn find_keys(&self, namespace: &str, word: &Word) -> Vec<ObjectKey> {
+        let store = self.store.read();
+        let shelf = store.shelves.get(namespace);
+        let found = shelf.into_iter().flat_map(|s| s.names_with(word));
+        found.map(|name| ObjectKey::new(namespace, name)).collect()
     }
 
     /// The keys of all.
     pub fn keys(&self) -> Vec<ObjectKey> {
-        let objects = self.objects.read();
-        let all = objects
+        let store = self.store.read();
+        let all = store
+            .shelves
             .iter()
-            .flat_map(|(ns, names)| names.keys().map(move |n| ObjectKey::new(ns, n)));
+            .flat_map(|(ns, shelf)| shelf.names().map(move |n| ObjectKey::new(ns, n)));
         all.collect()
     }
 
     /// A newer version of an object that is known: what a write answered. Never brings one back that is gone.
-    pub fn refresh(&self, object: K) {
+    pub fn refresh(&self, mut object: K) {
+        object.meta_mut().managed_fields = None;
         let key = ObjectKey::of(&object);
-        let mut objects = self.objects.write();
-        if let Some(known) = objects.get_mut(&key.namespace).and_then(|n| n.get_mut(&key.name))
+        let mut store = self.store.write();
+        if let Some(known) = store.get::<K>(&key)
             && is_newer(&object, known.as_ref())
         {
-            *known = Arc::new(object);
+            store.put(&key, &object, Some(known.as_ref()));
         }
     }
 
     fn put(&self, object: K) -> Option<Change<K>> {
         let key = ObjectKey::of(&object);
-        let mut objects = self.objects.write();
-        let names = objects.entry(key.namespace).or_default();
-        let old = names.get(&key.name).cloned();
+        let mut store = self.store.write();
+        let old = store.get::<K>(&key);
         if old.as_ref().is_some_and(|o| is_newer(o.as_ref(), &object)) {
             return None;
         }
-        let new = Arc::new(object);
-        names.insert(key.name, new.clone());
-        Some(Change { old, new: Some(new) })
+        store.put(&key, &object, old.as_deref());
+        Some(Change {
+            old,
+            new: Some(Arc::new(object)),
+        })
     }
 
     fn take(&self, key: &ObjectKey) -> Option<Change<K>> {
-        let mut objects = self.objects.write();
-        let names = objects.get_mut(&key.namespace)?;
-        let old = names.remove(&key.name);
-        if names.is_empty() {
-            objects.remove(&key.namespace);
+        let mut store = self.store.write();
+        let old = store.get::<K>(key)?;
+        let shelf = store.shelves.get_mut(&key.namespace)?;
+        shelf.take(&key.name, &old.words());
+        if shelf.is_empty() {
+            store.shelves.remove(&key.namespace);
         }
-        old.map(|old| Change {
+        Some(Change {
             old: Some(old),
             new: None,
         })
     }
+}
+
+impl Store {
+    fn get<K: Kept>(&self, key: &ObjectKey) -> Option<Arc<K>> {
+        unpack(self.shelves.get(&key.namespace)?.get(&key.name)?)
+    }
+
+    /// Objects that were read can be written.
+    fn put<K: Kept>(&mut self, key: &ObjectKey, object: &K, old: Option<&K>) {
+        match self.dictionary.pack(object) {
+            Ok(packed) => {
+                let shelf = self.shelves.entry(key.namespace.clone()).or_default();
+                let old = old.map(Worded::words).unwrap_or_default();
+                shelf.put(&key.name, packed, &old, &object.words());
+            }
+            Err(error) => tracing::error!(object = %key, %error, "object not kept"),
+        }
+    }
+}
+
+fn unpack<K: Kept>(packed: &Packed) -> Option<Arc<K>> {
+    let object = packed.unpack::<K>();
+    object
+        .inspect_err(|error| tracing::error!(kind = %K::kind(&()), %error, "object not found again"))
+        .ok()
+        .map(Arc::new)
 }
 
 /// Same object, later version. Versions of one object are integers that grow; what is no integer is never newer.
@@ -164,9 +230,9 @@ pub async fn watch<K>(
     changed: impl Fn(&Change<K>) + Send,
     stop: CancellationToken,
 ) where
-    K: Namespaced + may::Watch + 'static,
+    K: Namespaced + Kept + may::Watch + 'static,
 {
-    let api: Api<DeserializeGuard<K>> = if scope.namespace.is_empty() {
+    let api: Api<Guarded<K>> = if scope.namespace.is_empty() {
         Api::all(client)
     } else {
         Api::namespaced(client, &scope.namespace)
@@ -190,7 +256,7 @@ pub async fn global_watch<K>(
     changed: impl Fn(&Change<K>) + Send,
     stop: CancellationToken,
 ) where
-    K: Global + may::Watch + Send + Sync + 'static,
+    K: Global + Kept + may::Watch + 'static,
 {
     let feed = Feed {
         cache,
@@ -199,16 +265,12 @@ pub async fn global_watch<K>(
         metrics,
         listed: None,
     };
-    let api: Api<DeserializeGuard<K>> = Api::all(client);
+    let api: Api<Guarded<K>> = Api::all(client);
     follow(api, watcher::Config::default(), feed, stop).await;
 }
 
-async fn follow<K, F>(
-    api: Api<DeserializeGuard<K>>,
-    config: watcher::Config,
-    mut feed: Feed<K, F>,
-    stop: CancellationToken,
-) where
+async fn follow<K, F>(api: Api<Guarded<K>>, config: watcher::Config, mut feed: Feed<K, F>, stop: CancellationToken)
+where
     K: Kept,
     F: Fn(&Change<K>) + Send,
 {
@@ -220,9 +282,15 @@ async fn follow<K, F>(
 }
 
 /// What can be read from a watch and kept.
-trait Kept: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static {}
+pub trait Kept:
+    Resource<DynamicType = ()> + Worded + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
+{
+}
 
-impl<K> Kept for K where K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static {}
+impl<K> Kept for K where
+    K: Resource<DynamicType = ()> + Worded + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
+{
+}
 
 struct Feed<K: 'static, F> {
     cache: Arc<Cache<K>>,
@@ -234,7 +302,7 @@ struct Feed<K: 'static, F> {
 }
 
 impl<K: Kept, F: Fn(&Change<K>)> Feed<K, F> {
-    fn event(&mut self, event: Result<Event<DeserializeGuard<K>>, watcher::Error>) {
+    fn event(&mut self, event: Result<Event<Guarded<K>>, watcher::Error>) {
         match event {
             Ok(Event::Init) => self.listed = Some(Vec::new()),
             Ok(Event::InitApply(object)) => {
@@ -250,10 +318,9 @@ impl<K: Kept, F: Fn(&Change<K>)> Feed<K, F> {
         }
     }
 
-    fn put(&self, object: DeserializeGuard<K>) {
+    fn put(&self, object: Guarded<K>) {
         match object.0 {
             Ok(mut object) => {
-                object.managed_fields_mut().clear();
                 (self.slim)(&mut object);
                 self.cache.put(object).iter().for_each(&self.changed);
             }
@@ -307,12 +374,12 @@ mod tests {
         secret
     }
 
-    fn good(name: &str, version: u64) -> DeserializeGuard<Secret> {
-        DeserializeGuard(Ok(secret(name, version)))
+    fn good(name: &str, version: u64) -> Guarded<Secret> {
+        Guarded(Ok(secret(name, version)))
     }
 
-    fn bad(name: &str) -> DeserializeGuard<Secret> {
-        DeserializeGuard(Err(kube::core::error_boundary::InvalidObject {
+    fn bad(name: &str) -> Guarded<Secret> {
+        Guarded(Err(guard::Unreadable {
             error: "no".into(),
             metadata: secret(name, 9).metadata,
         }))
@@ -342,6 +409,26 @@ mod tests {
             listed: None,
         };
         (feed, told)
+    }
+
+    fn stream_key(server: &str) -> headgate_api::StreamKey {
+        let yaml = format!(
+            "{{apiVersion: headgate.dev/v1alpha1, kind: StreamKey, metadata: {{name: alice, namespace: n}}, spec: {{serverRefs: [{{name: {server}}}], stream: {{app: live}}, secretRef: {{name: s}}}}}}"
+        );
+        serde_yaml::from_str(&yaml).unwrap()
+    }
+
+    #[test]
+    fn an_object_is_found_by_what_it_names_now_and_not_by_what_it_named() {
+        let cache = Cache::<headgate_api::StreamKey>::default();
+        let found = |word: Word| cache.find("n", &word).len() + cache.find_keys("n", &word).len();
+        cache.put(stream_key("one"));
+        assert_eq!((found(Word::server("one")), found(Word::secret("s"))), (2, 2));
+        cache.put(stream_key("two"));
+        assert_eq!((found(Word::server("one")), found(Word::server("two"))), (0, 2));
+        cache.take(&ObjectKey::new("n", "alice"));
+        assert_eq!((found(Word::server("two")), found(Word::secret("s"))), (0, 0));
+        assert!(cache.keys().is_empty());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What every reconcile has at hand.
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Word};
 use crate::cluster::Cluster;
 use crate::events::Events;
 use crate::hook_endpoint::Told;
@@ -90,8 +90,7 @@ impl Caches {
     pub fn pods_of(&self, server: &MediaServer) -> Vec<Arc<Pod>> {
         let key = ObjectKey::of(server);
         let uid = server.metadata.uid.as_deref().unwrap_or_default();
-        self.pods
-            .select(&key.namespace, |pod| crate::names::is_owned_by(pod, uid))
+        self.pods.find(&key.namespace, &Word::owner(uid))
     }
 }
 

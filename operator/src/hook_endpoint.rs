@@ -29,6 +29,7 @@ pub struct Applied(Fetched);
 
 impl Kind for Hooks {
     const NAME: &'static str = "HookEndpoint";
+    const CONCURRENCY: usize = 4;
     type Fetched = Fetched;
     type Valid = Fetched;
     type Planned = Fetched;

@@ -5,8 +5,10 @@
 
 mod change;
 mod check;
+mod chunked;
 mod ledger;
 mod ledgers;
+mod lines;
 mod pod_link;
 mod transport;
 mod view;

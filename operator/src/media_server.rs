@@ -23,6 +23,7 @@ pub struct Servers;
 
 impl Kind for Servers {
     const NAME: &'static str = "MediaServer";
+    const CONCURRENCY: usize = 16;
     type Fetched = fetch::Fetched;
     type Valid = validate::Valid;
     type Planned = plan::Planned;

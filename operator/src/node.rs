@@ -46,7 +46,7 @@ impl Standing {
         Self {
             known: true,
             cordoned: spec.and_then(|s| s.unschedulable) == Some(true) || EMPTYING.iter().any(|key| has(key)),
-            silent: !ready(node).is_some_and(|c| c.status == "True"),
+            silent: ready(node).is_none_or(|c| c.status != "True"),
             given_up: has(OUT_OF_SERVICE),
         }
     }
@@ -103,7 +103,7 @@ pub async fn watch(client: Client, ctx: Arc<Context>, routes: Routes, stop: Canc
 }
 
 /// Asks until there is a plain answer.
-async fn is_granted<'a>(client: &Client) -> bool
+async fn is_granted(client: &Client) -> bool
 where
     Node: may::Watch,
 {

@@ -8,6 +8,7 @@ mod decide;
 mod estate;
 mod scene;
 
+use crate::cache::Word;
 use crate::cluster::ClusterError;
 use crate::context::Context;
 use crate::events::Note;
@@ -170,8 +171,7 @@ fn scene<'p>(
         let all = ctx.links.ledgers(server).into_iter();
         all.partition(|k| living.uids.contains(&k.uid))
     };
-    let of_server = |s: &Stream| s.spec.server_ref.name == server.name;
-    let streams = ctx.caches.streams.select(&server.namespace, of_server);
+    let streams = ctx.caches.streams.find(&server.namespace, &Word::server(&server.name));
     Scene {
         heirs: pods.map(|(pod, view)| heir(pod, view, &here)).collect(),
         streams: streams.iter().filter_map(|s| lost(ctx, &living, s)).collect(),

@@ -1,6 +1,6 @@
 //! The process: watches that always run, reconcilers that run while it leads, and an orderly end.
 
-use crate::cache::{self, Cache, Change, Scope};
+use crate::cache::{self, Cache, Change, Kept, Scope};
 use crate::cli::RunOptions;
 use crate::cluster::{Cluster, Namespaced};
 use crate::context::{Caches, Context, Queues};
@@ -158,7 +158,7 @@ struct Start<'a> {
 }
 
 impl Start<'_> {
-    fn watch<K: Namespaced + may::Watch + 'static>(
+    fn watch<K: Namespaced + Kept + may::Watch>(
         &self,
         tasks: &mut JoinSet<()>,
         store: &Arc<Cache<K>>,

@@ -1,10 +1,10 @@
 //! Who wakes whom: from a change of one object to the objects whose reconcile looks at it.
 
-use crate::cache::Change;
+use crate::cache::{Change, Word};
 use crate::context::{Caches, Queues};
 use crate::link::Changes;
 use crate::names::{FORCE_ANNOTATION, ObjectKey, SERVER_LABEL, annotation, label};
-use crate::node::{Standing, node_of};
+use crate::node::Standing;
 use headgate_api::{HookEndpoint, MediaServer, ObjectRef, Stream, StreamKey};
 use k8s_openapi::api::core::v1::{Node, Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -86,8 +86,7 @@ impl Routes {
         let Some(node) = key(change).filter(|_| change.differs(Standing::of)) else {
             return;
         };
-        let is_there = |pod: &Pod| node_of(pod) == Some(&node.name);
-        for pod in self.caches.pods.select_all(is_there) {
+        for pod in self.caches.pods.find_all(&Word::node(&node.name)) {
             if let Some(server) = label(pod.as_ref(), SERVER_LABEL) {
                 self.queues.servers.add(ObjectKey::of(pod.as_ref()).sibling(server));
             }
@@ -100,8 +99,8 @@ impl Routes {
             self.queues.servers.add(server);
         }
         let Some(secret) = key(change) else { return };
-        let named = |k: &StreamKey| k.spec.secret_ref.name == secret.name;
-        for stream_key in self.caches.keys.select(&secret.namespace, named) {
+        let named = Word::secret(&secret.name);
+        for stream_key in self.caches.keys.find(&secret.namespace, &named) {
             self.queues.keys.add(ObjectKey::of(stream_key.as_ref()));
             for server in &stream_key.spec.server_refs {
                 self.queues.servers.add(secret.sibling(&server.name));
@@ -120,11 +119,11 @@ impl Routes {
         let sibling = |name: String| server.sibling(name);
         // A pod may name what there is not.
         let keys = changes.keys.into_iter().map(sibling);
-        keys.filter(|k| self.caches.keys.get(k).is_some())
+        keys.filter(|k| self.caches.keys.has(k))
             .for_each(|k| self.queues.keys.add(k));
         let hooks = changes.hooks.into_iter().map(sibling);
         hooks
-            .filter(|k| self.caches.hooks.get(k).is_some())
+            .filter(|k| self.caches.hooks.has(k))
             .for_each(|k| self.queues.hooks.add(k));
         changes
             .streams
@@ -149,13 +148,12 @@ impl Routes {
     }
 
     fn attached(&self, server: &ObjectKey) {
-        let namespace = &server.namespace;
-        let names = |refs: &[ObjectRef]| refs.iter().any(|r| r.name == server.name);
-        for key in self.caches.keys.select(namespace, |k| names(&k.spec.server_refs)) {
-            self.queues.keys.add(ObjectKey::of(key.as_ref()));
+        let word = Word::server(&server.name);
+        for key in self.caches.keys.find_keys(&server.namespace, &word) {
+            self.queues.keys.add(key);
         }
-        for hook in self.caches.hooks.select(namespace, |h| names(&h.spec.server_refs)) {
-            self.queues.hooks.add(ObjectKey::of(hook.as_ref()));
+        for hook in self.caches.hooks.find_keys(&server.namespace, &word) {
+            self.queues.hooks.add(hook);
         }
     }
 

@@ -16,8 +16,6 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// Reconciles of one kind at one time.
-const CONCURRENCY: usize = 16;
 const RECONCILE_TIMEOUT: Duration = Duration::from_mins(1);
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 const RESYNC: Duration = Duration::from_hours(1);
@@ -26,6 +24,8 @@ const RESYNC: Duration = Duration::from_hours(1);
 pub trait Kind: 'static {
     /// Label of metrics and logs.
     const NAME: &'static str;
+    /// Reconciles at one time, and with them the share of the API server: what is urgent has more.
+    const CONCURRENCY: usize;
     /// The object, and whatever its reconcile must know.
     type Fetched: Send;
     /// The same, with a verdict on it.
@@ -123,7 +123,7 @@ pub async fn run<K: Kind>(ctx: Arc<Context>, queue: Arc<Queue>, stop: Cancellati
         tokio::select! {
             () = stop.cancelled() => break,
             Some(ended) = running.tasks.join_next_with_id() => running.settle::<K>(&ctx, &queue, ended),
-            key = queue.next(), if running.tasks.len() < CONCURRENCY => running.start::<K>(&ctx, key),
+            key = queue.next(), if running.tasks.len() < K::CONCURRENCY => running.start::<K>(&ctx, key),
         }
     }
     let drained = timeout(STOP_TIMEOUT, async {

@@ -1,11 +1,11 @@
 //! The one way to write a status: only when it says something new, and at most once in two seconds an object.
 
+use crate::cache::Kept;
 use crate::cluster::Namespaced;
 use crate::context::Context;
 use crate::names::ObjectKey;
 use crate::rbac::may;
 use crate::runner::{Error, Next};
-use kube::Resource;
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -107,7 +107,7 @@ pub enum Written<K> {
     Later(Duration),
 }
 
-impl<K: Resource> Written<K> {
+impl<K: Kept> Written<K> {
     /// When to look again. A new version goes into the cache, so that the next reconcile sees it even before the watch does.
     pub fn next(self, cache: &crate::cache::Cache<K>) -> Next {
         match self {

@@ -63,6 +63,7 @@ pub struct Applied {
 
 impl Kind for Streams {
     const NAME: &'static str = "Stream";
+    const CONCURRENCY: usize = 48;
     type Fetched = Fetched;
     type Valid = Fetched;
     type Planned = Planned;

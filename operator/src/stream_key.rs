@@ -53,6 +53,7 @@ pub struct Applied {
 
 impl Kind for Keys {
     const NAME: &'static str = "StreamKey";
+    const CONCURRENCY: usize = 8;
     type Fetched = Fetched;
     type Valid = Valid;
     type Planned = Planned;

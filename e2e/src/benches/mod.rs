@@ -1,3 +1,8 @@
 //! Benches: what is promised in figures, measured and printed beside a floor or a goal.
 
 pub mod media;
+pub mod operator_scale;
+mod release;
+mod results;
+
+pub use results::{Figure, Results};

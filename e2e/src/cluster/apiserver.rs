@@ -2,17 +2,18 @@
 //! verbs granted, and count writes.
 
 use crate::cluster::daemon::Daemon;
-use crate::cluster::layout::{API_PORT, HOST, SERVICE_CIDR};
+use crate::cluster::layout::SERVICE_CIDR;
 use crate::cluster::{Layout, etcd};
 
 /// The process.
 pub fn daemon(layout: &Layout) -> Daemon {
     let pki = |flag: &str, file: &str| format!("--{flag}={}", layout.pki(file));
+    let (host, port) = (&layout.seat.host, layout.seat.api_port);
     let args = vec![
-        format!("--advertise-address={HOST}"),
-        format!("--bind-address={HOST}"),
-        format!("--secure-port={API_PORT}"),
-        format!("--etcd-servers={}", etcd::url(etcd::PORT)),
+        format!("--advertise-address={host}"),
+        format!("--bind-address={host}"),
+        format!("--secure-port={port}"),
+        format!("--etcd-servers={}", etcd::url(layout)),
         pki("etcd-cafile", "ca.pem"),
         pki("etcd-certfile", "server.pem"),
         pki("etcd-keyfile", "server.key"),

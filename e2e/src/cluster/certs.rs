@@ -7,7 +7,7 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
-use crate::cluster::layout::{API_PORT, API_SERVICE, HOST};
+use crate::cluster::layout::API_SERVICE;
 use crate::cluster::{Layout, NODES};
 use crate::error::Result;
 use crate::tools::paths::write;
@@ -35,6 +35,7 @@ impl Client {
     /// Its kubeconfig: path and content. Certificates are named by path.
     pub fn kubeconfig(&self, layout: &Layout) -> (String, String) {
         let (file, ca) = (&self.file, layout.pki("ca.pem"));
+        let (host, port) = (&layout.seat.host, layout.seat.api_port);
         let (certificate, key) = (layout.pki(&format!("{file}.pem")), layout.pki(&format!("{file}.key")));
         let text = format!(
             "apiVersion: v1
@@ -42,7 +43,7 @@ kind: Config
 current-context: headgate
 clusters:
   - name: headgate
-    cluster: {{server: 'https://{HOST}:{API_PORT}', certificate-authority: '{ca}'}}
+    cluster: {{server: 'https://{host}:{port}', certificate-authority: '{ca}'}}
 users:
   - name: {file}
     user: {{client-certificate: '{certificate}', client-key: '{key}'}}
@@ -85,7 +86,7 @@ pub fn create(layout: &Layout) -> Result<()> {
         "kubernetes.default.svc",
         "kubernetes.default.svc.cluster.local",
     ];
-    let names = [&[HOST, API_SERVICE, "localhost"], service.as_slice()].concat();
+    let names = [&[&layout.seat.host, API_SERVICE, "localhost"], service.as_slice()].concat();
     issue(layout, &authority, "server", "headgate-control-plane", None, &names)?;
     for client in clients() {
         issue(layout, &authority, &client.file, &client.user, client.group, &[])?;

@@ -2,14 +2,13 @@
 
 use crate::cluster::Layout;
 use crate::cluster::daemon::Daemon;
-use crate::cluster::layout::HOST;
 
-/// The port that it serves its clients on, at the host's address.
+/// The port that it serves its clients on.
 pub const PORT: u16 = 2379;
 
 /// The process.
 pub fn daemon(layout: &Layout) -> Daemon {
-    let (client, peer) = (url(PORT), "http://127.0.0.1:0");
+    let (client, peer) = (url(layout), "http://127.0.0.1:0");
     let args = vec![
         format!("--data-dir={}", layout.at("etcd")),
         "--unsafe-no-fsync".into(),
@@ -33,6 +32,6 @@ pub fn daemon(layout: &Layout) -> Daemon {
 }
 
 /// Its address for the API server.
-pub fn url(port: u16) -> String {
-    format!("https://{HOST}:{port}")
+pub fn url(layout: &Layout) -> String {
+    format!("https://{}:{}", layout.seat.host, layout.seat.etcd_port)
 }

@@ -61,6 +61,27 @@ impl Node {
     }
 }
 
+/// Where a control plane listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seat {
+    /// The address of all its servers.
+    pub host: String,
+    /// The API server's port.
+    pub api_port: u16,
+    /// etcd's port.
+    pub etcd_port: u16,
+}
+
+impl Default for Seat {
+    fn default() -> Self {
+        Self {
+            host: HOST.into(),
+            api_port: API_PORT,
+            etcd_port: etcd::PORT,
+        }
+    }
+}
+
 /// Where everything of the cluster lies.
 #[derive(Debug, Clone)]
 pub struct Layout {
@@ -68,6 +89,8 @@ pub struct Layout {
     pub root: PathBuf,
     /// The built programs.
     pub tools: Tools,
+    /// Where its control plane listens.
+    pub seat: Seat,
 }
 
 impl Layout {
@@ -76,6 +99,7 @@ impl Layout {
         Self {
             root: paths.cluster(),
             tools,
+            seat: Seat::default(),
         }
     }
 

@@ -7,6 +7,7 @@ use crate::error::{Context as _, Error, Result};
 use crate::harness::{Context, eventually};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 
@@ -35,9 +36,21 @@ impl Context {
         if kubelet.pid(layout).is_none() {
             kubelet.start(layout)?;
         }
-        self.kubectl
-            .wait("default", &format!("node/{name}"), "condition=Ready", BACK)
-            .await
+        // A node that was given up comes back as a new one.
+        eventually(BACK, &format!("{name} is Ready"), async || {
+            let node = self.kubectl.get("node", None, name).await?;
+            let conditions = node.pointer("/status/conditions").and_then(Value::as_array);
+            let ready = conditions
+                .into_iter()
+                .flatten()
+                .find(|c| c.get("type") == Some(&json!("Ready")));
+            crate::ensure!(
+                ready.and_then(|c| c.get("status")) == Some(&json!("True")),
+                "it is {ready:?}"
+            );
+            Ok(())
+        })
+        .await
     }
 
     /// Takes the API server away.

@@ -1,7 +1,7 @@
 //! What breaks around the operator heals by itself, and no publisher is cut for it.
 
 use super::fleet::{pods, settled};
-use super::site::{SOON, START, SYSTEM, Site, text};
+use super::site::{SOON, START, SYSTEM, Site, becomes, text};
 use crate::ensure;
 use crate::error::{Context as _, Result};
 use crate::harness::{Context, eventually};
@@ -27,6 +27,8 @@ pub(super) async fn run(context: &Context) -> Result<()> {
     let before = settled(context, 1, START).await?;
 
     children(context, &site).await?;
+    // The authority is another, and the kubelet brings a pod its new certificate within a minute or two.
+    becomes(context, "streamkey", "alice", "Programmed", "True", START).await?;
     no_api_server(context, &mut player).await?;
     site.all_in_force().await?;
     sleeping_leader(context).await?;
@@ -117,7 +119,7 @@ async fn sleeping_leader(context: &Context) -> Result<()> {
     let key = json!({"apiVersion": "headgate.dev/v1alpha1", "kind": "StreamKey", "metadata": {"name": name},
         "spec": {"serverRefs": [{"name": "live"}], "stream": {"app": "live", "name": "x"}}});
     context.apply(&key.to_string()).await?;
-    super::site::becomes(context, "streamkey", &name, "Programmed", "True", SOON).await?;
+    becomes(context, "streamkey", &name, "Programmed", "True", SOON).await?;
     replicas(context, 1).await
 }
 

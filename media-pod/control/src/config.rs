@@ -113,7 +113,7 @@ pub enum ListenerProtocol {
     #[serde(rename = "RTMP")]
     #[strum(serialize = "RTMP")]
     Rtmp,
-    /// HTTP/1.1: HTTP-FLV play.
+    /// HTTP/1.1: play as FLV, MPEG-TS and fragmented MP4, each over WebSocket too, and HLS.
     #[serde(rename = "HTTP")]
     #[strum(serialize = "HTTP")]
     Http,

@@ -42,7 +42,13 @@ impl Viewer {
             }
         };
         self.player.finish(reason);
-        if !matches!(reason, EndReason::TooSlow | EndReason::PeerClosed) {
+        let listens = match reason {
+            EndReason::TooSlow => false,
+            // A WebSocket client that says goodbye waits for the answer.
+            EndReason::PeerClosed => self.framing == Framing::WebSocket,
+            _ => true,
+        };
+        if listens {
             let _ = tokio::time::timeout(GOODBYE, end_body(&self.packets, self.framing, &mut writer)).await;
         }
         let _ = writer.shutdown().await;

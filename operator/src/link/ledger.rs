@@ -3,7 +3,8 @@
 //! [`Ledger`] takes the lines in and knows no I/O; [`follow`] keeps the stream open. It outlives the rest of the link: what a pod
 //! says while it ends is heard even when its object is gone already.
 
-use super::transport::{Lines, LinkError};
+use super::lines::Lines;
+use super::transport::LinkError;
 use super::{Wake, Wanted};
 use crate::link::Changes;
 use crate::names::ObjectKey;
@@ -204,7 +205,7 @@ impl Follower {
 
     async fn follow(&mut self) -> LinkError {
         let peer = self.wanted.borrow_and_update().peer.clone();
-        let mut lines = match Lines::open(&peer, LEDGER_PATH, LINE_MAX).await {
+        let mut lines = match Box::pin(Lines::open(&peer, LEDGER_PATH, LINE_MAX)).await {
             Ok(lines) => lines,
             Err(error) => return error,
         };

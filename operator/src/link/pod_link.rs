@@ -1,7 +1,8 @@
 //! The task of one link: three loops, one that listens, one that pushes and one that drains. Ended by dropping it.
 
 use super::check::check;
-use super::transport::{self, Lines, LinkError};
+use super::lines::Lines;
+use super::transport::{self, LinkError};
 use super::{Changes, Env, View, Wanted, Wish};
 use crate::names::ObjectKey;
 use crate::queue::backoff;
@@ -73,7 +74,8 @@ impl PodLink {
     /// Takes reports in until the stream breaks or the pod is to be reached in another way. `Ok` when nobody wants it any more.
     async fn follow(&self, wanted: &mut watch::Receiver<Wanted>) -> Result<(), LinkError> {
         let peer = wanted.borrow_and_update().peer.clone();
-        let mut reports = Lines::open(&peer, REPORT_PATH, PodReport::BYTES_MAX).await?;
+        // Boxed: what a handshake needs is given back when it is over, for as long as the link lives.
+        let mut reports = Box::pin(Lines::open(&peer, REPORT_PATH, PodReport::BYTES_MAX)).await?;
         tracing::debug!(pod = %self.pod, "report stream open");
         loop {
             tokio::select! {
@@ -123,7 +125,7 @@ impl PodLink {
         if !self.env.claim.holds() {
             return Err(LinkError::NotLeader);
         }
-        let pushed = transport::push(&wanted.peer, wanted.push.body.clone()).await;
+        let pushed = Box::pin(transport::push(&wanted.peer, wanted.push.body.clone())).await;
         let result = pushed.as_ref().map_or_else(LinkError::reason, |_| "Applied");
         self.env.metrics.config_pushes.with_label_values(&[result]).inc();
         let revision = pushed?;
@@ -167,8 +169,8 @@ impl PodLink {
         }
         match wanted.wish {
             Wish::AsItIs => Ok(()),
-            Wish::Serve => transport::undrain(&wanted.peer).await,
-            Wish::Leave(deadline) => transport::drain(&wanted.peer, &DrainRequest { deadline }).await,
+            Wish::Serve => Box::pin(transport::undrain(&wanted.peer)).await,
+            Wish::Leave(deadline) => Box::pin(transport::drain(&wanted.peer, &DrainRequest { deadline })).await,
         }
     }
 

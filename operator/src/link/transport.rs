@@ -1,8 +1,7 @@
 //! HTTP/1.1 over mutual TLS to one pod: bounded in time and size.
 
 use crate::names::session_path;
-use crate::pace::Pace;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use headgate_control::{Applied, CONFIG_PATH, DRAIN_PATH, DrainRequest, Problem};
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
@@ -11,24 +10,20 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_util::task::AbortOnDropHandle;
 
 /// One request, from dialling to the answer's head or small body.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// A pod reports every few seconds; one that says nothing for so long is lost.
-const SILENCE: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 15 });
+pub const SILENCE: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 15 });
 const ANSWER_MAX: usize = 64 * 1024;
-/// Lines are read at 4 MiB a second, each counted as 1 KiB at least: a pod that sends more fills its own socket.
-const KIBIBYTE_TIME: Duration = Duration::from_micros(244);
-/// As much as this time pays for is read at once: the largest report, or a whole ledger.
-const BURST_TIME: Duration = Duration::from_secs(6);
 
 /// Why a pod was not understood.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +40,9 @@ pub enum LinkError {
     /// Not HTTP, or cut off.
     #[error("{0} does not answer as HTTP: {1}")]
     Http(SocketAddr, #[source] hyper::Error),
+    /// An open stream broke.
+    #[error("connection to {0} broken: {1}")]
+    Broken(SocketAddr, #[source] std::io::Error),
     /// Not in time.
     #[error("{0} did not answer within {REQUEST_TIMEOUT:?}")]
     Timeout(SocketAddr),
@@ -73,7 +71,7 @@ impl LinkError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::NotLeader => "NotLeader",
-            Self::Connect(..) | Self::Timeout(..) | Self::Ended(..) => "PodUnreachable",
+            Self::Connect(..) | Self::Timeout(..) | Self::Ended(..) | Self::Broken(..) => "PodUnreachable",
             Self::Tls(..) => "PodNotTrusted",
             Self::Http(..) | Self::Status(..) | Self::TooLong(..) | Self::BadReport(..) => "PodNotUnderstood",
             Self::Silent(..) => "PodSilent",
@@ -107,6 +105,21 @@ impl PartialEq for Peer {
     }
 }
 
+/// A connection to the pod, each side known to the other.
+pub async fn dial(peer: &Peer) -> Result<TlsStream<TcpStream>, LinkError> {
+    let address = peer.address;
+    let tcp = TcpStream::connect(address)
+        .await
+        .map_err(|e| LinkError::Connect(address, e))?;
+    tcp.set_nodelay(true).map_err(|e| LinkError::Connect(address, e))?;
+    let name =
+        ServerName::try_from(peer.name.clone()).map_err(|e| LinkError::Tls(address, std::io::Error::other(e)))?;
+    TlsConnector::from(peer.tls.clone())
+        .connect(name, tcp)
+        .await
+        .map_err(|e| LinkError::Tls(address, e))
+}
+
 /// An open connection; closed when dropped.
 struct Connection {
     address: SocketAddr,
@@ -117,17 +130,7 @@ struct Connection {
 impl Connection {
     async fn open(peer: &Peer) -> Result<Self, LinkError> {
         let address = peer.address;
-        let tcp = TcpStream::connect(address)
-            .await
-            .map_err(|e| LinkError::Connect(address, e))?;
-        tcp.set_nodelay(true).map_err(|e| LinkError::Connect(address, e))?;
-        let name =
-            ServerName::try_from(peer.name.clone()).map_err(|e| LinkError::Tls(address, std::io::Error::other(e)))?;
-        let tls = TlsConnector::from(peer.tls.clone())
-            .connect(name, tcp)
-            .await
-            .map_err(|e| LinkError::Tls(address, e))?;
-        let (sender, connection) = handshake(TokioIo::new(tls))
+        let (sender, connection) = handshake(TokioIo::new(dial(peer).await?))
             .await
             .map_err(|e| LinkError::Http(address, e))?;
         let task = AbortOnDropHandle::new(tokio::spawn(async move {
@@ -221,83 +224,5 @@ fn done((status, _): (StatusCode, Bytes), peer: &Peer, what: &'static str) -> Re
     match status {
         StatusCode::NO_CONTENT | StatusCode::OK => Ok(()),
         other => Err(LinkError::Status(peer.address, other, what)),
-    }
-}
-
-/// An open stream of JSON lines.
-pub struct Lines {
-    connection: Connection,
-    body: Incoming,
-    line: BytesMut,
-    max: usize,
-    pace: Pace,
-    rest: Option<Instant>,
-}
-
-impl Lines {
-    /// Asks for `path`; no line may have more than `max` bytes.
-    pub async fn open(peer: &Peer, path: &'static str, max: usize) -> Result<Self, LinkError> {
-        let opened = async {
-            let mut connection = Connection::open(peer).await?;
-            let answer = connection.send(Method::GET, path, Bytes::new()).await?;
-            match answer.status() {
-                StatusCode::OK => Ok(Self {
-                    connection,
-                    body: answer.into_body(),
-                    line: BytesMut::new(),
-                    max,
-                    pace: Pace::new(KIBIBYTE_TIME, BURST_TIME),
-                    rest: None,
-                }),
-                other => Err(LinkError::Status(peer.address, other, path)),
-            }
-        };
-        timeout(REQUEST_TIMEOUT, opened)
-            .await
-            .unwrap_or(Err(LinkError::Timeout(peer.address)))
-    }
-
-    /// The next line. The stream is of no use after an error.
-    pub async fn next<T: DeserializeOwned>(&mut self) -> Result<T, LinkError> {
-        let address = self.connection.address;
-        if let Some(rest) = self.rest {
-            sleep_until(rest).await;
-        }
-        let line = timeout(SILENCE, self.line())
-            .await
-            .unwrap_or(Err(LinkError::Silent(address)))?;
-        let (now, kibibytes) = (Instant::now(), line.len().div_ceil(1024));
-        let rest = self.pace.charge(u32::try_from(kibibytes).unwrap_or(u32::MAX), now);
-        self.rest = now.checked_add(rest).filter(|_| !rest.is_zero());
-        serde_json::from_slice(&line).map_err(|e| LinkError::BadReport(address, e.to_string()))
-    }
-
-    async fn line(&mut self) -> Result<Bytes, LinkError> {
-        let address = self.connection.address;
-        let mut searched = 0;
-        loop {
-            let found = self.line.iter().skip(searched).position(|b| *b == b'\n');
-            if let Some(end) = found.map(|at| at.saturating_add(searched)) {
-                let line = self.line.split_to(end.saturating_add(1)).freeze();
-                if !line.trim_ascii().is_empty() {
-                    return Ok(line);
-                }
-                searched = 0;
-                continue;
-            }
-            searched = self.line.len();
-            if searched > self.max {
-                return Err(LinkError::TooLong(address, self.max));
-            }
-            match self.body.frame().await {
-                None => return Err(LinkError::Ended(address)),
-                Some(Err(e)) => return Err(LinkError::Http(address, e)),
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        self.line.extend_from_slice(&data);
-                    }
-                }
-            }
-        }
     }
 }

@@ -35,7 +35,10 @@ const SETTLE: std::time::Duration = std::time::Duration::from_secs(2);
 
 impl View {
     /// Takes a report in.
-    pub fn heard(&mut self, server: &str, report: PodReport, now: Instant) {
+    pub fn heard(&mut self, server: &str, mut report: PodReport, now: Instant) {
+        if let Some(before) = self.report.clone() {
+            steady(&mut report, &before);
+        }
         let streams = report.streams.iter().map(|s| (&s.vhost, &s.app, &s.stream));
         self.streams = index(server, streams);
         let edges = report.edges.iter().map(|e| (&e.vhost, &e.app, &e.stream));
@@ -106,6 +109,28 @@ impl View {
     }
 }
 
+/// Measures that wave are taken as they were: nobody is to look at thousands of streams every few seconds because of them.
+fn steady(report: &mut PodReport, before: &PodReport) {
+    let known = before.streams.iter().map(|s| (s.session, s));
+    let known: HashMap<_, _> = known.collect();
+    for stream in &mut report.streams {
+        let Some(old) = known.get(&stream.session) else {
+            continue;
+        };
+        let measured = stream.bitrate_kilobits;
+        if (measured.div_ceil(2)..=measured.saturating_mul(2)).contains(&old.bitrate_kilobits) {
+            stream.bitrate_kilobits = old.bitrate_kilobits;
+        }
+        for (track, old) in stream.tracks.iter_mut().zip(&old.tracks) {
+            if let (Some(new), Some(old)) = (track.frames_per_second, old.frames_per_second)
+                && new.abs_diff(old) <= 1
+            {
+                track.frames_per_second = Some(old);
+            }
+        }
+    }
+}
+
 fn index<'a>(
     server: &str,
     streams: impl Iterator<Item = (&'a String, &'a String, &'a String)>,
@@ -129,6 +154,31 @@ mod tests {
 
     fn heard(view: &mut View, instance: &str, revision: &str, now: Instant) {
         view.heard("live", report(instance, revision), now);
+    }
+
+    fn stream(bitrate: u32, fps: u32) -> PodReport {
+        let json = format!(
+            r#"{{"instance":"i","sequence":1,"revision":"1","ready":true,"streams":[{{"vhost":"v","app":"a","stream":"s",
+                "session":"00000000-0000-0000-0000-000000000001","protocol":"RTMP","address":"a:1","clientId":"c",
+                "started":"2026-01-01T00:00:00Z","bitrateKilobits":{bitrate},
+                "tracks":[{{"codec":"H264","width":1,"height":1,"framesPerSecond":{fps}}}]}}]}}"#
+        );
+        serde_json::from_str(&json).unwrap()
+    }
+
+    #[test]
+    fn a_measure_that_waves_is_taken_as_it_was_and_one_that_moves_on_in_small_steps_is_not() {
+        let (mut view, now) = (View::default(), Instant::now());
+        let mut seen = |bitrate, fps| {
+            view.heard("live", stream(bitrate, fps), now);
+            let stream = view.report.as_ref().unwrap().streams[0].clone();
+            (stream.bitrate_kilobits, stream.tracks[0].frames_per_second)
+        };
+        assert_eq!(seen(2000, 30), (2000, Some(30)));
+        for bitrate in [2500, 3100, 3900, 1100] {
+            assert_eq!(seen(bitrate, 29), (2000, Some(30)));
+        }
+        assert_eq!(seen(4100, 50), (4100, Some(50)));
     }
 
     #[test]

@@ -302,4 +302,6 @@ impl Choice {
 }
 
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod tests;

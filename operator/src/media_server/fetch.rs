@@ -1,5 +1,6 @@
 //! The server, its children, its pods with what they report, and what is attached to it.
 
+use crate::cache::Word;
 use crate::context::{Context, now};
 use crate::events::Note;
 use crate::link::View;
@@ -7,7 +8,7 @@ use crate::names::{self, DRAIN_FINALIZER, FORCE_ANNOTATION, ObjectKey, SECRET_LA
 use crate::node::{Standing, standing};
 use crate::orphans::Survey;
 use crate::runner::Error;
-use headgate_api::{HookEndpoint, MediaServer, MediaServerSpec, ObjectRef, StreamKey};
+use headgate_api::{HookEndpoint, MediaServer, MediaServerSpec, StreamKey};
 use headgate_resolve::{KeySource, Secrets};
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -17,6 +18,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// Certificates of servers that are gone are thrown away when there are more of them.
+const CLIENTS_SPARE: usize = 64;
 
 /// Everything that a reconcile of one server looks at.
 pub struct Fetched {
@@ -83,15 +87,19 @@ pub struct Linked {
     pub quiet: Option<Duration>,
 }
 
-/// The Secrets of StreamKeys of one namespace.
+/// The Secrets that some StreamKeys of one namespace name.
 #[derive(Clone, Debug, Default)]
 pub struct KeySecrets(BTreeMap<String, Arc<Secret>>);
 
 impl KeySecrets {
     /// Those that the watch knows.
-    pub fn of(ctx: &Context, namespace: &str) -> Self {
-        let of_keys = |s: &Secret| label(s, SECRET_LABEL) == Some(SecretUse::StreamKey.into());
-        Self::from_iter(ctx.caches.secrets.select(namespace, of_keys))
+    pub fn of(ctx: &Context, namespace: &str, keys: &[Arc<StreamKey>]) -> Self {
+        let of_keys = |s: &Arc<Secret>| label(s.as_ref(), SECRET_LABEL) == Some(SecretUse::StreamKey.into());
+        let secret = |k: &Arc<StreamKey>| {
+            let name = ObjectKey::new(namespace, &k.spec.secret_ref.name);
+            ctx.caches.secrets.get(&name).filter(of_keys)
+        };
+        keys.iter().filter_map(secret).collect()
     }
 }
 
@@ -121,7 +129,8 @@ pub async fn fetch(ctx: &Context, key: &ObjectKey) -> Result<Option<Fetched>, Er
     if farewell.is_some() && !server.finalizers().iter().any(|f| f == DRAIN_FINALIZER) {
         return Ok(None);
     }
-    let names_it = |refs: &[ObjectRef]| refs.iter().any(|r| r.name == key.name);
+    let attached = Word::server(&key.name);
+    let keys = ctx.caches.keys.find(&key.namespace, &attached);
     let children = children(ctx, key).await?;
     let pods = linked(ctx, &server).await?;
     let seen = pods.iter().map(|l| (l.pod.as_ref(), l.view.as_ref()));
@@ -131,15 +140,9 @@ pub async fn fetch(ctx: &Context, key: &ObjectKey) -> Result<Option<Fetched>, Er
         children,
         pods,
         reserved: reserved(ctx, &server),
-        keys: ctx
-            .caches
-            .keys
-            .select(&key.namespace, |k| names_it(&k.spec.server_refs)),
-        hooks: ctx
-            .caches
-            .hooks
-            .select(&key.namespace, |h| names_it(&h.spec.server_refs)),
-        secrets: KeySecrets::of(ctx, &key.namespace),
+        secrets: KeySecrets::of(ctx, &key.namespace, &keys),
+        keys,
+        hooks: ctx.caches.hooks.find(&key.namespace, &attached),
         farewell,
         media_image: ctx.media_image.clone(),
         now: now(),
@@ -157,6 +160,9 @@ async fn forget(ctx: &Context, key: &ObjectKey) {
         ctx.events.publish(&gone, &[dropped(sessions)]).await;
     }
     let servers = ctx.caches.servers.keys();
+    if ctx.clients.count() <= servers.len().saturating_add(CLIENTS_SPARE) {
+        return;
+    }
     let uids: HashSet<String> = servers
         .iter()
         .filter_map(|k| ctx.caches.servers.get(k)?.uid())
@@ -243,12 +249,10 @@ async fn linked(ctx: &Context, server: &MediaServer) -> Result<Vec<Linked>, Erro
 fn reserved(ctx: &Context, server: &MediaServer) -> Vec<usize> {
     let key = ObjectKey::of(server);
     let uid = server.metadata.uid.as_deref().unwrap_or_default();
-    let others = ctx
-        .caches
-        .pods
-        .select(&key.namespace, |pod| !names::is_owned_by(pod, uid));
-    others
+    let named = ctx.caches.pods.find(&key.namespace, &Word::server(&key.name));
+    named
         .iter()
+        .filter(|pod| !names::is_owned_by(pod.as_ref(), uid))
         .filter_map(|pod| names::ordinal(&key.name, &pod.name_any()))
         .collect()
 }

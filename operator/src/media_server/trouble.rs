@@ -64,6 +64,12 @@ fn unschedulable(status: &PodStatus) -> Option<String> {
     Some(found.message.clone().unwrap_or_default())
 }
 
+/// In how many seconds a pod whose container runs is believed not to get ready by itself.
+pub fn slow_in(linked: &Linked, now: Timestamp) -> Option<i64> {
+    let since = linked.pod.status.as_ref().and_then(started)?;
+    Some(SLOW_SECONDS.saturating_sub(now.as_second().saturating_sub(since)))
+}
+
 /// Since when the container runs.
 fn started(status: &PodStatus) -> Option<i64> {
     let containers = status.container_statuses.as_deref().unwrap_or_default();

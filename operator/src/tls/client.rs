@@ -3,6 +3,7 @@
 use super::{Authority, LEAF_LIFE, Pair, TlsError};
 use k8s_openapi::jiff::Timestamp;
 use parking_lot::Mutex;
+use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
@@ -42,6 +43,11 @@ impl Clients {
         Ok(config)
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.made.lock().len()
+    }
+
     /// Keeps only those of servers for which `alive` holds.
     pub fn retain(&self, alive: impl Fn(&str) -> bool) {
         self.made.lock().retain(|uid, _| alive(uid));
@@ -59,9 +65,11 @@ fn config(authority: &Authority, now: Timestamp) -> Result<ClientConfig, TlsErro
     let mut roots = RootCertStore::empty();
     roots.add(certificate(&authority.pair().certificate)?)?;
     let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).map_err(|e| TlsError::Unusable(e.to_string()))?;
-    let config = ClientConfig::builder()
+    let mut config = ClientConfig::builder()
         .with_root_certificates(roots)
         .with_client_auth_cert(vec![certificate(&pair.certificate)?], key)?;
+    // A push is seldom, and the room for tickets of 256 sessions would be taken for each server.
+    config.resumption = Resumption::disabled();
     Ok(config)
 }
 

@@ -5,7 +5,7 @@ use crate::link::{View, viewers};
 use crate::media_server::choose::{Drain, Load, Phase, PodState};
 use crate::media_server::fetch::{Fetched, Linked};
 use crate::media_server::is_ready;
-use crate::media_server::trouble::trouble;
+use crate::media_server::trouble::{slow_in, trouble};
 use crate::names::{self, DRAIN_ANNOTATION, REVISION_LABEL, annotation, label};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 use k8s_openapi::jiff::Timestamp;
@@ -171,7 +171,8 @@ pub fn next(fetched: &Fetched) -> Option<Duration> {
         let away = silent_for(linked, now).and_then(|s| seconds(AWAY_SECONDS.saturating_sub(s)));
         let old = [ENDED_SECONDS, STUCK_SECONDS].map(|limit| seconds(limit.saturating_sub(age(pod, now))));
         let unready = !is_ready(pod);
-        let old = old.into_iter().flatten().filter(move |_| unready);
+        let slow = slow_in(linked, now).and_then(seconds);
+        let old = old.into_iter().chain([slow]).flatten().filter(move |_| unready);
         [over, quiet, away]
             .into_iter()
             .flatten()

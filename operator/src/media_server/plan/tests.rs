@@ -321,6 +321,15 @@ fn a_pod_on_a_silent_node_is_replaced_after_half_a_minute_and_left_alone() {
 }
 
 #[test]
+fn a_pod_that_runs_and_does_not_get_ready_is_looked_at_again_after_a_minute() {
+    let mut status = ready();
+    status["conditions"] = json!([{ "type": "Ready", "status": "False", "reason": "ContainersNotReady" }]);
+    status["containerStatuses"][0]["state"] = json!({ "running": { "startedAt": "2027-01-01T11:59:20Z" } });
+    let work = of("{}", vec![pod(&server("{}"), 0, &status)]);
+    assert_eq!(work.next, Some(Duration::from_secs(20)));
+}
+
+#[test]
 fn a_pod_on_a_node_that_was_given_up_goes_at_once() {
     let mut gone = on(live(0), false, true, true);
     Arc::make_mut(&mut gone.pod).metadata.deletion_timestamp =

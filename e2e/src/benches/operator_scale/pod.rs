@@ -1,0 +1,269 @@
+//! One played media pod: what it runs, its streams, and the control protocol as `media-pod/control` has it.
+
+use super::waits::Waits;
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::StatusCode;
+use axum::routing::{delete, get, put};
+use axum::{Json, Router};
+use futures::stream::unfold;
+use headgate_control::{
+    Applied, CONFIG_PATH, DRAIN_PATH, HookReport, LEDGER_PATH, LedgerLine, Listener, ListenerReport, PodConfig,
+    PodReport, REPORT_PATH, SESSIONS_PATH, StreamReport, TrackReport,
+};
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use uuid::Uuid;
+
+/// As the real pod: changes that come closer together are one report.
+const COALESCE: Duration = Duration::from_millis(200);
+/// As the real pod: the longest silence.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// A media pod that has no media.
+#[derive(Debug)]
+pub struct Played {
+    /// Its namespace.
+    pub namespace: String,
+    instance: String,
+    sequence: AtomicU64,
+    running: Mutex<Running>,
+    streams: Mutex<BTreeMap<Uuid, StreamReport>>,
+    news: watch::Sender<()>,
+    in_force: Arc<Waits>,
+    reports: AtomicU64,
+}
+
+/// What is kept of a configuration.
+#[derive(Debug, Default)]
+struct Running {
+    revision: String,
+    listeners: Vec<Listener>,
+    hooks: Vec<String>,
+    keys: Vec<String>,
+}
+
+impl Running {
+    fn of(config: PodConfig) -> Self {
+        Self {
+            revision: config.revision,
+            listeners: config.listeners,
+            hooks: config.hooks.into_iter().map(|h| h.name).collect(),
+            keys: config.keys.into_iter().map(|k| k.name).collect(),
+        }
+    }
+}
+
+/// As what [`Waits`] know a key with a limit in a namespace.
+pub fn edit(namespace: &str, key: &str, limit: u32) -> String {
+    format!("{namespace}/{key}={limit}")
+}
+
+impl Played {
+    /// Starts from the configuration in its Secret.
+    pub fn new(namespace: String, config: PodConfig, in_force: Arc<Waits>) -> Self {
+        Self {
+            namespace,
+            instance: Uuid::new_v4().to_string(),
+            sequence: AtomicU64::new(0),
+            running: Mutex::new(Running::of(config)),
+            streams: Mutex::default(),
+            news: watch::Sender::new(()),
+            in_force,
+            reports: AtomicU64::new(0),
+        }
+    }
+
+    /// A publisher comes; the session's id.
+    pub fn publish(&self, name: &str) -> Uuid {
+        let session = Uuid::now_v7();
+        self.streams.lock().insert(session, stream(name, session));
+        self.news.send_replace(());
+        session
+    }
+
+    /// A publisher goes; `false` when there is none.
+    pub fn unpublish(&self, session: Uuid) -> bool {
+        let gone = self.streams.lock().remove(&session).is_some();
+        self.news.send_replace(());
+        gone
+    }
+
+    /// How many keys it runs with.
+    pub fn keys(&self) -> usize {
+        self.running.lock().keys.len()
+    }
+
+    /// Whether an operator has its report stream open.
+    pub fn is_linked(&self) -> bool {
+        self.reports.load(Ordering::Relaxed) > 0
+    }
+
+    fn apply(&self, config: PodConfig) -> Applied {
+        for key in &config.keys {
+            if let Some(limit) = key.max_publishers {
+                self.in_force.came(&edit(&self.namespace, &key.name, limit));
+            }
+        }
+        let applied = Applied {
+            revision: config.revision.clone(),
+        };
+        *self.running.lock() = Running::of(config);
+        self.news.send_replace(());
+        applied
+    }
+
+    /// Figures move from report to report as an encoder's do.
+    fn report(&self) -> PodReport {
+        let mut streams: Vec<StreamReport> = self.streams.lock().values().cloned().collect();
+        for stream in &mut streams {
+            stream.bitrate_kilobits = rand::random_range(2100..2900);
+            for track in &mut stream.tracks {
+                track.frames_per_second = track.width.map(|_| rand::random_range(29..=30));
+            }
+        }
+        let running = self.running.lock();
+        let mut key_use: BTreeMap<String, u32> = BTreeMap::new();
+        for stream in &streams {
+            // A stream came in with the key that its name chooses, always the same.
+            let number = stream.stream.bytes().map(usize::from).sum::<usize>();
+            let chosen = number
+                .checked_rem(running.keys.len())
+                .and_then(|at| running.keys.get(at));
+            if let Some(users) = chosen.map(|key| key_use.entry(key.clone()).or_default()) {
+                *users = users.saturating_add(1);
+            }
+        }
+        PodReport {
+            instance: self.instance.clone(),
+            sequence: self.sequence.fetch_add(1, Ordering::Relaxed).saturating_add(1),
+            revision: running.revision.clone(),
+            ready: true,
+            listeners: running.listeners.iter().map(listener).collect(),
+            streams,
+            hooks: running.hooks.iter().map(|name| hook(name)).collect(),
+            key_use,
+            ..PodReport::default()
+        }
+    }
+}
+
+fn stream(name: &str, session: Uuid) -> StreamReport {
+    let track = |codec: &str, width: Option<u32>| TrackReport {
+        codec: codec.into(),
+        width,
+        height: width.map(|_| 720),
+        frames_per_second: width.map(|_| 30),
+        sample_rate: width.is_none().then_some(48_000),
+        channels: width.is_none().then_some(2),
+    };
+    StreamReport {
+        vhost: "__defaultVhost__".into(),
+        app: "live".into(),
+        stream: name.into(),
+        session,
+        protocol: "RTMP".into(),
+        address: "198.51.100.7:50000".into(),
+        client_id: session.simple().to_string().chars().take(8).collect(),
+        started: Timestamp::now(),
+        tracks: vec![track("H264", Some(1280)), track("AAC", None)],
+        bitrate_kilobits: 2500,
+        viewers: [("RTMP".to_owned(), 3), ("HTTP-FLV".to_owned(), 40)].into(),
+        sealed: None,
+    }
+}
+
+fn listener(of: &Listener) -> ListenerReport {
+    ListenerReport {
+        name: of.name.clone(),
+        port: of.port,
+        problem: None,
+    }
+}
+
+fn hook(name: &str) -> HookReport {
+    HookReport {
+        name: name.into(),
+        reachable: Some(true),
+        answered: true,
+        ..HookReport::default()
+    }
+}
+
+/// The control port's resources.
+pub fn routes(pod: Arc<Played>) -> Router {
+    let drain = async || StatusCode::NO_CONTENT;
+    Router::new()
+        .route(CONFIG_PATH, put(configure))
+        .route(REPORT_PATH, get(reports))
+        .route(&format!("{SESSIONS_PATH}/{{id}}"), delete(kick))
+        .route(DRAIN_PATH, put(drain).delete(drain))
+        .route(LEDGER_PATH, get(ledger))
+        .layer(DefaultBodyLimit::disable())
+        .with_state(pod)
+}
+
+async fn configure(State(pod): State<Arc<Played>>, Json(config): Json<PodConfig>) -> Json<Applied> {
+    Json(pod.apply(config))
+}
+
+async fn kick(State(pod): State<Arc<Played>>, Path(id): Path<Uuid>) -> StatusCode {
+    if pod.unpublish(id) {
+        StatusCode::NO_CONTENT
+    } else {
+        StatusCode::NOT_FOUND
+    }
+}
+
+/// Counts an open report stream as long as it lives.
+struct Open(Arc<Played>);
+
+impl Open {
+    fn new(pod: Arc<Played>) -> Self {
+        pod.reports.fetch_add(1, Ordering::Relaxed);
+        Self(pod)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.reports.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn reports(State(pod): State<Arc<Played>>) -> Body {
+    let news = pod.news.subscribe();
+    let open = Open::new(pod);
+    Body::from_stream(unfold((open, news, true), |(open, mut news, first)| async move {
+        if !first {
+            sleep(COALESCE).await;
+            // Silence and news come to the same: a report.
+            let _ = timeout(EVERY.saturating_sub(COALESCE), news.changed()).await;
+        }
+        news.mark_unchanged();
+        let line = line(&open.0.report());
+        Some((Ok::<_, Infallible>(line), (open, news, false)))
+    }))
+}
+
+async fn ledger() -> Body {
+    Body::from_stream(unfold(true, |first| async move {
+        if !first {
+            sleep(EVERY).await;
+        }
+        Some((Ok::<_, Infallible>(line(&LedgerLine::Synced)), false))
+    }))
+}
+
+fn line(value: &impl serde::Serialize) -> Bytes {
+    let mut line = serde_json::to_vec(value).unwrap_or_default();
+    line.push(b'\n');
+    line.into()
+}
