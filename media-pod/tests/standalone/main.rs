@@ -10,6 +10,7 @@
 
 mod back_end;
 mod client;
+mod dialects;
 mod media;
 mod place;
 mod reload;
