@@ -53,7 +53,7 @@ impl Inner {
             .into_iter()
             .flat_map(|event| event.with_kin(self.sequence(), wanted))
         {
-            event.stream = self.names().stream(&event.stream);
+            self.names().share(&mut event);
             let (notice, to) = self.address(Arc::new(event));
             ways.extend(to);
             told.notices
@@ -96,7 +96,7 @@ impl Inner {
         self.sequence().follow(left.sequence);
         for mut pending in left.pending.into_values() {
             if let Some(event) = Arc::get_mut(&mut pending.event) {
-                event.stream = self.names().stream(&event.stream);
+                self.names().share(event);
             }
             let endpoint = pending.target.endpoint.clone();
             match self.way(pending) {

@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::event::Stream;
+use crate::event::{Event, Stream};
 
 /// Names that are kept; then it starts over.
 const NAMES_MAX: usize = 16_384;
@@ -14,24 +14,33 @@ const NAMES_MAX: usize = 16_384;
 pub(crate) struct Interner(Mutex<HashSet<Arc<str>>>);
 
 impl Interner {
+    /// Has an event share what others say too.
+    pub(crate) fn share(&self, event: &mut Event) {
+        event.stream = self.stream(&event.stream);
+        event.client.tc_url = self.one(&event.client.tc_url);
+        event.client.page_url = self.one(&event.client.page_url);
+    }
+
     /// The same stream, of names that others have too.
-    pub(crate) fn stream(&self, stream: &Stream) -> Stream {
+    fn stream(&self, stream: &Stream) -> Stream {
+        Stream {
+            vhost: self.one(&stream.vhost),
+            app: self.one(&stream.app),
+            name: self.one(&stream.name),
+        }
+    }
+
+    /// The same name, which others have too.
+    fn one(&self, name: &Arc<str>) -> Arc<str> {
         let mut names = self.0.lock();
         if names.len() > NAMES_MAX {
             names.clear();
         }
-        let mut one = |name: &Arc<str>| {
-            let known = names.get(name).cloned();
-            known.unwrap_or_else(|| {
-                names.insert(name.clone());
-                name.clone()
-            })
-        };
-        Stream {
-            vhost: one(&stream.vhost),
-            app: one(&stream.app),
-            name: one(&stream.name),
-        }
+        let known = names.get(name).cloned();
+        known.unwrap_or_else(|| {
+            names.insert(name.clone());
+            name.clone()
+        })
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) fn event(kind: HookEvent, name: &str) -> Event {
             schema: Schema::Rtmp,
             carrier: Carrier::Rtmp,
             tc_url: "rtmp://127.0.0.1:11935/live".into(),
-            page_url: String::new(),
+            page_url: "".into(),
         },
         traffic: Some(Traffic { sent: 1, received: 2 }),
         details: Details::None,

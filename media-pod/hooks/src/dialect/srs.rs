@@ -134,7 +134,7 @@ fn tc_url(event: &Event) -> String {
         Carrier::Http | Carrier::Https | Carrier::Ws | Carrier::Wss => {
             format!("rtmp://{}/{}", event.stream.vhost, event.stream.app)
         }
-        _ => event.client.tc_url.clone(),
+        _ => event.client.tc_url.to_string(),
     }
 }
 

@@ -44,8 +44,8 @@ impl Speak for SrsV1 {
         body.insert("app".into(), (*stream.app).into());
         match event.kind {
             HookEvent::Connect => {
-                body.insert("tcUrl".into(), event.client.tc_url.as_str().into());
-                body.insert("pageUrl".into(), event.client.page_url.as_str().into());
+                body.insert("tcUrl".into(), (*event.client.tc_url).into());
+                body.insert("pageUrl".into(), (*event.client.page_url).into());
             }
             HookEvent::Close => {}
             _ => {

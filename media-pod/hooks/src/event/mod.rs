@@ -77,9 +77,9 @@ pub struct Client {
     /// Over what.
     pub carrier: Carrier,
     /// The tcUrl it sent; RTMP only, else as the protocol made it.
-    pub tc_url: String,
+    pub tc_url: Arc<str>,
     /// The page it says it is on, or empty.
-    pub page_url: String,
+    pub page_url: Arc<str>,
 }
 
 /// Makes [`Event::sequence`]: microseconds of the wall clock, pushed on so that it never repeats or goes back within a process.
@@ -243,7 +243,8 @@ impl Event {
 
     /// About how many bytes it holds in memory, for bounds.
     pub fn size(&self) -> usize {
-        let strings = [&self.param, &self.client.id, &self.client.tc_url, &self.client.page_url];
+        let client = &self.client;
+        let strings = [self.param.as_str(), &client.id, &client.tc_url, &client.page_url];
         let names = [&self.stream.vhost, &self.stream.app, &self.stream.name];
         let text = strings.iter().map(|s| s.len()).sum::<usize>();
         size_of::<Self>()
@@ -272,8 +273,8 @@ impl Client {
             port: connection.peer.port(),
             schema,
             carrier,
-            tc_url: connection.tc_url.clone(),
-            page_url: connection.page_url.clone(),
+            tc_url: connection.tc_url.as_str().into(),
+            page_url: connection.page_url.as_str().into(),
         }
     }
 
@@ -285,8 +286,8 @@ impl Client {
             port: 0,
             schema: Schema::default(),
             carrier: Carrier::default(),
-            tc_url: String::new(),
-            page_url: String::new(),
+            tc_url: Arc::default(),
+            page_url: Arc::default(),
         }
     }
 }

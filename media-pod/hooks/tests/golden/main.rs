@@ -65,7 +65,7 @@ fn event(kind: HookEvent) -> Event {
             schema: Schema::Rtmp,
             carrier: Carrier::Rtmp,
             tc_url: "rtmp://127.0.0.1:11935/live".into(),
-            page_url: String::new(),
+            page_url: "".into(),
         },
         traffic: None,
         details: Details::None,

@@ -329,8 +329,8 @@ fn asked(event: &Event) -> Asked {
             port: client.port,
             protocol: client.carrier.as_str().to_owned(),
             schema: client.schema.as_str().to_owned(),
-            tc_url: client.tc_url.clone(),
-            page_url: client.page_url.clone(),
+            tc_url: client.tc_url.to_string(),
+            page_url: client.page_url.to_string(),
         },
     }
 }
