@@ -78,7 +78,7 @@ pub struct Orphan {
     pub session: Uuid,
     /// Name of the pod that sends its closing events; the others leave it alone.
     pub adopter: String,
-    /// What the pod that had it said of it, sealed ([`LedgerEntry::sealed`]).
+    /// What the pod that had it said of it, sealed ([`crate::LedgerEntry::sealed`]).
     pub sealed: String,
 }
 

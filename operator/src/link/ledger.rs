@@ -1,6 +1,6 @@
 //! What one pod would leave behind: the sessions that it has opened and nobody has closed, as its ledger says them.
 //!
-//! [`Ledger`] takes the lines in and knows no I/O; [`follow`] keeps the stream open. It outlives the rest of the link: what a pod
+//! [`Ledger`] takes the lines in and knows no I/O; `follow` keeps the stream open. It outlives the rest of the link: what a pod
 //! says while it ends is heard even when its object is gone already.
 
 use super::lines::Lines;
