@@ -15,6 +15,8 @@ pub(super) const ABOUT: &str = "no API server for half a minute, an operator tha
 
 /// How long the API server is away.
 const AWAY: Duration = Duration::from_secs(30);
+/// From a new authority to a pod that has a certificate of it.
+const CERTIFICATE: Duration = Duration::from_mins(3);
 const OPERATORS: &str = "app.kubernetes.io/name=headgate-operator";
 
 /// The scenario.
@@ -27,9 +29,9 @@ pub(super) async fn run(context: &Context) -> Result<()> {
     let before = settled(context, 1, START).await?;
 
     children(context, &site).await?;
-    // The authority is another, and the kubelet brings a pod its new certificate within a minute or two.
-    becomes(context, "streamkey", "alice", "Programmed", "True", START).await?;
     no_api_server(context, &mut player).await?;
+    // The authority is another, and the kubelet brings a pod its new certificate within a minute or two.
+    becomes(context, "streamkey", "alice", "Programmed", "True", CERTIFICATE).await?;
     site.all_in_force().await?;
     sleeping_leader(context).await?;
     site.all_in_force().await?;

@@ -1,7 +1,7 @@
 //! Taking things away: a server with a live stream, a namespace, the operator itself.
 
 use super::fleet::{pods, settled};
-use super::site::{RELEASE, SOON, START, SYSTEM, Site, becomes, install};
+use super::site::{RELEASE, SOON, START, SYSTEM, Site, install};
 use crate::ensure;
 use crate::error::Result;
 use crate::harness::{Context, eventually};
@@ -31,7 +31,6 @@ pub(super) async fn run(context: &Context) -> Result<()> {
         "--wait=false",
     ];
     context.kubectl.run(&gone).await?;
-    becomes(context, "streamkey", "alice", "ResolvedRefs", "False", SOON).await?;
     tokio::time::sleep(Duration::from_secs(5)).await;
     publisher.must_be_live()?;
     ensure!(
