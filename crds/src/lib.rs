@@ -8,6 +8,7 @@ mod bounds;
 pub mod condition;
 pub mod generate;
 mod hook_endpoint;
+mod listener;
 mod media_server;
 mod stream;
 mod stream_key;
@@ -16,6 +17,7 @@ mod tests;
 
 pub use bounds::{ObjectRef, SecretKeyRef};
 pub use hook_endpoint::*;
+pub use listener::*;
 pub use media_server::*;
 pub use stream::*;
 pub use stream_key::*;

@@ -1,6 +1,7 @@
 //! MediaServer: a set of media pods that act as one server.
 
 use crate::bounds::{annotations, conditions, labels, resources, tolerations};
+use crate::listener::{Listener, default_listeners};
 use k8s_openapi::api::core::v1::{ResourceRequirements, Toleration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
@@ -53,6 +54,8 @@ pub struct MediaServerSpec {
     #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[x_kube(
         validation = Rule::new("self.all(a, self.exists_one(b, b.port == a.port))").message("each listener must have a port of its own"),
+        validation = Rule::new("self.all(a, has(a.tls) == (a.protocol in ['RTMPS', 'HTTPS']))").message("`tls` must be given for the protocols RTMPS and HTTPS, and for no other"),
+        validation = Rule::new("self.all(a, !has(a.forwardedFor) || a.protocol in ['HTTP', 'HTTPS'])").message("`forwardedFor` may be given for the protocols HTTP and HTTPS only"),
         validation = Rule::new("self.all(a, a.port != 9090 && a.port != 9443)").message("ports 9090 (metrics) and 9443 (control) are the pod's own: choose others")
     )]
     pub listeners: Vec<Listener>,
@@ -80,30 +83,6 @@ pub struct MediaServerSpec {
     /// first, and an old one goes when the new one is ready. A new pod that does not get ready stops that, and the old ones serve on.
     #[serde(default)]
     pub pod_template: PodTemplate,
-}
-
-/// One port that the server listens on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Listener {
-    /// Unique in the server; also the name of the Service's port.
-    #[schemars(length(min = 1, max = 15), regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
-    pub name: String,
-    /// What is spoken on it.
-    pub protocol: Protocol,
-    /// TCP port of the pods and of the Service. Pods run without privileges, so it is 1024 or higher.
-    #[schemars(range(min = 1024, max = 65535))]
-    pub port: i32,
-}
-
-/// What a listener speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Protocol {
-    /// RTMP, publish and play.
-    #[serde(rename = "RTMP")]
-    Rtmp,
-    /// HTTP: play over HTTP-FLV.
-    #[serde(rename = "HTTP")]
-    Http,
 }
 
 /// How clients reach the pods.
@@ -190,6 +169,21 @@ pub struct Limits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub viewers_per_pod: Option<i32>,
+    /// Connections at one time on all listeners, whatever they do; further ones are closed at once. When absent, as many as the pod has
+    /// file descriptors for, less some for its own use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub connections_per_pod: Option<i32>,
+    /// Connections at one time from one IPv4 address, or from one /64 of IPv6; further ones are closed at once. Many viewers may share an
+    /// address, and behind a proxy that does not say whom it speaks for all of them do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub connections_per_address: Option<i32>,
+    /// How much media one publisher may send, in 1,000 bits a second. Peaks are smoothed over 5 s. A publisher that sends more is slowed
+    /// down, as by a network that is full, and encoders lower their rate; one that does not in 10 s is cut with IngestTooFast.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 64, max = 10_000_000))]
+    pub ingest_kilobits_per_second: Option<i32>,
 }
 
 /// How a pod goes that must go.
@@ -350,22 +344,6 @@ impl Default for Play {
             max_latency_milliseconds: 100,
         }
     }
-}
-
-/// RTMP on 1935 and HTTP on 8080.
-pub fn default_listeners() -> Vec<Listener> {
-    vec![
-        Listener {
-            name: "rtmp".into(),
-            protocol: Protocol::Rtmp,
-            port: 1935,
-        },
-        Listener {
-            name: "http".into(),
-            protocol: Protocol::Http,
-            port: 8080,
-        },
-    ]
 }
 
 fn one() -> i32 {

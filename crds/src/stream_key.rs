@@ -47,7 +47,7 @@ pub struct StreamKeySpec {
     #[serde(default = "publish_only")]
     #[schemars(length(min = 1, max = 2), extend("x-kubernetes-list-type" = "set"))]
     pub permissions: Vec<Permission>,
-    /// The Secret that holds the key. Made with a random key if absent; changed there, the new key is good within a second and the old one no more.
+    /// The Secret that holds the key. Made with a random key if absent; changed there, the new key is good within a second, and the old one for `rotationOverlapSeconds` yet.
     pub secret_ref: SecretKeyRef,
     /// Where in the URL the key may stand.
     #[serde(default = "query_only")]
@@ -63,6 +63,11 @@ pub struct StreamKeySpec {
     /// The key is no longer good from this time on. Who is live then stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<Time>,
+    /// How long the old key stays good after the Secret has changed, in seconds. With 0, which is the default, it is not good any more at
+    /// once. Who is live stays in any case. A lower value ends overlaps that are under way.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 2_592_000))]
+    pub rotation_overlap_seconds: i32,
     /// Networks from which the key may be used, such as `10.0.0.0/8`; from anywhere when absent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 64), regex(pattern = r"^[0-9A-Fa-f:.]+/[0-9]{1,3}$")), extend("x-kubernetes-list-type" = "set"))]

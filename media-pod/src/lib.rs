@@ -13,6 +13,7 @@ pub mod keys;
 pub mod listeners;
 pub mod log;
 mod metrics;
+pub mod nofile;
 pub mod pod;
 pub mod report;
 pub mod standalone;

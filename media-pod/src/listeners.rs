@@ -1,11 +1,13 @@
 //! [`Listeners`]: the sockets that clients connect to, kept as the config wants them.
 //!
 //! A listener that is not in the config any more stops to accept, and its sessions go on. One that cannot be opened says why and is tried
-//! again; the others do not notice.
+//! again; the others do not notice. One that speaks TLS opens when it has a certificate. A new certificate, and who is believed as a proxy, hold
+//! for those who connect from then on: neither the socket nor a session notices.
 
 use crate::pod::bump;
 use arc_swap::ArcSwap;
 use headgate_control::{Listener, ListenerProtocol, ListenerReport, Problem};
+use headgate_front::{Alpn, Census, Certificate, Door, Rules};
 use headgate_hub::{Hub, resolve_vhost};
 use parking_lot::Mutex;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -14,7 +16,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -22,12 +24,16 @@ use tokio_util::task::TaskTracker;
 const BACKLOG: i32 = 1024;
 /// Wait before a port is tried again: doubles from the first to the last.
 const RETRY: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(5)];
+/// What keeps a listener shut that has no certificate.
+const NO_CERTIFICATE: &str = "NoCertificate";
 
 /// What every listener serves.
 #[derive(Clone)]
 pub struct Served {
     /// Where sessions go.
     pub hub: Hub,
+    /// Counts the connections of all listeners.
+    pub census: Arc<Census>,
     /// The server's virtual hosts; changes while listeners run.
     pub vhosts: Arc<ArcSwap<Vec<String>>>,
     /// Ends all sessions of all listeners, those of removed ones too.
@@ -46,8 +52,28 @@ pub struct Listeners {
 /// One listener. Dropped, it stops to accept.
 struct Slot {
     spec: Listener,
+    door: Door,
+    /// The door has a certificate that it did not have.
+    opened: Arc<Notify>,
     problem: Arc<Mutex<Option<Problem>>>,
     _closed: DropGuard,
+}
+
+impl Slot {
+    /// Whether the same socket serves for both.
+    fn is(&self, spec: &Listener) -> bool {
+        let socket = |l: &Listener| (l.name.clone(), l.protocol, l.port);
+        socket(&self.spec) == socket(spec)
+    }
+
+    fn change(&mut self, spec: &Listener) {
+        if self.spec == *spec {
+            return;
+        }
+        furnish(&self.door, spec, self.spec.certificate.as_ref());
+        self.spec = spec.clone();
+        self.opened.notify_one();
+    }
 }
 
 impl Listeners {
@@ -61,13 +87,17 @@ impl Listeners {
         }
     }
 
-    /// Opens and closes what differs. Each new port has been tried once when this returns. Needs a tokio runtime around it.
+    /// Opens, closes and changes what differs. Each new port has been tried once when this returns. Needs a tokio runtime around it.
     pub fn set(&self, wanted: &[Listener]) {
         let mut slots = self.slots.lock();
-        slots.retain(|slot| wanted.contains(&slot.spec));
+        slots.retain(|slot| wanted.iter().any(|spec| slot.is(spec)));
         for spec in wanted {
-            if !slots.iter().any(|slot| slot.spec == *spec) {
-                slots.push(self.open(spec));
+            match slots.iter_mut().find(|slot| slot.is(spec)) {
+                Some(slot) => slot.change(spec),
+                None => match self.open(spec) {
+                    Ok(slot) => slots.push(slot),
+                    Err(error) => tracing::error!(listener = %spec.name, %error, "no TLS can be had"),
+                },
             }
         }
         drop(slots);
@@ -86,9 +116,10 @@ impl Listeners {
         reports
     }
 
-    /// Whether every listener listens.
+    /// Whether every listener listens, but for those that wait for a certificate: without it no pod could have them.
     pub fn all_open(&self) -> bool {
-        self.slots.lock().iter().all(|slot| slot.problem.lock().is_none())
+        let is_open = |slot: &Slot| slot.problem.lock().as_ref().is_none_or(|p| p.reason == NO_CERTIFICATE);
+        self.slots.lock().iter().all(is_open)
     }
 
     /// Moves when [`Listeners::reports`] says something else.
@@ -102,28 +133,63 @@ impl Listeners {
         self.serving.wait().await;
     }
 
-    fn open(&self, spec: &Listener) -> Slot {
-        let first = bind(spec.port);
-        let problem = Arc::new(Mutex::new(first.as_ref().err().map(|e| describe(spec, e))));
+    fn open(&self, spec: &Listener) -> Result<Slot, rustls::Error> {
+        let census = Arc::clone(&self.served.census);
+        let door = match spec.protocol {
+            ListenerProtocol::Rtmp | ListenerProtocol::Http => Door::plain(census),
+            ListenerProtocol::Rtmps => Door::tls(census, Alpn::None)?,
+            ListenerProtocol::Https => Door::tls(census, Alpn::Http)?,
+        };
+        furnish(&door, spec, None);
+        let first = (!door.wants_certificate()).then(|| bind(spec.port));
+        let problem = match &first {
+            None => Some(no_certificate(spec)),
+            Some(bound) => bound.as_ref().err().map(|e| describe(spec, e)),
+        };
+        let (problem, opened) = (Arc::new(Mutex::new(problem)), Arc::<Notify>::default());
         let closed = CancellationToken::new();
         let keeper = Keeper {
             spec: spec.clone(),
+            door: door.clone(),
+            opened: Arc::clone(&opened),
             closed: closed.clone(),
             problem: Arc::clone(&problem),
             served: self.served.clone(),
             changed: Arc::clone(&self.changed),
         };
         self.serving.spawn(keeper.run(first));
-        Slot {
+        Ok(Slot {
             spec: spec.clone(),
+            door,
+            opened,
             problem,
             _closed: closed.drop_guard(),
+        })
+    }
+}
+
+/// Gives a door what the config says. Without a certificate that can be used it keeps the one that it has.
+fn furnish(door: &Door, spec: &Listener, before: Option<&headgate_control::Certificate>) {
+    door.set_rules(Rules {
+        proxies: spec.proxies.iter().copied().collect(),
+        forwarders: spec.forwarders.iter().copied().collect(),
+    });
+    let Some(new) = spec.certificate.as_ref().filter(|new| Some(*new) != before) else {
+        return;
+    };
+    match Certificate::from_pem(new.chain.as_bytes(), new.key.reveal().as_bytes()) {
+        Ok(certificate) => {
+            door.set_certificate(certificate);
+            tracing::info!(listener = %spec.name, "a new certificate is in force");
         }
+        Err(error) => tracing::error!(listener = %spec.name, %error, "the certificate is not taken"),
     }
 }
 
 struct Keeper {
     spec: Listener,
+    door: Door,
+    opened: Arc<Notify>,
     /// Fires when the listener is not wanted any more.
     closed: CancellationToken,
     problem: Arc<Mutex<Option<Problem>>>,
@@ -132,42 +198,58 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn run(self, first: io::Result<TcpListener>) {
-        let mut wait = RETRY[0];
-        let mut bound = first;
-        let listener = loop {
-            match bound {
-                Ok(listener) => break listener,
-                Err(error) => self.say(Some(&error)),
-            }
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = self.served.shutdown.cancelled() => return,
-                () = self.closed.cancelled() => return,
-            }
-            wait = wait.saturating_mul(2).min(RETRY[1]);
-            bound = bind(self.spec.port);
+    async fn run(self, first: Option<io::Result<TcpListener>>) {
+        let ended = (self.closed.clone(), self.served.shutdown.clone());
+        let listener = tokio::select! {
+            listener = self.listener(first) => listener,
+            () = ended.0.cancelled() => return,
+            () = ended.1.cancelled() => return,
         };
         self.say(None);
-        let Listener { name, protocol, port } = &self.spec;
-        tracing::info!(listener = %name, %protocol, port, "listens");
+        let (protocol, port) = (self.spec.protocol, self.spec.port);
+        tracing::info!(listener = %self.spec.name, %protocol, port, "listens");
         self.serve(listener).await;
     }
 
+    /// The socket, when there is what it needs and the port is free.
+    async fn listener(&self, first: Option<io::Result<TcpListener>>) -> TcpListener {
+        if self.door.wants_certificate() {
+            tracing::warn!(listener = %self.spec.name, reason = NO_CERTIFICATE, "waits for a certificate");
+        }
+        while self.door.wants_certificate() {
+            self.opened.notified().await;
+        }
+        let mut wait = RETRY[0];
+        let mut bound = first.unwrap_or_else(|| bind(self.spec.port));
+        loop {
+            match bound {
+                Ok(listener) => return listener,
+                Err(error) => self.say(Some(&error)),
+            }
+            tokio::time::sleep(wait).await;
+            wait = wait.saturating_mul(2).min(RETRY[1]);
+            bound = bind(self.spec.port);
+        }
+    }
+
     async fn serve(self, listener: TcpListener) {
-        let Served { hub, vhosts, shutdown } = self.served;
+        let Served {
+            hub, vhosts, shutdown, ..
+        } = self.served;
         match self.spec.protocol {
-            ListenerProtocol::Rtmp => {
+            ListenerProtocol::Rtmp | ListenerProtocol::Rtmps => {
                 let options = headgate_rtmp::serve::Options {
+                    door: self.door,
                     vhosts,
                     closed: self.closed,
                     ..Default::default()
                 };
                 headgate_rtmp::serve::serve(listener, hub, options, shutdown).await;
             }
-            ListenerProtocol::Http => {
+            ListenerProtocol::Http | ListenerProtocol::Https => {
                 let vhost = move |host: &str, param: &str| resolve_vhost(&vhosts.load(), host, param);
                 let options = headgate_http::Options {
+                    door: self.door,
                     closed: self.closed,
                     ..headgate_http::Options::new(Arc::new(vhost))
                 };
@@ -188,6 +270,16 @@ impl Keeper {
         *problem = now;
         drop(problem);
         bump(&self.changed);
+    }
+}
+
+fn no_certificate(spec: &Listener) -> Problem {
+    Problem {
+        reason: NO_CERTIFICATE.into(),
+        message: format!(
+            "listener {:?} does not listen: there is no certificate for it",
+            spec.name
+        ),
     }
 }
 

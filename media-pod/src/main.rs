@@ -8,5 +8,6 @@ use std::process::ExitCode;
 async fn main() -> ExitCode {
     // One crypto provider for all; that it is set already means that it is the same one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    headgate_media_pod::nofile::raise();
     Cli::parse().run().await
 }

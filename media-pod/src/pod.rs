@@ -5,10 +5,12 @@ use crate::gate::{PodGate, Policy};
 use crate::keys::KeyRing;
 use crate::listeners::{Listeners, Served};
 use crate::metrics;
+use crate::nofile;
 use crate::report::{Readings, report};
 use crate::unwatched;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use headgate_control::{Applied, ListenerProtocol, OnConflict, PodConfig, PodReport, Problem};
+use headgate_front::{Bounds, Census};
 use headgate_hooks::{Hooks, Storage};
 use headgate_hub::{EndReason, Hub, Settings};
 use headgate_relay::{Patience, Peers, Relay};
@@ -45,6 +47,7 @@ pub struct Pod {
     peers: Arc<Peers>,
     hooks: Hooks,
     gate: Arc<PodGate>,
+    census: Arc<Census>,
     listeners: Listeners,
     vhosts: Arc<ArcSwap<Vec<String>>>,
     registry: Registry,
@@ -128,8 +131,10 @@ impl Pod {
         let counted = hub.clone();
         hooks.count_by(move || counters(&counted));
         let (vhosts, shutdown) = (Arc::<ArcSwap<Vec<String>>>::default(), CancellationToken::new());
+        let census = Arc::new(Census::new(Some(headgate_front::Metrics::register(&registry)?)));
         let served = Served {
             hub: hub.clone(),
+            census: Arc::clone(&census),
             vhosts: Arc::clone(&vhosts),
             shutdown: shutdown.clone(),
         };
@@ -139,6 +144,7 @@ impl Pod {
             peers,
             hooks,
             gate,
+            census,
             listeners: Listeners::new(served),
             vhosts,
             registry,
@@ -171,6 +177,7 @@ impl Pod {
         self.hub.configure(settings(&config));
         self.peers.configure(&config);
         self.vhosts.store(Arc::new(config.vhosts.clone()));
+        self.census.bound(bounds(&config));
         self.listeners.set(&config.listeners);
         let revision = config.revision.clone();
         let (keys, hooks) = (config.keys.len(), config.hooks.len());
@@ -366,7 +373,19 @@ fn settings(config: &PodConfig) -> Settings {
         merge_window: Duration::from_millis(config.play.max_latency_milliseconds.into()),
         publishers_max: bound(config.limits.publishers_per_pod),
         viewers_max: bound(config.limits.viewers_per_pod),
+        ingest_max: config
+            .limits
+            .ingest_kilobits_per_second
+            .map(|k| u64::from(k).saturating_mul(125)),
         ..Settings::default()
+    }
+}
+
+fn bounds(config: &PodConfig) -> Bounds {
+    let bound = |max: Option<u32>| max.and_then(|n| usize::try_from(n).ok());
+    Bounds {
+        total: bound(config.limits.connections_per_pod).unwrap_or_else(nofile::for_clients),
+        per_address: bound(config.limits.connections_per_address),
     }
 }
 
@@ -417,9 +436,9 @@ fn started(config: &PodConfig, pod: &str) -> BTreeMap<String, String> {
         ("hook.alive_interval", "10.0".to_owned()),
         ("hook.enable", "1".to_owned()),
         ("http.port", port(ListenerProtocol::Http)),
-        ("http.sslport", "0".to_owned()),
+        ("http.sslport", port(ListenerProtocol::Https)),
         ("rtmp.port", port(ListenerProtocol::Rtmp)),
-        ("rtmp.sslport", "0".to_owned()),
+        ("rtmp.sslport", port(ListenerProtocol::Rtmps)),
         ("rtsp.port", "0".to_owned()),
         ("rtsp.sslport", "0".to_owned()),
     ];

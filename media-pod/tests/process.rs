@@ -236,3 +236,58 @@ async fn a_pod_whose_config_cannot_be_used_waits_for_a_better_one() {
     let (code, _, log) = end(child).await;
     assert_eq!(code, Some(0), "{log}");
 }
+
+#[tokio::test]
+async fn a_process_without_descriptors_goes_on_when_it_has_some_again() {
+    let port = free_port();
+    let spec =
+        format!("{{limits: {{connectionsPerPod: 1000}}, listeners: [{{name: rtmp, protocol: RTMP, port: {port}}}]}}");
+    let server =
+        format!("{{apiVersion: headgate.dev/v1alpha1, kind: MediaServer, metadata: {{name: live}}, spec: {spec}}}");
+    let (folder, admin) = (folder(&[server]), free_port());
+    let mut command = Command::new("sh");
+    let child = command
+        .args([
+            "-c",
+            "ulimit -n 64; exec \"$0\" \"$@\"",
+            env!("CARGO_BIN_EXE_media-pod"),
+        ])
+        .arg("--resources")
+        .arg(folder.path())
+        .args(["--admin", &format!("127.0.0.1:{admin}")])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    ready(admin).await;
+    let mut held = Vec::new();
+    for _ in 0..100 {
+        held.push(tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap());
+    }
+    // The last ones wait in the kernel: the process has no descriptor for them, and none for whoever asks how it is.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    drop(held);
+    ready(admin).await;
+    let page = reqwest::get(format!("http://127.0.0.1:{admin}/metrics")).await.unwrap();
+    let page = page.text().await.unwrap();
+    let errors = page
+        .lines()
+        .find_map(|l| l.strip_prefix("headgate_accept_errors_total "));
+    assert!(errors.is_some_and(|n| n != "0"), "{page}");
+    let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let hello = [&[3][..], &[0; 1536]].concat();
+    tokio::io::AsyncWriteExt::write_all(&mut socket, &hello).await.unwrap();
+    let mut version = [0; 1];
+    let answered = tokio::io::AsyncReadExt::read_exact(&mut socket, &mut version);
+    tokio::time::timeout(Duration::from_secs(10), answered)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(version, [3]);
+    tell(&child, "TERM").await;
+    let (code, _, log) = end(child).await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("cannot accept connections; trying again"), "{log}");
+    assert!(log.contains("connections are accepted again"), "{log}");
+}

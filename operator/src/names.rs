@@ -41,6 +41,16 @@ pub enum SecretUse {
     Pod,
     /// The key of a StreamKey.
     StreamKey,
+    /// The certificate of a listener.
+    Listener,
+}
+
+impl SecretUse {
+    /// Whether this label says that users made the Secret for objects of theirs: only those may be used for them, never our own certificates.
+    pub fn is_of_users(label: Option<&str>) -> bool {
+        let named: [&str; 2] = [Self::StreamKey.into(), Self::Listener.into()];
+        label.is_some_and(|label| named.contains(&label))
+    }
 }
 
 /// Namespace and name of an object.

@@ -93,13 +93,16 @@ impl Routes {
         }
     }
 
-    /// A Secret concerns its server, or the keys that name it and their servers.
+    /// A Secret concerns its server and those whose listeners name it, or the keys that name it and their servers.
     pub fn secret(&self, change: &Change<Secret>) {
         if let Some(server) = server_of(change) {
             self.queues.servers.add(server);
         }
         let Some(secret) = key(change) else { return };
         let named = Word::secret(&secret.name);
+        for server in self.caches.servers.find_keys(&secret.namespace, &named) {
+            self.queues.servers.add(server);
+        }
         for stream_key in self.caches.keys.find(&secret.namespace, &named) {
             self.queues.keys.add(ObjectKey::of(stream_key.as_ref()));
             for server in &stream_key.spec.server_refs {

@@ -1,8 +1,9 @@
 //! [`pod_config`]: one server with all that is attached to it, as one [`PodConfig`].
 
-use crate::{Secrets, hash_key, validate_hook, validate_key};
+use crate::{Secrets, certificate, hash_key, validate_hook, validate_key};
 use headgate_api as api;
 use headgate_control as control;
+use ipnet::IpNet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -40,7 +41,7 @@ pub fn pod_config<'a>(
     let mut config = control::PodConfig {
         revision: String::new(),
         server: identity(server),
-        listeners: spec.listeners.iter().filter_map(listener).collect(),
+        listeners: spec.listeners.iter().filter_map(|l| listener(l, secrets)).collect(),
         vhosts: spec.vhosts.clone(),
         publish: control::PublishPolicy {
             authentication: authentication(spec.publish.authentication),
@@ -57,6 +58,9 @@ pub fn pod_config<'a>(
         limits: control::Limits {
             publishers_per_pod: spec.limits.publishers_per_pod.map(unsigned),
             viewers_per_pod: spec.limits.viewers_per_pod.map(unsigned),
+            connections_per_pod: spec.limits.connections_per_pod.map(unsigned),
+            connections_per_address: spec.limits.connections_per_address.map(unsigned),
+            ingest_kilobits_per_second: spec.limits.ingest_kilobits_per_second.map(unsigned),
         },
         keys: keys.into_iter().filter_map(|k| stream_key(&name, k, secrets)).collect(),
         hooks: ordered(&name, hooks),
@@ -68,21 +72,38 @@ pub fn pod_config<'a>(
     };
     config.peers.sort();
     config.keys.sort_by(|a, b| a.name.cmp(&b.name));
-    config.revision = digest(&config);
+    seal(&mut config);
     config
 }
 
-/// A short digest of every key and hook of a config, so that one can tell which objects a change of revision touched.
+/// Gives a config the revision that follows from the rest.
+pub(crate) fn seal(config: &mut control::PodConfig) {
+    config.revision.clear();
+    config.revision = digest(config);
+}
+
+/// A short digest of every key and hook of a config, so that one can tell which objects a change of revision touched. Keys that were
+/// replaced do not count: they are no part of what the object says.
 pub fn entry_digests(config: &control::PodConfig) -> BTreeMap<(EntryKind, String), String> {
     let keys = config
         .keys
         .iter()
-        .map(|k| ((EntryKind::Key, k.name.clone()), digest(k)));
+        .map(|k| ((EntryKind::Key, k.name.clone()), key_digest(k)));
     let hooks = config
         .hooks
         .iter()
         .map(|h| ((EntryKind::Hook, h.name.clone()), digest(h)));
     keys.chain(hooks).collect()
+}
+
+fn key_digest(key: &control::StreamKey) -> String {
+    if key.previous.is_empty() {
+        return digest(key);
+    }
+    digest(&control::StreamKey {
+        previous: Vec::new(),
+        ..key.clone()
+    })
 }
 
 fn digest(value: &impl Serialize) -> String {
@@ -101,15 +122,26 @@ fn identity(server: &api::MediaServer) -> control::ServerIdentity {
     control::ServerIdentity { namespace, name, uid }
 }
 
-fn listener(from: &api::Listener) -> Option<control::Listener> {
+fn listener(from: &api::Listener, secrets: &dyn Secrets) -> Option<control::Listener> {
+    let tls = from.tls.as_ref().filter(|_| from.protocol.is_tls());
     Some(control::Listener {
         name: from.name.clone(),
         protocol: match from.protocol {
             api::Protocol::Rtmp => control::ListenerProtocol::Rtmp,
+            api::Protocol::Rtmps => control::ListenerProtocol::Rtmps,
             api::Protocol::Http => control::ListenerProtocol::Http,
+            api::Protocol::Https => control::ListenerProtocol::Https,
         },
         port: u16::try_from(from.port).ok()?,
+        certificate: tls.and_then(|tls| certificate(secrets, &tls.secret_name).ok()),
+        proxies: networks(from.proxy_protocol.as_ref()),
+        forwarders: networks(from.forwarded_for.as_ref()),
     })
+}
+
+fn networks(trusted: Option<&api::Trusted>) -> Vec<IpNet> {
+    let all = trusted.iter().flat_map(|t| &t.trusted_cidrs);
+    all.filter_map(|c| c.parse().ok()).collect()
 }
 
 fn authentication(from: api::Authentication) -> control::Authentication {
@@ -133,6 +165,7 @@ fn stream_key(server: &str, key: &api::StreamKey, secrets: &dyn Secrets) -> Opti
         },
         permissions: spec.permissions.iter().map(|p| permission(*p)).collect(),
         hash: hash_key(secrets, &spec.secret_ref.name, &spec.secret_ref.key).ok()?,
+        previous: Vec::new(),
         placements: spec.placements.iter().map(|p| placement(*p)).collect(),
         query_parameter: spec.query_parameter.clone(),
         not_before: spec.not_before.as_ref().map(timestamp),

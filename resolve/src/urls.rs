@@ -19,11 +19,11 @@ pub fn key_urls(spec: &StreamKeySpec, listeners: &[Listener], host: &str) -> (Ve
     }
     let may_publish = spec.permissions.contains(&Permission::Publish);
     let path = |l: &Listener| format!("{}/{app}/{name}", base(l, host));
-    let publish = listeners.iter().filter(|l| may_publish && l.protocol == Protocol::Rtmp);
+    let publish = listeners.iter().filter(|l| may_publish && !l.protocol.is_http());
     let publish = publish.map(|l| with_key(&path(l), spec)).collect();
-    let play = listeners.iter().map(|l| match l.protocol {
-        Protocol::Rtmp => path(l),
-        Protocol::Http => format!("{}.flv", path(l)),
+    let play = listeners.iter().map(|l| {
+        let suffix = if l.protocol.is_http() { ".flv" } else { "" };
+        path(l) + suffix
     });
     (publish, play.collect())
 }
@@ -39,7 +39,9 @@ fn with_key(path: &str, spec: &StreamKeySpec) -> String {
 fn base(listener: &Listener, host: &str) -> String {
     let scheme = match listener.protocol {
         Protocol::Rtmp => "rtmp",
+        Protocol::Rtmps => "rtmps",
         Protocol::Http => "http",
+        Protocol::Https => "https",
     };
     format!("{scheme}://{host}:{}", listener.port)
 }
@@ -71,6 +73,19 @@ mod tests {
             "h",
         );
         assert!(publish.is_empty());
+    }
+
+    #[test]
+    fn listeners_with_tls_have_addresses_of_their_own() {
+        let listeners = [
+            Listener::plain("rtmps", Protocol::Rtmps, 1936),
+            Listener::plain("https", Protocol::Https, 8443),
+        ];
+        let (publish, play) = key_urls(&key("{app: live, name: a}", ""), &listeners, "h");
+        assert_eq!(publish, ["rtmps://h:1936/live/a?secret=KEY"]);
+        assert_eq!(play, ["rtmps://h:1936/live/a", "https://h:8443/live/a.flv"]);
+        let bases: Vec<_> = addresses(&listeners, "h").into_iter().map(|a| a.url).collect();
+        assert_eq!(bases, ["rtmps://h:1936", "https://h:8443"]);
     }
 
     #[test]

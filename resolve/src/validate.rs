@@ -1,6 +1,6 @@
 //! What the schema cannot say, or what must hold also where no API server has looked: standalone, and objects older than a rule.
 
-use headgate_api::{HookEndpointSpec, MediaServerSpec, StreamKeySpec};
+use headgate_api::{HookEndpointSpec, Listener, MediaServerSpec, StreamKeySpec};
 use headgate_control::{CONTROL_PORT, METRICS_PORT};
 use ipnet::IpNet;
 use std::collections::HashSet;
@@ -22,8 +22,14 @@ pub enum Invalid {
     #[error("there is no listener: a server needs at least one")]
     NoListeners,
     /// Not a network.
-    #[error("allowedCidrs has {0:?}, which is no network: write one such as 10.0.0.0/8")]
-    BadCidr(String),
+    #[error("{0} has {1:?}, which is no network: write one such as 10.0.0.0/8")]
+    BadCidr(&'static str, String),
+    /// TLS without a certificate, or the other way round.
+    #[error("listener {0:?}: `tls` must be given for the protocols RTMPS and HTTPS, and for no other")]
+    TlsMismatch(String),
+    /// A header that its protocol does not have.
+    #[error("listener {0:?}: `forwardedFor` may be given for the protocols HTTP and HTTPS only")]
+    NotHttp(String),
     /// A glob that cannot match what it means.
     #[error(
         "{0} has the glob {1:?}: `*` is any run of characters and `?` is one; brackets, braces and spaces are not known"
@@ -46,6 +52,8 @@ impl Invalid {
             Self::NameClash(..) => "NameClash",
             Self::NoListeners => "NoListeners",
             Self::BadCidr(..) => "BadCidr",
+            Self::TlsMismatch(_) => "TlsMismatch",
+            Self::NotHttp(_) => "NotHttp",
             Self::BadGlob(..) => "BadGlob",
             Self::NeverValid(..) => "NeverValid",
             Self::BadUrl(..) => "BadUrl",
@@ -63,6 +71,7 @@ pub fn validate_server(spec: &MediaServerSpec) -> Result<(), Invalid> {
         if !(1024..=65535).contains(&listener.port) || own.contains(&listener.port) {
             return Err(Invalid::PortNotAllowed(listener.name.clone(), listener.port));
         }
+        front(listener)?;
         for earlier in spec.listeners.iter().take(at) {
             if earlier.name == listener.name {
                 return Err(Invalid::NameClash(listener.name.clone()));
@@ -79,14 +88,35 @@ pub fn validate_server(spec: &MediaServerSpec) -> Result<(), Invalid> {
     Ok(())
 }
 
+/// What happens on a listener before its protocol is spoken.
+fn front(listener: &Listener) -> Result<(), Invalid> {
+    if listener.tls.is_some() != listener.protocol.is_tls() {
+        return Err(Invalid::TlsMismatch(listener.name.clone()));
+    }
+    if listener.forwarded_for.is_some() && !listener.protocol.is_http() {
+        return Err(Invalid::NotHttp(listener.name.clone()));
+    }
+    let trusted = [
+        ("proxyProtocol.trustedCidrs", &listener.proxy_protocol),
+        ("forwardedFor.trustedCidrs", &listener.forwarded_for),
+    ];
+    let mut given = trusted.into_iter().filter_map(|(field, t)| Some((field, t.as_ref()?)));
+    given.try_for_each(|(field, t)| networks(field, &t.trusted_cidrs))
+}
+
+fn networks(field: &'static str, list: &[String]) -> Result<(), Invalid> {
+    match list.iter().find(|c| c.parse::<IpNet>().is_err()) {
+        Some(bad) => Err(Invalid::BadCidr(field, bad.clone())),
+        None => Ok(()),
+    }
+}
+
 /// A StreamKey that could let someone in.
 pub fn validate_key(spec: &StreamKeySpec) -> Result<(), Invalid> {
     glob("stream.vhost", &spec.stream.vhost)?;
     glob("stream.app", &spec.stream.app)?;
     glob("stream.name", &spec.stream.name)?;
-    if let Some(bad) = spec.allowed_cidrs.iter().find(|c| c.parse::<IpNet>().is_err()) {
-        return Err(Invalid::BadCidr(bad.clone()));
-    }
+    networks("allowedCidrs", &spec.allowed_cidrs)?;
     match (&spec.not_before, &spec.not_after) {
         (Some(from), Some(to)) if from.0 >= to.0 => Err(Invalid::NeverValid(from.0.to_string(), to.0.to_string())),
         _ => Ok(()),
@@ -169,6 +199,19 @@ mod tests {
         assert_eq!(reason(&two("{name: b, protocol: HTTP, port: 9443}")), "PortNotAllowed");
         assert_eq!(reason(&two("{name: b, protocol: HTTP, port: 80}")), "PortNotAllowed");
         assert_eq!(reason("listeners: []"), "NoListeners");
+    }
+
+    #[test]
+    fn a_listener_has_what_its_protocol_needs_and_believes_only_networks() {
+        let reason =
+            |rest: &str| server(&format!("listeners: [{{name: a, port: 8080, {rest}}}]")).map_err(|e| e.reason());
+        assert_eq!(reason("protocol: HTTPS, tls: {secretName: s}"), Ok(()));
+        assert_eq!(reason("protocol: RTMPS"), Err("TlsMismatch"));
+        assert_eq!(reason("protocol: RTMP, tls: {secretName: s}"), Err("TlsMismatch"));
+        let trusted = |field: &str, net: &str| format!("protocol: RTMP, {field}: {{trustedCidrs: ['{net}']}}");
+        assert_eq!(reason(&trusted("proxyProtocol", "10.0.0.0/8")), Ok(()));
+        assert_eq!(reason(&trusted("proxyProtocol", "10.0.0.0/40")), Err("BadCidr"));
+        assert_eq!(reason(&trusted("forwardedFor", "10.0.0.0/8")), Err("NotHttp"));
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! [`PodConfig`]: everything a pod must know, resolved and validated, so that it needs nobody while it runs.
 
-use crate::{Dialect, HookEvent};
+use crate::{Dialect, HookEvent, Listener};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
-use strum::{Display, IntoStaticStr};
 use url::Url;
 use uuid::Uuid;
 
@@ -94,31 +93,6 @@ pub struct ServerIdentity {
     pub uid: String,
 }
 
-/// One listening socket.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Listener {
-    /// As in the MediaServer, unique there.
-    pub name: String,
-    /// What is spoken on it.
-    pub protocol: ListenerProtocol,
-    /// TCP port.
-    pub port: u16,
-}
-
-/// What a listener speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Display, IntoStaticStr)]
-pub enum ListenerProtocol {
-    /// RTMP over TCP, publish and play.
-    #[serde(rename = "RTMP")]
-    #[strum(serialize = "RTMP")]
-    Rtmp,
-    /// HTTP/1.1: play as FLV, MPEG-TS and fragmented MP4, each over WebSocket too, and HLS.
-    #[serde(rename = "HTTP")]
-    #[strum(serialize = "HTTP")]
-    Http,
-}
-
 /// How a publisher or player proves itself before any hook is asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Authentication {
@@ -179,6 +153,15 @@ pub struct Limits {
     pub publishers_per_pod: Option<u32>,
     /// Viewers at one time in this pod.
     pub viewers_per_pod: Option<u32>,
+    /// Connections at one time on all listeners of this pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections_per_pod: Option<u32>,
+    /// Connections at one time from one IPv4 address or one /64 of IPv6.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections_per_address: Option<u32>,
+    /// Media of one publisher, in 1,000 bit/s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingest_kilobits_per_second: Option<u32>,
 }
 
 /// Which streams a key or an endpoint is about. Globs with `*` and `?`.
@@ -223,6 +206,9 @@ pub struct StreamKey {
     pub permissions: Vec<Permission>,
     /// The hash of the key.
     pub hash: KeyHash,
+    /// Keys that stood there before and are good for a while yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub previous: Vec<PreviousKey>,
     /// Where it may stand.
     pub placements: Vec<Placement>,
     /// Name of the query parameter, for [`Placement::Query`].
@@ -249,6 +235,16 @@ pub struct KeyHash {
     pub sha256: String,
     /// Length of the key in bytes.
     pub length: u32,
+}
+
+/// A key that was replaced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PreviousKey {
+    /// The hash of the key.
+    pub hash: KeyHash,
+    /// Not good from then on.
+    pub until: Timestamp,
 }
 
 /// What an admission does when no valid answer came.

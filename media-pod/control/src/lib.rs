@@ -28,11 +28,13 @@
 
 mod config;
 mod event;
+mod listener;
 mod peer;
 mod report;
 
 pub use config::*;
 pub use event::*;
+pub use listener::*;
 pub use peer::*;
 pub use report::*;
 

@@ -13,10 +13,12 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures::stream;
 use headgate_hub::{Connection, Protocol, StreamName, client_id};
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, StatusCode, Version, header};
 use std::sync::Arc;
+use tokio::sync::mpsc;
 
 /// Packets that are taken at once.
 pub(crate) const BATCH: usize = 64;
@@ -71,6 +73,7 @@ async fn play(shared: &Shared, path: &MediaPath, request: &Parts) -> Response {
         return nobody();
     };
     match admitted(shared, path, request, peer).await {
+        Ok(viewer) if request.version == Version::HTTP_2 => body(shared, path, viewer),
         Ok(viewer) => {
             peer.hand_over(viewer);
             // The connection takes the viewer and drops this.
@@ -78,6 +81,14 @@ async fn play(shared: &Shared, path: &MediaPath, request: &Parts) -> Response {
         }
         Err(response) => response,
     }
+}
+
+/// Media as the body of an HTTP/2 stream.
+fn body(shared: &Shared, path: &MediaPath, viewer: Viewer) -> Response {
+    let (sender, packets) = mpsc::channel(BATCH);
+    shared.tasks.spawn(viewer.pour(sender, shared.shutdown.clone()));
+    let packets = stream::unfold(packets, async |mut packets| Some((packets.recv().await?, packets)));
+    (head::media(path.container), Body::from_stream(packets)).into_response()
 }
 
 /// A viewer that is let in and has something to see.
@@ -110,6 +121,10 @@ async fn admitted(shared: &Shared, path: &MediaPath, request: &Parts, peer: &Pee
 /// How the media goes, with the head of the answer that says so; `None` for a broken WebSocket handshake.
 fn framing(path: &MediaPath, request: &Parts) -> Option<(Framing, Bytes)> {
     let is_1_1 = request.version == Version::HTTP_11;
+    if request.version == Version::HTTP_2 {
+        // Its head is not written here.
+        return Some((Framing::Plain, Bytes::new()));
+    }
     if websocket::is_wanted(&request.headers) {
         let accept = websocket::accept(&request.headers).filter(|_| is_1_1)?;
         return Some((Framing::WebSocket, head::switching(&accept)));
@@ -132,7 +147,9 @@ pub(crate) fn connection(
         .filter(|q| !q.is_empty())
         .map(|q| format!("?{q}"))
         .unwrap_or_default();
-    let host = text(&request.headers, &header::HOST);
+    // HTTP/2 says it in the URL.
+    let asked = request.uri.authority().map(http::uri::Authority::as_str);
+    let host = asked.unwrap_or_else(|| text(&request.headers, &header::HOST));
     let vhost = (shared.options.vhost)(host, &param);
     Connection {
         client_id: client_id(),

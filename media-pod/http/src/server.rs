@@ -3,11 +3,11 @@
 use crate::connection;
 use crate::hls::Sessions;
 use axum::Router;
+use headgate_front::{Arrival, Door, Ends};
 use headgate_hub::Hub;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -17,6 +17,8 @@ pub type VhostResolver = Arc<dyn Fn(&str, &str) -> String + Send + Sync>;
 /// How a listener behaves.
 #[derive(Clone)]
 pub struct Options {
+    /// Who is let in, and how: bounds, proxies, TLS.
+    pub door: Door,
     /// Which virtual host a request means.
     pub vhost: VhostResolver,
     /// From the accepted connection, or the last answer on it, to a whole request head.
@@ -31,6 +33,7 @@ impl Options {
     /// The usual bounds: 10 s and 16 KiB for a head.
     pub fn new(vhost: VhostResolver) -> Self {
         Self {
+            door: Door::default(),
             vhost,
             head_timeout: Duration::from_secs(10),
             head_bytes_max: 16 << 10,
@@ -62,30 +65,13 @@ pub async fn serve(listener: TcpListener, hub: Hub, options: Options, shutdown: 
     let router = Router::new()
         .fallback(crate::handler::dispatch)
         .with_state(Arc::clone(&shared));
-    let connections = shared.tasks.clone();
-    loop {
-        tokio::select! {
-            () = shutdown.cancelled() => break,
-            () = shared.options.closed.cancelled() => break,
-            accepted = accept(&listener) => if let Some((stream, peer)) = accepted {
-                connections.spawn(connection::run(stream, peer, Arc::clone(&shared), router.clone()));
-            }
-        }
-    }
-    drop(listener);
+    let (door, connections) = (shared.options.door.clone(), shared.tasks.clone());
+    let ends = Ends {
+        closed: shared.options.closed.clone(),
+        shutdown,
+    };
+    let run = move |arrival: Arrival| connection::run(arrival, Arc::clone(&shared), router.clone());
+    door.keep(listener, &connections, &ends, run).await;
     connections.close();
     connections.wait().await;
-}
-
-/// `None` after an error, such as no descriptor being left: a pause, so that others can end.
-async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
-    const PAUSE: Duration = Duration::from_millis(50);
-    match listener.accept().await {
-        Ok(accepted) => Some(accepted),
-        Err(error) => {
-            tracing::warn!(%error, "a connection could not be accepted");
-            tokio::time::sleep(PAUSE).await;
-            None
-        }
-    }
 }

@@ -4,12 +4,13 @@ use crate::format::Framing;
 use crate::handler::BATCH;
 use crate::websocket::{FromClient, Said};
 use bytes::{Buf, Bytes};
+use headgate_front::Socket;
 use headgate_hub::{Client, EndReason, Player, Traffic};
+use std::convert::Infallible;
 use std::io::{self, IoSlice};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// How long a viewer that is told goodbye has to take it.
@@ -25,8 +26,8 @@ pub(crate) struct Viewer {
 
 impl Viewer {
     /// Sends until the stream ends, the peer closes, the hub cuts it, or the process stops. The connection ends with the body.
-    pub(crate) async fn run(mut self, mut stream: TcpStream, shutdown: &CancellationToken) {
-        let (mut reader, mut writer) = stream.split();
+    pub(crate) async fn run(mut self, socket: Socket, shutdown: &CancellationToken) {
+        let (mut reader, mut writer) = tokio::io::split(socket);
         let mut heard = Heard::new(self.framing);
         let reason = loop {
             if let Err(reason) = self.send(&mut writer).await {
@@ -55,7 +56,7 @@ impl Viewer {
     }
 
     /// Writes all packets. Each write that moves something has its own time.
-    async fn send(&mut self, writer: &mut WriteHalf<'_>) -> Result<(), EndReason> {
+    async fn send(&mut self, writer: &mut WriteHalf<Socket>) -> Result<(), EndReason> {
         let mut first = 0;
         while let Some(rest) = self.packets.get(first..).filter(|rest| !rest.is_empty()) {
             let written = tokio::select! {
@@ -70,12 +71,44 @@ impl Viewer {
             first = first.saturating_add(advance(self.packets.get_mut(first..).unwrap_or_default(), written));
         }
         self.packets.clear();
+        tokio::select! {
+            biased;
+            flushed = writer.flush() => flushed.map_err(|_| EndReason::PeerClosed),
+            reason = self.player.stalled() => Err(reason),
+        }
+    }
+
+    /// The same into the body of an HTTP/2 stream, which takes as much as its peer allows.
+    pub(crate) async fn pour(mut self, body: mpsc::Sender<Result<Bytes, Infallible>>, shutdown: CancellationToken) {
+        let reason = loop {
+            if let Err(reason) = self.fill(&body).await {
+                break reason;
+            }
+            tokio::select! {
+                next = self.player.next(&mut self.packets, BATCH) => if let Err(reason) = next { break reason },
+                () = body.closed() => break EndReason::PeerClosed,
+                () = shutdown.cancelled() => break EndReason::Shutdown,
+            }
+        };
+        self.player.finish(reason);
+    }
+
+    async fn fill(&mut self, body: &mpsc::Sender<Result<Bytes, Infallible>>) -> Result<(), EndReason> {
+        for packet in self.packets.drain(..).filter(|packet| !packet.is_empty()) {
+            let sent = packet.len() as u64;
+            tokio::select! {
+                biased;
+                taken = body.send(Ok(packet)) => taken.map_err(|_| EndReason::PeerClosed)?,
+                reason = self.player.stalled() => return Err(reason),
+            }
+            self.client.count(Traffic { sent, received: 0 });
+        }
         Ok(())
     }
 }
 
 /// A body that was begun is whole only with the rest of the packet that was under way, and its end.
-async fn end_body(packets: &[Bytes], framing: Framing, writer: &mut WriteHalf<'_>) -> io::Result<()> {
+async fn end_body(packets: &[Bytes], framing: Framing, writer: &mut WriteHalf<Socket>) -> io::Result<()> {
     for packet in packets {
         writer.write_all(packet).await?;
     }
@@ -83,7 +116,7 @@ async fn end_body(packets: &[Bytes], framing: Framing, writer: &mut WriteHalf<'_
 }
 
 /// As many packets as one system call takes.
-async fn write(writer: &mut WriteHalf<'_>, packets: &[Bytes]) -> io::Result<usize> {
+async fn write(writer: &mut WriteHalf<Socket>, packets: &[Bytes]) -> io::Result<usize> {
     let mut slices = [IoSlice::new(&[]); BATCH];
     for (slice, packet) in slices.iter_mut().zip(packets) {
         *slice = IoSlice::new(packet);
@@ -125,7 +158,7 @@ impl Heard {
     }
 
     /// What must be answered; `None` when the peer has closed. Can be dropped and called again without loss.
-    async fn next(&mut self, reader: &mut ReadHalf<'_>) -> Option<Bytes> {
+    async fn next(&mut self, reader: &mut ReadHalf<Socket>) -> Option<Bytes> {
         let mut data = [0; 512];
         let mut read = 0;
         loop {

@@ -197,6 +197,7 @@ impl Inner {
     fn tell_ended(&self, session: &Arc<Session>, reason: EndReason, traffic: Traffic) {
         let (kind, name, client) = (session.kind, &session.name, &session.connection.client_id);
         tracing::info!(session = %session.id, %kind, stream = %name, %client, %reason, "session ended");
+        self.metrics.end(reason);
         self.gate.ended(session, reason, traffic);
     }
 

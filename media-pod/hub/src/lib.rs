@@ -5,6 +5,7 @@
 //! that have viewers and no publisher here. Invariants: one publisher a name; exactly one `ended` for each session that the gate let in, on
 //! every path; output bytes are made once per (stream, format) and shared; every cache and ring has a bound; no lock is held across an await.
 
+mod allowance;
 mod client;
 mod contest;
 mod edge;

@@ -1,6 +1,6 @@
 //! The hub's Prometheus metrics. Their names are promises.
 
-use crate::{Protocol, Reason};
+use crate::{EndReason, Protocol, Reason};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// Counters and gauges of one hub. A clone counts into the same.
@@ -12,6 +12,7 @@ pub struct Metrics {
     pub(crate) ingest_bytes: IntCounter,
     pub(crate) egress_bytes: IntCounterVec,
     pub(crate) refused: IntCounterVec,
+    pub(crate) ended: IntCounterVec,
     pub(crate) skips: IntCounter,
 }
 
@@ -37,6 +38,13 @@ impl Metrics {
                 ),
                 &["reason"],
             )?,
+            ended: IntCounterVec::new(
+                Opts::new(
+                    "headgate_sessions_ended_total",
+                    "Sessions that were let in and have ended, by reason.",
+                ),
+                &["reason"],
+            )?,
             skips: IntCounter::new(
                 "headgate_viewer_skips_total",
                 "Times a slow viewer skipped to a newer key frame.",
@@ -48,12 +56,17 @@ impl Metrics {
         registry.register(Box::new(metrics.ingest_bytes.clone()))?;
         registry.register(Box::new(metrics.egress_bytes.clone()))?;
         registry.register(Box::new(metrics.refused.clone()))?;
+        registry.register(Box::new(metrics.ended.clone()))?;
         registry.register(Box::new(metrics.skips.clone()))?;
         for protocol in Protocol::ALL {
             metrics.viewers.with_label_values(&[protocol.as_str()]).set(0);
             metrics.egress_bytes.with_label_values(&[protocol.as_str()]).inc_by(0);
         }
         Ok(metrics)
+    }
+
+    pub(crate) fn end(&self, reason: EndReason) {
+        self.ended.with_label_values(&[reason.as_str()]).inc();
     }
 
     pub(crate) fn refuse(&self, reason: Reason) {

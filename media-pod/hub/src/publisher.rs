@@ -1,19 +1,25 @@
 //! A publisher's session. Nothing here waits.
 
+use crate::allowance::{Allowance, Pace};
 use crate::client::Admitted;
 use crate::{EndReason, Session};
 use bytes::Bytes;
 use headgate_codec::{Frame, Track};
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// An admitted publisher. Dropped, its session ends as [`EndReason::PeerClosed`]. Once its session has ended, what it sends goes nowhere.
 pub struct Publisher {
     admitted: Admitted,
+    allowance: Allowance,
 }
 
 impl Publisher {
     pub(crate) fn new(admitted: Admitted) -> Self {
-        Self { admitted }
+        Self {
+            admitted,
+            allowance: Allowance::default(),
+        }
     }
 
     /// The session.
@@ -44,6 +50,19 @@ impl Publisher {
         hub.metrics.ingest_bytes.inc_by(bytes);
         if let Some(set) = live.stream.frame(live.session.id, frame, &hub.settings.load()) {
             live.tell(|| hub.gate.playable(&live.session, &set.tracks));
+        }
+    }
+
+    /// Counts so many bytes of media against [`crate::Settings::ingest_max`]. Until the time that is given, if one is, nothing more should be
+    /// read; an error says that the session should be ended.
+    pub fn pace(&mut self, bytes: u64) -> Result<Option<Instant>, EndReason> {
+        let Some(rate) = self.admitted.hub().settings.load().ingest_max else {
+            return Ok(None);
+        };
+        match self.allowance.take(bytes, rate, Instant::now()) {
+            Pace::Go => Ok(None),
+            Pace::Wait(until) => Ok(Some(until)),
+            Pace::TooFast => Err(EndReason::IngestTooFast),
         }
     }
 

@@ -93,6 +93,8 @@ pub enum EndReason {
     Idle,
     /// The viewer cannot keep up, or does not read.
     TooSlow,
+    /// The publisher sends more than it may, and did not slow down.
+    IngestTooFast,
     /// The stream that was played is gone.
     StreamEnded,
     /// The stream that should be played never came.

@@ -13,6 +13,8 @@ pub struct Settings {
     pub publishers_max: Option<usize>,
     /// Viewers at one time.
     pub viewers_max: Option<usize>,
+    /// Media of one publisher, in bytes a second: see [`crate::Publisher::pace`].
+    pub ingest_max: Option<u64>,
     /// How long a viewer waits for a stream that is not there: at the start, and after its publisher has gone.
     pub linger: Duration,
     /// How long a stream is brought from elsewhere after its last viewer has left.
@@ -32,6 +34,7 @@ impl Default for Settings {
             merge_window: Duration::from_millis(100),
             publishers_max: None,
             viewers_max: None,
+            ingest_max: None,
             linger: Duration::from_secs(10),
             edge_linger: Duration::from_secs(5),
             lag_max: Duration::from_secs(5),

@@ -64,6 +64,19 @@ impl Entry {
         })
     }
 
+    /// The keys that stood in its place before, each good until its own end.
+    pub(super) fn previous(key: &control::StreamKey) -> impl Iterator<Item = Result<Self, BadKey>> {
+        key.previous.iter().map(|previous| {
+            let until = key.not_after.map_or(previous.until, |end| end.min(previous.until));
+            Self::new(&control::StreamKey {
+                hash: previous.hash.clone(),
+                not_after: Some(until),
+                previous: Vec::new(),
+                ..key.clone()
+            })
+        })
+    }
+
     /// Keys that begin alike share a bucket; only the whole hash counts, and that is compared in constant time.
     pub(super) fn bucket(hash: &Hash) -> u64 {
         hash.first_chunk().map_or(0, |first| u64::from_le_bytes(*first))

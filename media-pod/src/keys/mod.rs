@@ -97,10 +97,12 @@ impl KeyRing {
             play: config.play.authentication,
             ..Self::default()
         };
-        config
-            .keys
-            .iter()
-            .try_for_each(|key| Entry::new(key).map(|e| ring.add(e)))?;
+        for key in &config.keys {
+            ring.add(Entry::new(key)?);
+            for previous in Entry::previous(key) {
+                ring.add(previous?);
+            }
+        }
         Ok(ring)
     }
 

@@ -22,6 +22,7 @@ fn key(name: &str, app: &str, stream: &str, secret: &str) -> control::StreamKey 
         },
         permissions: vec![Permission::Publish],
         hash: hash(secret),
+        previous: vec![],
         placements: vec![Placement::Query],
         query_parameter: "secret".into(),
         not_before: None,
@@ -408,4 +409,26 @@ fn once(ring: &KeyRing) -> Duration {
     let start = Instant::now();
     assert!(ring.check(&ask("s9999", "?secret=secret-9999")).is_ok());
     start.elapsed()
+}
+
+#[test]
+fn a_key_that_was_replaced_is_good_to_its_end_beside_the_new_one() {
+    let until = Timestamp::from_second(1060).unwrap();
+    let previous = vec![control::PreviousKey {
+        hash: hash("the-old-key"),
+        until,
+    }];
+    let ring = ring(vec![control::StreamKey { previous, ..alice() }]);
+    let at = |param: &str, second| {
+        let now = Timestamp::from_second(second).unwrap();
+        let asked = ring.check(&Ask {
+            now,
+            ..ask("alice", param)
+        });
+        asked.map(|granted| granted.param).map_err(|refusal| refusal.reason)
+    };
+    assert_eq!(at("?secret=the-old-key", 1059), Ok(String::new()));
+    assert_eq!(at("?secret=the-old-key", 1060), Err(Reason::KeyExpired));
+    assert_eq!(at(&format!("?secret={KEY}"), 1060), Ok(String::new()));
+    assert_eq!(at("?secret=another", 1059), Err(Reason::KeyWrong));
 }

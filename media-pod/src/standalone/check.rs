@@ -2,7 +2,7 @@
 
 use super::{Folder, Loaded, NoServer, hooks, keys, servers, source};
 use headgate_api::condition::Finding;
-use headgate_resolve::{KeySource, Secrets, hook_findings, key_findings};
+use headgate_resolve::{KeySource, Secrets, hook_findings, key_findings, server_findings};
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -49,6 +49,10 @@ fn problems(loaded: &Loaded) -> Vec<String> {
             .map(|why| format!("{}: {why}", why.reason())),
     );
     let exists = |name: &str| servers(&loaded.objects).any(|s| s.metadata.name.as_deref() == Some(name));
+    for server in servers(&loaded.objects) {
+        let finding = server_findings(&server.spec, &loaded.secrets);
+        lines.extend(bad("MediaServer", server.metadata.name.as_deref(), finding.as_slice()));
+    }
     for key in keys(&loaded.objects) {
         let findings = key_findings(key, &exists, &WouldBeMade(&loaded.secrets));
         lines.extend(bad("StreamKey", key.metadata.name.as_deref(), &findings));

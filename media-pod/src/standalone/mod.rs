@@ -8,6 +8,7 @@ mod check;
 mod folder;
 mod look;
 mod object;
+mod rotation;
 mod run;
 mod secrets;
 mod source;

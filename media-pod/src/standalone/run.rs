@@ -1,6 +1,7 @@
 //! The process that runs from a folder: loads it, watches it, and shows it.
 
 use super::look::{Look, RunningConfig};
+use super::rotation::Rotation;
 use super::secrets::MadeKeys;
 use super::source::{self, Fingerprint};
 use super::status::{Change, StatusBook};
@@ -73,6 +74,7 @@ pub enum StandaloneError {
 pub struct Runner {
     options: StandaloneOptions,
     made: MadeKeys,
+    rotation: Rotation,
     pod: Arc<Pod>,
     folder: Folder,
     seen: Fingerprint,
@@ -93,7 +95,9 @@ impl Runner {
         let mut folder = Folder::default();
         let seen = fingerprint(&options.resources, &made);
         folder.update(&read(&options.resources)?);
-        let loaded = Loaded::new(&folder, options.server.as_deref(), Some(&made));
+        let mut loaded = Loaded::new(&folder, options.server.as_deref(), Some(&made));
+        let mut rotation = Rotation::load(&options.state());
+        rotation.keep(&mut loaded, Timestamp::now());
         tell(&loaded, &Loaded::nothing());
         let (_, config) = loaded.chosen.clone()?;
         pod.apply(config)?;
@@ -105,6 +109,7 @@ impl Runner {
         Ok(Self {
             options,
             made,
+            rotation,
             pod,
             folder,
             seen,
@@ -156,7 +161,8 @@ impl Runner {
             Ok(files) => self.folder.update(&files),
             Err(error) => return tracing::error!(reason = error.reason(), "{error}"),
         }
-        let loaded = Loaded::new(&self.folder, self.options.server.as_deref(), Some(&self.made));
+        let mut loaded = Loaded::new(&self.folder, self.options.server.as_deref(), Some(&self.made));
+        self.rotation.keep(&mut loaded, Timestamp::now());
         tell(&loaded, &self.view.state.lock().0);
         match loaded.chosen.clone() {
             Ok((_, config)) if self.pod.config().is_some_and(|old| *old == config) => {}

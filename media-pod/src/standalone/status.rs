@@ -126,11 +126,13 @@ impl Page<'_> {
         let name = server.metadata.name.clone().unwrap_or_default();
         let report = self.look.report;
         let runs = self.look.runs(&name);
-        let findings = vec![if runs {
+        let ready = if runs {
             self.look.ready()
         } else {
             self.look.not_run(&name)
-        }];
+        };
+        let resolved = resolve::server_findings(&server.spec, &self.look.loaded.secrets);
+        let findings = [Some(ready), resolved].into_iter().flatten().collect();
         let mut status = MediaServerStatus {
             observed_generation: Some(GENERATION),
             ..MediaServerStatus::default()

@@ -3,13 +3,18 @@
 use bytes::Bytes;
 use headgate_rtmp::client::{ClientSession, Event, Purpose};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+/// A connection of any kind.
+pub trait Link: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<L: AsyncRead + AsyncWrite + Send + Unpin> Link for L {}
+
 pub struct RtmpClient {
     session: ClientSession,
-    socket: TcpStream,
+    socket: Box<dyn Link>,
     clock: u32,
 }
 
@@ -35,6 +40,19 @@ impl RtmpClient {
             session = session.that_reconnects();
         }
         let socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        Self::over(Box::new(socket), session).await
+    }
+
+    /// Publishes on a connection that is there.
+    #[allow(dead_code, reason = "not every test that shares this brings its own connection")]
+    pub async fn publish_over(socket: impl Link + 'static, stream: &str) -> Result<Self, String> {
+        let session = ClientSession::new(Purpose::Publish, "rtmp://127.0.0.1", "live", stream);
+        let mut client = Self::over(Box::new(socket), session).await?;
+        client.begin().await;
+        Ok(client)
+    }
+
+    async fn over(socket: Box<dyn Link>, session: ClientSession) -> Result<Self, String> {
         let mut client = Self {
             session,
             socket,

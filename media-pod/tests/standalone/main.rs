@@ -11,6 +11,7 @@
 mod back_end;
 mod client;
 mod dialects;
+mod front;
 mod media;
 mod place;
 mod reload;

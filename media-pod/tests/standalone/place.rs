@@ -14,7 +14,8 @@ pub struct Place {
     pub pod: Arc<Pod>,
     pub rtmp: u16,
     pub http: u16,
-    folder: TempDir,
+    /// Taken by a restart.
+    folder: Option<TempDir>,
     admin: String,
     stop: CancellationToken,
 }
@@ -35,6 +36,11 @@ impl Place {
         for (name, manifest) in manifests {
             write(folder.path(), name, manifest);
         }
+        Self::on(folder, rtmp, http).await
+    }
+
+    /// What starts on a folder that is there.
+    async fn on(folder: TempDir, rtmp: u16, http: u16) -> Self {
         let pod = Pod::new(true).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let admin = port.local_addr().unwrap();
@@ -57,18 +63,26 @@ impl Place {
             pod,
             rtmp,
             http,
-            folder,
+            folder: Some(folder),
             admin: format!("http://{admin}"),
             stop,
         }
     }
 
+    /// Ends, and starts anew on the same folder.
+    pub async fn restart(mut self) -> Self {
+        let folder = self.folder.take().unwrap();
+        self.pod.stop().await;
+        self.stop.cancel();
+        Self::on(folder, self.rtmp, self.http).await
+    }
+
     pub fn write(&self, name: &str, manifest: &str) {
-        write(self.folder.path(), name, manifest);
+        write(self.path(), name, manifest);
     }
 
     pub fn path(&self) -> &Path {
-        self.folder.path()
+        self.folder.as_ref().unwrap().path()
     }
 
     /// Writes, and waits until another config is in force. Says how long that took.
@@ -93,9 +107,18 @@ impl Place {
 
     /// Waits until `/resources` holds the text.
     pub async fn shows(&self, wanted: &str) {
+        self.shows_on("/resources", wanted).await;
+    }
+
+    /// Waits until `/metrics` holds the text.
+    pub async fn shows_metric(&self, wanted: &str) {
+        self.shows_on("/metrics", wanted).await;
+    }
+
+    async fn shows_on(&self, path: &str, wanted: &str) {
         let start = Instant::now();
         loop {
-            let page = self.get("/resources").await.1;
+            let page = self.get(path).await.1;
             if page.contains(wanted) {
                 return;
             }
@@ -115,7 +138,7 @@ fn write(folder: &Path, name: &str, manifest: &str) {
     std::fs::rename(beside, folder.join(format!("{name}.yaml"))).unwrap();
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     std::net::TcpListener::bind("[::]:0")
         .unwrap()
         .local_addr()

@@ -46,6 +46,27 @@ async fn a_key_that_is_rotated_suspended_or_deleted_cuts_nobody_and_lets_nobody_
 }
 
 #[tokio::test]
+async fn a_key_that_is_rotated_with_an_overlap_stays_good_for_as_long_and_over_a_restart() {
+    let with = |secret: &str, overlap: u32| {
+        key("alice", secret).replace("serverRefs", &format!("rotationOverlapSeconds: {overlap}, serverRefs"))
+    };
+    let place = Place::start(&[("key", with("first-s3cr3t", 600))]).await;
+    place.put_in_force("key", &with("second-s3cr3t", 600)).await;
+    for (stream, secret) in [("a", "first-s3cr3t"), ("b", "second-s3cr3t")] {
+        let let_in = RtmpClient::publish(place.rtmp, &format!("{stream}?secret={secret}")).await;
+        assert!(let_in.is_ok(), "{secret}");
+    }
+    let kept = std::fs::read_to_string(place.path().join(".state/keys.json")).unwrap();
+    assert!(kept.contains("previous") && !kept.contains("s3cr3t"), "{kept}");
+    let place = place.restart().await;
+    assert!(RtmpClient::publish(place.rtmp, "a?secret=first-s3cr3t").await.is_ok());
+    place.put_in_force("key", &with("second-s3cr3t", 0)).await;
+    let refused = RtmpClient::publish(place.rtmp, "c?secret=first-s3cr3t").await;
+    assert!(refused.err().unwrap().starts_with("KeyWrong"));
+    assert!(RtmpClient::publish(place.rtmp, "c?secret=second-s3cr3t").await.is_ok());
+}
+
+#[tokio::test]
 async fn an_edited_url_takes_the_next_event() {
     let (old, new) = (BackEnd::start().await, BackEnd::start().await);
     let place = Place::start(&[

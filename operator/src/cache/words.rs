@@ -3,6 +3,7 @@
 use crate::names::{SERVER_LABEL, label};
 use crate::node::node_of;
 use headgate_api::{HookEndpoint, MediaServer, ObjectRef, Stream, StreamKey};
+use headgate_resolve::tls_secrets;
 use k8s_openapi::api::core::v1::{Node, Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Resource;
@@ -41,7 +42,7 @@ pub trait Worded {
 
 impl Worded for MediaServer {
     fn words(&self) -> Vec<Word> {
-        Vec::new()
+        sorted(tls_secrets(&self.spec).into_iter().map(Word::secret))
     }
 }
 

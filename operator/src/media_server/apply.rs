@@ -4,12 +4,12 @@
 mod pods;
 
 use super::fetch::Fetched;
-use super::plan::{Planned, Work, address, authority_secret, needs_write, pod_secret, seal};
+use super::plan::{CONFIG_MAX, Planned, Work, address, authority_secret, needs_write, pod_secret, seal};
 use super::validate::Valid;
 use crate::cluster::ClusterError;
 use crate::context::Context;
 use crate::link::{Peer, Target};
-use crate::names::ObjectKey;
+use crate::names::{ObjectKey, SECRET_LABEL, SecretUse, label};
 use crate::runner::Error;
 use crate::tls::{Authority, Material, Pair, TlsError, Verdict};
 use bytes::Bytes;
@@ -17,10 +17,8 @@ use headgate_control::{CONTROL_PORT, pod_tls_name};
 use k8s_openapi::api::core::v1::{Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
+use serde_json::json;
 use std::net::SocketAddr;
-
-/// A Secret holds at most 1 MiB; this much is left for a configuration.
-const CONFIG_MAX: usize = 1_000_000;
 
 /// What was done.
 pub struct Applied {
@@ -84,6 +82,7 @@ async fn children(
     } else {
         secret(ctx, fetched, work, &authority, &config, &seal).await?;
     }
+    certificates(ctx, fetched, refused).await?;
     services(ctx, work, refused).await?;
     budget(ctx, work, refused).await
 }
@@ -152,6 +151,24 @@ async fn secret(
     if needs_write(live, &wanted) {
         let written = ctx.cluster.apply::<Secret>(&wanted, live.is_some()).await?;
         ctx.caches.secrets.refresh(written);
+    }
+    Ok(())
+}
+
+/// A Secret that a listener names is labelled once, so that its renewal is seen at once.
+async fn certificates(ctx: &Context, fetched: &Fetched, refused: &mut Vec<Refusal>) -> Result<(), ClusterError> {
+    let new = fetched
+        .certificates
+        .iter()
+        .filter(|s| label(s.as_ref(), SECRET_LABEL).is_none());
+    for secret in new {
+        let of = ObjectKey::of(secret.as_ref());
+        let used: &'static str = SecretUse::Listener.into();
+        let patch = json!({ "metadata": { "uid": secret.metadata.uid, "labels": { SECRET_LABEL: used } } });
+        match ctx.cluster.patch::<Secret>(&of, patch).await {
+            Ok(_) => tracing::info!(secret = %of, "Secret of a listener labelled"),
+            Err(error) => refused.push(refusal(error, "SecretRefused", "Secret", &of.name)?),
+        }
     }
     Ok(())
 }

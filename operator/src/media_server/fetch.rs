@@ -9,7 +9,7 @@ use crate::node::{Standing, standing};
 use crate::orphans::Survey;
 use crate::runner::Error;
 use headgate_api::{HookEndpoint, MediaServer, MediaServerSpec, StreamKey};
-use headgate_resolve::{KeySource, Secrets};
+use headgate_resolve::{KeySource, Secrets, tls_secrets};
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::jiff::Timestamp;
@@ -36,8 +36,10 @@ pub struct Fetched {
     pub keys: Vec<Arc<StreamKey>>,
     /// HookEndpoints that name it.
     pub hooks: Vec<Arc<HookEndpoint>>,
-    /// Where the keys are.
+    /// Where the keys are, and the certificates of listeners.
     pub secrets: KeySecrets,
+    /// Of these, what listeners name.
+    pub certificates: Vec<Arc<Secret>>,
     /// What pods that are gone have left behind.
     pub survey: Survey,
     /// Its streams come faster than they are shown, and how long that is still said.
@@ -87,19 +89,25 @@ pub struct Linked {
     pub quiet: Option<Duration>,
 }
 
-/// The Secrets that some StreamKeys of one namespace name.
+/// The Secrets that some StreamKeys and listeners of one namespace name.
 #[derive(Clone, Debug, Default)]
 pub struct KeySecrets(BTreeMap<String, Arc<Secret>>);
 
 impl KeySecrets {
     /// Those that the watch knows.
     pub fn of(ctx: &Context, namespace: &str, keys: &[Arc<StreamKey>]) -> Self {
-        let of_keys = |s: &Arc<Secret>| label(s.as_ref(), SECRET_LABEL) == Some(SecretUse::StreamKey.into());
+        let of_users = |s: &Arc<Secret>| SecretUse::is_of_users(label(s.as_ref(), SECRET_LABEL));
         let secret = |k: &Arc<StreamKey>| {
             let name = ObjectKey::new(namespace, &k.spec.secret_ref.name);
-            ctx.caches.secrets.get(&name).filter(of_keys)
+            ctx.caches.secrets.get(&name).filter(of_users)
         };
         keys.iter().filter_map(secret).collect()
+    }
+
+    /// With more of them.
+    fn and(mut self, secrets: &[Arc<Secret>]) -> Self {
+        self.0.extend(secrets.iter().map(|s| (s.name_any(), Arc::clone(s))));
+        self
     }
 }
 
@@ -133,6 +141,7 @@ pub async fn fetch(ctx: &Context, key: &ObjectKey) -> Result<Option<Fetched>, Er
     let keys = ctx.caches.keys.find(&key.namespace, &attached);
     let children = children(ctx, key).await?;
     let pods = linked(ctx, &server).await?;
+    let certificates = certificates(ctx, &server).await?;
     let seen = pods.iter().map(|l| (l.pod.as_ref(), l.view.as_ref()));
     Ok(Some(Fetched {
         survey: ctx.orphans.survey(ctx, &server, seen).await?,
@@ -140,7 +149,8 @@ pub async fn fetch(ctx: &Context, key: &ObjectKey) -> Result<Option<Fetched>, Er
         children,
         pods,
         reserved: reserved(ctx, &server),
-        secrets: KeySecrets::of(ctx, &key.namespace, &keys),
+        secrets: KeySecrets::of(ctx, &key.namespace, &keys).and(&certificates),
+        certificates,
         keys,
         hooks: ctx.caches.hooks.find(&key.namespace, &attached),
         farewell,
@@ -214,6 +224,19 @@ async fn secret(ctx: &Context, key: ObjectKey) -> Result<Option<Arc<Secret>>, Er
         Some(known) => Ok(Some(known)),
         None => Ok(ctx.cluster.get::<Secret>(&key).await?.map(Arc::new)),
     }
+}
+
+/// Those that listeners name and that are there. A Secret of ours is none: its key is not for clients.
+async fn certificates(ctx: &Context, server: &MediaServer) -> Result<Vec<Arc<Secret>>, Error> {
+    let mut found = Vec::new();
+    for name in tls_secrets(&server.spec) {
+        let secret = secret(ctx, ObjectKey::of(server).sibling(name)).await?;
+        let label = secret.as_ref().map(|s| label(s.as_ref(), SECRET_LABEL));
+        if label.is_some_and(|label| label.is_none() || SecretUse::is_of_users(label)) {
+            found.extend(secret);
+        }
+    }
+    Ok(found)
 }
 
 async fn service(ctx: &Context, key: ObjectKey) -> Result<Option<Arc<Service>>, Error> {

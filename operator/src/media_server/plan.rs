@@ -20,16 +20,18 @@ use crate::link::Wish;
 use crate::names::{self, APPLIED_ANNOTATION, DRAIN_FINALIZER, ObjectKey};
 use crate::tls::{Material, Verdict};
 use headgate_api::MediaServer;
-use headgate_control::{Orphan, PodConfig, pod_tls_name};
-use headgate_resolve::{Surroundings, pod_config};
+use headgate_control::{CONFIG_FILE, Orphan, PodConfig, StreamKey, pod_tls_name};
+use headgate_resolve::{Surroundings, forget_previous, keep_previous, overlaps, pod_config};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::{Resource, ResourceExt};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// A Secret holds at most 1 MiB; this much is left for a configuration.
+pub const CONFIG_MAX: usize = 1_000_000;
 /// After its deadline a server that is being deleted waits so many seconds more for its pods to be gone.
 const LAST_SECONDS: i64 = 60;
 
@@ -172,13 +174,34 @@ pub fn config_for(fetched: &Fetched, orphans: Vec<Orphan>) -> PodConfig {
         orphans,
         peers: fleet::peers(fetched),
     };
-    pod_config(
+    let keys = || fetched.keys.iter().map(AsRef::as_ref);
+    let mut config = pod_config(
         &fetched.server,
-        fetched.keys.iter().map(AsRef::as_ref),
+        keys(),
         fetched.hooks.iter().map(AsRef::as_ref),
         &fetched.secrets,
         surroundings,
-    )
+    );
+    if overlaps(keys()) {
+        keep_previous(&mut config, &keys_before(fetched), keys(), fetched.now);
+        // What does not go into the Secret is not known the next time: it would begin anew again and again.
+        if serde_json::to_vec(&config).is_ok_and(|json| json.len() > CONFIG_MAX) {
+            forget_previous(&mut config);
+        }
+    }
+    config
+}
+
+/// The keys that pods started from until now.
+fn keys_before(fetched: &Fetched) -> Vec<StreamKey> {
+    #[derive(Deserialize)]
+    struct Config {
+        keys: Vec<StreamKey>,
+    }
+    let secret = fetched.children.pod_secret.as_ref();
+    let data = secret.and_then(|s| s.data.as_ref()?.get(CONFIG_FILE));
+    let config = data.and_then(|json| serde_json::from_slice::<Config>(&json.0).ok());
+    config.map(|c| c.keys).unwrap_or_default()
 }
 
 fn certificates(fetched: &Fetched, server: &MediaServer) -> (Verdict, Verdict) {

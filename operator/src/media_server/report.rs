@@ -17,14 +17,20 @@ use crate::stream::Flow;
 use headgate_api::condition::{ConditionType, Finding, merge};
 use headgate_api::{MediaServer, MediaServerStatus, PodStatus};
 use headgate_control::PodReport;
-use headgate_resolve::coarse;
+use headgate_resolve::{coarse, server_findings, tls_secrets};
 use kube::ResourceExt;
 use std::time::Duration;
 use tokio::time::Instant;
 
-const TOLD: &[(ConditionType, bool)] = &[(ConditionType::Ready, true), (ConditionType::Degraded, false)];
+const TOLD: &[(ConditionType, bool)] = &[
+    (ConditionType::Ready, true),
+    (ConditionType::ResolvedRefs, true),
+    (ConditionType::Degraded, false),
+];
 /// Somebody else's object goes without a word to us.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// A Secret that nobody has labelled comes without a word to us.
+const MISSING: Duration = Duration::from_secs(3);
 const PODS_MAX: usize = 256;
 
 /// Writes the status, if it says something new.
@@ -55,7 +61,9 @@ fn look_again(applied: &Applied) -> Option<Duration> {
     let foreign = !applied.valid.taken.is_empty() || !applied.refused.is_empty();
     let next = applied.work.as_ref().and_then(|w| w.next);
     let fetched = &applied.valid.fetched;
+    let missing = fetched.certificates.len() < tls_secrets(&fetched.server.spec).len();
     let looks = [
+        missing.then_some(MISSING),
         foreign.then_some(LOOK_AGAIN),
         next,
         fetched.survey.again,
@@ -80,7 +88,12 @@ pub fn status(applied: &Applied) -> MediaServerStatus {
         degraded(applied),
     ];
     let passing = passing.into_iter().flatten();
-    let findings: Vec<Finding> = [ready_finding(applied, ready)].into_iter().chain(passing).collect();
+    let resolved = server_findings(&server.spec, &fetched.secrets);
+    let findings: Vec<Finding> = [Some(ready_finding(applied, ready)), resolved]
+        .into_iter()
+        .flatten()
+        .chain(passing)
+        .collect();
     let old = server
         .status
         .as_ref()
@@ -152,7 +165,7 @@ fn ready_finding(applied: &Applied, ready: usize) -> Finding {
 
 /// Without the configuration's Secret a pod starts with an older one; everything else that is refused leaves something out.
 fn stops(refusal: &Refusal) -> bool {
-    refusal.reason != "ConfigTooLarge"
+    !matches!(refusal.reason, "ConfigTooLarge" | "SecretRefused")
 }
 
 fn not_ready(fetched: &Fetched, ready: usize, wanted: usize) -> Finding {

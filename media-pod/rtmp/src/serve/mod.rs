@@ -8,6 +8,7 @@ mod shell;
 
 use crate::chunk::Limits;
 use arc_swap::ArcSwap;
+use headgate_front::{Arrival, Door, Ends};
 use headgate_hub::Hub;
 use shell::Shell;
 use std::sync::Arc;
@@ -15,14 +16,16 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument, debug, debug_span, warn};
+use tracing::{Instrument, debug, debug_span};
 
 /// What a client is told that should come again.
 const MOVED: &str = "this server is on its way out: connect again";
 
 /// How a listener behaves.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
+    /// Who is let in, and how: bounds, proxies, TLS.
+    pub door: Door,
     /// What a peer may make us hold.
     pub limits: Limits,
     /// Virtual hosts that the server names; may change while it runs.
@@ -37,8 +40,6 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// How long a peer may take over what was given to the socket together: some packets, a second of the stream or so.
     pub stall_timeout: Duration,
-    /// Connections at one time; further ones are closed at once.
-    pub connections_max: usize,
     /// Fires when the listener is to close while its connections go on.
     pub closed: CancellationToken,
 }
@@ -46,6 +47,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            door: Door::default(),
             limits: Limits::default(),
             vhosts: Arc::default(),
             handshake_timeout: Duration::from_secs(10),
@@ -53,7 +55,6 @@ impl Default for Options {
             first_packet_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
-            connections_max: 20_000,
             closed: CancellationToken::new(),
         }
     }
@@ -67,26 +68,21 @@ pub async fn serve(listener: TcpListener, hub: Hub, options: Options, shutdown: 
     let shutdown = shutdown.child_token();
     let _end_with_me = shutdown.clone().drop_guard();
     let options = Arc::new(options);
-    loop {
-        let accepted = tokio::select! {
-            () = shutdown.cancelled() => break,
-            () = options.closed.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, peer)) if tasks.len() < options.connections_max => {
-                let shell = Shell::new(stream, peer, hub.clone(), Arc::clone(&options), shutdown.clone());
-                tasks.spawn(shell.run().instrument(debug_span!("rtmp", %peer)));
-            }
-            Ok((_, peer)) => warn!(%peer, reason = "LimitReached", "connection refused: {} are open", tasks.len()),
-            Err(error) => {
-                // Most often no file descriptor is left: those that end give theirs back.
-                warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
+    let ends = Ends {
+        closed: options.closed.clone(),
+        shutdown: shutdown.clone(),
+    };
+    let door = options.door.clone();
+    let serve = move |arrival: Arrival| {
+        let Arrival { socket, peer, guest } = arrival;
+        let (hub, options, shutdown) = (hub.clone(), Arc::clone(&options), shutdown.clone());
+        async move {
+            Shell::new(socket, peer, hub, options, shutdown).run().await;
+            drop(guest);
         }
-    }
-    drop(listener);
+        .instrument(debug_span!("rtmp", %peer))
+    };
+    door.keep(listener, &tasks, &ends, serve).await;
     tasks.close();
     tasks.wait().await;
     debug!("listener ended");

@@ -60,7 +60,7 @@ impl Shell {
                 }
             }
             self.collect();
-            let full = !self.queue.is_empty();
+            let full = self.has_output();
             // The batch as a whole: a peer that takes a byte now and then would hold its packets for ever.
             deadline = if full {
                 deadline.or_else(|| Instant::now().checked_add(patience))

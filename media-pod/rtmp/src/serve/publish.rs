@@ -1,6 +1,6 @@
 //! A publisher, from its request to its end.
 
-use super::shell::{End, Shell, until};
+use super::shell::{End, Shell, bytes, until};
 use crate::server::Event;
 use headgate_codec::TrackKind;
 use headgate_flv::{Demuxed, Demuxer};
@@ -42,14 +42,17 @@ impl Shell {
         let (mut demuxer, shutdown) = (Demuxer::default(), self.shutdown.clone());
         let mut patience = self.options.first_packet_timeout;
         let mut deadline = Instant::now().checked_add(patience);
-        let mut asked_to_leave = false;
+        let (mut asked_to_leave, mut hold) = (false, None);
         loop {
+            let mut media = 0;
             while let Some(event) = self.session.poll_event() {
                 match event {
                     Event::Audio { timestamp, payload } => {
+                        media = bytes(payload.len()).saturating_add(media);
                         demux(publisher, demuxer.push(TrackKind::Audio, timestamp, payload));
                     }
                     Event::Video { timestamp, payload } => {
+                        media = bytes(payload.len()).saturating_add(media);
                         demux(publisher, demuxer.push(TrackKind::Video, timestamp, payload));
                     }
                     Event::Metadata(body) => publisher.metadata(body),
@@ -59,23 +62,30 @@ impl Shell {
                 patience = self.options.idle_timeout;
                 deadline = Instant::now().checked_add(patience);
             }
+            if media > 0 {
+                hold = publisher.pace(media).map_err(|reason| self.tell_publisher(reason))?;
+            }
             self.flush().await?;
             tokio::select! {
-                read = self.read() => read?,
+                () = until(hold), if hold.is_some() => hold = None,
+                read = self.read(), if hold.is_none() => read?,
                 reason = publisher.kicked() => return Err(self.tell_publisher(reason)),
                 () = publisher.asked_to_leave(), if !asked_to_leave => {
                     asked_to_leave = true;
                     self.session.ask_to_reconnect(super::MOVED);
                 }
                 () = shutdown.cancelled() => return Err(self.tell_publisher(EndReason::Shutdown)),
-                () = until(deadline) => return Err(End::Idle(patience)),
+                () = until(deadline), if hold.is_none() => return Err(End::Idle(patience)),
             }
         }
     }
 
     fn tell_publisher(&mut self, reason: EndReason) -> End {
-        self.session
-            .end_publish(&format!("{reason}: the server ended this stream"));
+        let why = match reason {
+            EndReason::IngestTooFast => "more came than this server takes: lower the bit rate",
+            _ => "the server ended this stream",
+        };
+        self.session.end_publish(&format!("{reason}: {why}"));
         End::Told(reason)
     }
 }

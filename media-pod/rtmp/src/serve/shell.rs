@@ -5,6 +5,7 @@ use crate::server::{Connect, Event, ServerSession};
 use crate::url::Target;
 use bytes::{Buf, Bytes};
 use futures::future::BoxFuture;
+use headgate_front::Socket;
 use headgate_hub::{
     Client, Connection, EndReason, Hub, Protocol, Refusal, StreamName, Traffic, client_id, resolve_vhost,
 };
@@ -12,10 +13,9 @@ use rand::Rng;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io::{self, IoSlice};
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
@@ -75,7 +75,7 @@ enum Wanted {
 }
 
 pub(super) struct Shell {
-    pub(super) socket: Arc<TcpStream>,
+    pub(super) socket: Arc<Socket>,
     pub(super) session: ServerSession,
     pub(super) options: Arc<Options>,
     pub(super) shutdown: CancellationToken,
@@ -92,7 +92,7 @@ pub(super) struct Shell {
 
 impl Shell {
     pub(super) fn new(
-        socket: TcpStream,
+        socket: Socket,
         peer: SocketAddr,
         hub: Hub,
         options: Arc<Options>,
@@ -114,7 +114,7 @@ impl Shell {
 
     pub(super) async fn run(mut self) {
         // The command phase is a dialogue of small messages: without this each answer waits for an acknowledgement.
-        let _ = self.socket.set_nodelay(true);
+        let _ = self.socket.tcp().set_nodelay(true);
         let Err(end) = self.serve().await;
         match &end {
             End::Protocol(error) => info!(reason = "ProtocolError", %error, "connection closed"),
@@ -128,10 +128,10 @@ impl Shell {
     /// What was said last goes out, then our side closes, then the peer's.
     async fn say_goodbye(&mut self) -> io::Result<()> {
         self.collect();
-        while !self.queue.is_empty() {
+        while self.has_output() {
             self.write_some().await?;
         }
-        socket2::SockRef::from(self.socket.as_ref()).shutdown(Shutdown::Write)?;
+        self.socket.shutdown_write()?;
         loop {
             self.socket.readable().await?;
             let mut scratch = [0; 4096];
@@ -202,7 +202,7 @@ impl Shell {
     /// Sends all that the session has to say.
     pub(super) async fn flush(&mut self) -> Result<(), End> {
         self.collect();
-        while !self.queue.is_empty() {
+        while self.has_output() {
             let limit = self.options.stall_timeout;
             timeout(limit, self.write_some())
                 .await
@@ -219,6 +219,11 @@ impl Shell {
         }
     }
 
+    /// Whether something waits to be sent, here or as ciphertext in the socket.
+    pub(super) fn has_output(&self) -> bool {
+        !self.queue.is_empty() || !self.socket.is_flushed()
+    }
+
     /// Waits until the socket takes something, and sends what it takes.
     async fn write_some(&mut self) -> io::Result<()> {
         self.socket.writable().await?;
@@ -227,6 +232,12 @@ impl Shell {
 
     /// One vectored write of what the socket takes now.
     pub(super) fn write_ready(&mut self) -> io::Result<()> {
+        if self.queue.is_empty() {
+            return match self.socket.try_flush() {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+                _ => Ok(()),
+            };
+        }
         let slices: smallvec::SmallVec<[IoSlice<'_>; SLICES]> =
             self.queue.iter().take(SLICES).map(|b| IoSlice::new(b)).collect();
         let mut written = match self.socket.try_write_vectored(&slices) {
@@ -264,7 +275,7 @@ impl Shell {
         };
         tokio::select! {
             asked = how(client, name, param) => Ok(asked),
-            () = closed(&socket) => Err(End::Closed),
+            () = socket.closed() => Err(End::Closed),
             () = shutdown.cancelled() => Err(End::Told(EndReason::Shutdown)),
         }
     }
@@ -305,16 +316,6 @@ impl Shell {
     }
 }
 
-/// Resolves when the peer closes while it waits for an answer. When it sends something instead, this does not resolve:
-/// what it sent is read after the answer.
-async fn closed(socket: &TcpStream) {
-    let mut one = [0; 1];
-    match socket.peek(&mut one).await {
-        Ok(0) | Err(_) => {}
-        Ok(_) => std::future::pending().await,
-    }
-}
-
 /// Never, when there is no deadline.
 pub(super) async fn until(deadline: Option<Instant>) {
     match deadline {
@@ -323,6 +324,6 @@ pub(super) async fn until(deadline: Option<Instant>) {
     }
 }
 
-fn bytes(count: usize) -> u64 {
+pub(super) fn bytes(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }

@@ -40,6 +40,43 @@ fn a_full_spec_becomes_this_client_service() {
 }
 
 #[test]
+fn a_key_that_was_in_the_pods_secret_is_good_for_a_while_beside_the_new_one() {
+    let key = |overlap: u32| -> headgate_api::StreamKey {
+        serde_json::from_value(json!({
+            "apiVersion": "headgate.dev/v1alpha1", "kind": "StreamKey", "metadata": { "name": "k", "namespace": "a" },
+            "spec": { "serverRefs": [{ "name": "live" }], "stream": { "app": "live" }, "secretRef": { "name": "s" },
+                "rotationOverlapSeconds": overlap },
+        }))
+        .unwrap()
+    };
+    let holding = |text: &str, overlap: u32| {
+        let mut fetched = fetched("{}");
+        fetched.keys = vec![Arc::new(key(overlap))];
+        let secret: Secret = serde_json::from_value(
+            json!({ "metadata": { "name": "s" }, "data": { "key": k8s_openapi::ByteString(text.into()) } }),
+        )
+        .unwrap();
+        fetched.secrets = [Arc::new(secret)].into_iter().collect();
+        fetched
+    };
+    let authority = Authority::issue("live", noon()).unwrap();
+    let before = config_for(&holding("old", 60), vec![]);
+    let json = serde_json::to_vec(&before).unwrap();
+    let stored = pod_secret(&server("{}"), &json, authority.pair(), authority.pair(), "");
+    let after = |overlap| {
+        let mut fetched = holding("new", overlap);
+        fetched.children.pod_secret = Some(Arc::new(stored.clone()));
+        config_for(&fetched, vec![]).keys.remove(0)
+    };
+    assert_eq!(after(0).previous, []);
+    let [previous] = &after(60).previous[..] else {
+        panic!("one key was there before")
+    };
+    assert_eq!(previous.hash, before.keys[0].hash);
+    assert_eq!(previous.until.as_second(), noon().as_second() + 60);
+}
+
+#[test]
 fn the_secrets_carry_these_entries() {
     let (authority, server) = (Authority::issue("live", noon()).unwrap(), server("{}"));
     let certificate = authority.server("live.a.media.headgate", noon()).unwrap();

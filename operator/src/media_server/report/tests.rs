@@ -254,3 +254,23 @@ fn a_pod_that_is_not_understood_degrades_its_server() {
     let (status, reason, _) = shown(&lying, ConditionType::Degraded);
     assert_eq!((status.as_str(), reason.as_str()), ("True", "PodNotUnderstood"));
 }
+
+#[test]
+fn a_listener_without_its_certificate_is_said_and_the_server_serves_on() {
+    let spec = "{listeners: [{name: rtmp, protocol: RTMP, port: 1935}, {name: rtmps, protocol: RTMPS, port: 1936, tls: {secretName: cert}}]}";
+    let applied = with_pod(spec, &ready(), None);
+    let (status, reason, message) = shown(&applied, ConditionType::ResolvedRefs);
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "SecretNotFound"));
+    assert!(
+        message.starts_with("listener \"rtmps\": Secret \"cert\" does not exist"),
+        "{message}"
+    );
+    assert_eq!(shown(&applied, ConditionType::Ready).0, "True");
+    assert!(look_again(&applied).is_some_and(|wait| wait <= MISSING));
+    assert!(
+        super::status(&with_pod("{}", &ready(), None))
+            .conditions
+            .iter()
+            .all(|c| c.type_ != "ResolvedRefs")
+    );
+}
