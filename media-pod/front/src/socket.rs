@@ -164,20 +164,16 @@ impl Socket {
     /// False when something is there to read.
     async fn closed_tls(&self, tls: &Mutex<ServerConnection>) -> bool {
         loop {
-            if self.has_plaintext() {
-                return false;
+            match tls.lock().process_new_packets() {
+                Ok(state) if state.plaintext_bytes_to_read() > 0 => return false,
+                Ok(state) if !state.peer_has_closed() => {}
+                _ => return true,
             }
             if self.tcp.readable().await.is_err() {
                 return true;
             }
-            let mut tls = tls.lock();
-            match take(&self.tcp, &mut tls) {
-                Ok(count) if count > 0 => {
-                    let state = tls.process_new_packets();
-                    if state.is_ok_and(|s| s.peer_has_closed() && s.plaintext_bytes_to_read() == 0) {
-                        return true;
-                    }
-                }
+            match take(&self.tcp, &mut tls.lock()) {
+                Ok(count) if count > 0 => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 _ => return true,
             }
