@@ -258,8 +258,8 @@ mod tests {
         assert_eq!(spec("{replicaz: 1}"), unknown("spec.replicaz"));
         assert_eq!(spec("{play: {gopcache: true}}"), unknown("spec.play.gopcache"));
         assert_eq!(
-            spec("{listeners: [{name: a, protocol: RTMP, port: 1935, tls: {}}]}"),
-            unknown("spec.listeners.0.tls")
+            spec("{listeners: [{name: a, protocol: RTMP, port: 1935, certificate: {}}]}"),
+            unknown("spec.listeners.0.certificate")
         );
         assert_eq!(spec("{limits: {publishersPerPod: 1, x: 2}}"), unknown("spec.limits.x"));
         assert_eq!(

@@ -3,8 +3,9 @@
 use headgate_media_pod::admin;
 use headgate_media_pod::pod::Pod;
 use headgate_media_pod::standalone::{Runner, StandaloneOptions};
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -138,12 +139,19 @@ fn write(folder: &Path, name: &str, manifest: &str) {
     std::fs::rename(beside, folder.join(format!("{name}.yaml"))).unwrap();
 }
 
+/// One that nobody has, and that no other test of this process was given.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("[::]:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let port = std::net::TcpListener::bind("[::]:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        if GIVEN.lock().unwrap().insert(port) {
+            return port;
+        }
+    }
 }
 
 fn server(rtmp: u16, http: u16) -> String {

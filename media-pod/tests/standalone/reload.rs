@@ -2,7 +2,7 @@
 
 use crate::back_end::BackEnd;
 use crate::client::RtmpClient;
-use crate::place::{Place, hook, key, manifest};
+use crate::place::{Place, free_port, hook, key, manifest};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
@@ -144,11 +144,7 @@ async fn a_listener_that_moves_leaves_the_others_and_the_sessions_alone() {
     let mut publisher = RtmpClient::publish(place.rtmp, "a?secret=s3cr3t-of-alice")
         .await
         .unwrap();
-    let new = std::net::TcpListener::bind("[::]:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let new = free_port();
     let listeners = format!("listeners: [{{name: other, protocol: RTMP, port: {new}}}]");
     place
         .put_in_force("server", &manifest("MediaServer", "live", &listeners))
