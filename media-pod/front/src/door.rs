@@ -111,6 +111,7 @@ impl Door {
     }
 
     /// With another bound in time.
+    #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
     }

@@ -14,6 +14,10 @@ const LINE_MAX: usize = 107;
 const SHORTEST: usize = 15;
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 const FIXED: usize = 16;
+/// Version 2: the proxy speaks for itself.
+const LOCAL: u8 = 0x20;
+/// Version 2: the proxy speaks for a client.
+const PROXY: u8 = 0x21;
 
 /// What a header says so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,13 +111,13 @@ fn binary(bytes: &[u8]) -> Result<Header, BadHeader> {
     if whole > HEADER_MAX {
         return Err(BadHeader::TooLong(whole));
     }
-    if command & 0xf0 != 0x20 || command & 0x0f > 1 {
+    if ![LOCAL, PROXY].contains(&command) {
         return Err(BadHeader::UnknownCommand(command));
     }
     if rest.len() < length {
         return Ok(Header::More(length.saturating_sub(rest.len())));
     }
-    if command & 0x0f == 0 {
+    if command == LOCAL {
         return Ok(Header::Whole(None));
     }
     let short = BadHeader::Short(length);
@@ -142,6 +146,7 @@ fn port(block: &[u8], at: usize, end: usize) -> Option<u16> {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test may fail by panic")]
 mod tests {
     use super::*;
 

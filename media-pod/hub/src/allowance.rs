@@ -63,6 +63,7 @@ impl Allowance {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test may fail by panic")]
 mod tests {
     use super::*;
 

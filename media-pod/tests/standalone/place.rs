@@ -3,9 +3,10 @@
 use headgate_media_pod::admin;
 use headgate_media_pod::pod::Pod;
 use headgate_media_pod::standalone::{Runner, StandaloneOptions};
+use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -148,7 +149,7 @@ pub fn free_port() -> u16 {
             .local_addr()
             .unwrap()
             .port();
-        if GIVEN.lock().unwrap().insert(port) {
+        if GIVEN.lock().insert(port) {
             return port;
         }
     }

@@ -73,7 +73,7 @@ fn a_key_that_was_in_the_pods_secret_is_good_for_a_while_beside_the_new_one() {
         panic!("one key was there before")
     };
     assert_eq!(previous.hash, before.keys[0].hash);
-    assert_eq!(previous.until.as_second(), noon().as_second() + 60);
+    assert_eq!(previous.until.as_second(), noon().as_second().saturating_add(60));
 }
 
 #[test]
