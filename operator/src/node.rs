@@ -91,15 +91,8 @@ pub async fn watch(client: Client, ctx: Arc<Context>, routes: Routes, stop: Canc
         return;
     }
     let changed = move |change: &crate::cache::Change<Node>| routes.node(change);
-    global_watch::<Node>(
-        client,
-        ctx.caches.nodes.clone(),
-        ctx.metrics.clone(),
-        slim,
-        changed,
-        stop,
-    )
-    .await;
+    let (nodes, metrics) = (ctx.caches.nodes.clone(), ctx.metrics.clone());
+    global_watch::<Node>(client, nodes, metrics, changed, stop).await;
 }
 
 /// Asks until there is a plain answer.
@@ -129,7 +122,7 @@ where
 }
 
 /// Leaves what [`Standing::of`] looks at.
-fn slim(node: &mut Node) {
+pub fn slim_node(node: &mut Node) {
     node.annotations_mut().clear();
     node.labels_mut().clear();
     let ready = ready(node).cloned();
@@ -210,7 +203,7 @@ mod tests {
                 given_up,
             };
             assert_eq!(Standing::of(&node), expected, "{name}");
-            slim(&mut node);
+            slim_node(&mut node);
             assert_eq!(Standing::of(&node), expected, "{name}, slim");
         }
     }

@@ -4,7 +4,7 @@
 mod pods;
 
 use super::fetch::Fetched;
-use super::plan::{Planned, Work, address, authority_secret, needs_write, pod_secret, seal};
+use super::plan::{Planned, Work, address, authority_secret, pod_secret, seal, secret_needs_write};
 use super::validate::Valid;
 use crate::cluster::ClusterError;
 use crate::context::Context;
@@ -105,7 +105,7 @@ async fn authority(ctx: &Context, fetched: &Fetched, work: &Work, seal: &str) ->
         }
     };
     let wanted = authority_secret(&fetched.server, authority.pair(), seal);
-    if needs_write(live, &wanted) {
+    if secret_needs_write(live, &wanted) {
         let written = ctx.cluster.apply::<Secret>(&wanted, live.is_some()).await?;
         ctx.caches.secrets.refresh(written);
     }
@@ -131,7 +131,7 @@ fn link(ctx: &Context, fetched: &Fetched, work: &Work, authority: &Authority, co
         })
     };
     let targets = fetched.pods.iter().filter_map(|l| target(&l.pod)).collect();
-    ctx.links.sync(&server, &uid, &work.config, config, targets);
+    ctx.links.sync(&server, &uid, &work.config, &config, targets);
     Ok(())
 }
 
@@ -149,7 +149,7 @@ async fn secret(
         (verdict, _) => issue(fetched, authority, verdict)?,
     };
     let wanted = pod_secret(&fetched.server, config, &pair, authority.pair(), seal);
-    if needs_write(live, &wanted) {
+    if secret_needs_write(live, &wanted) {
         let written = ctx.cluster.apply::<Secret>(&wanted, live.is_some()).await?;
         ctx.caches.secrets.refresh(written);
     }
