@@ -90,7 +90,11 @@ pub async fn watch(client: Client, ctx: Arc<Context>, routes: Routes, stop: Canc
     if granted != Some(true) {
         return;
     }
-    let changed = move |change: &crate::cache::Change<Node>| routes.node(change);
+    let changed = move |change: &crate::cache::Change<Node>| {
+        if routes.is_open() {
+            routes.node(change);
+        }
+    };
     let (nodes, metrics) = (ctx.caches.nodes.clone(), ctx.metrics.clone());
     global_watch::<Node>(client, nodes, metrics, changed, stop).await;
 }

@@ -102,6 +102,7 @@ fn context(options: &RunOptions, client: &Client, claim: &Claim) -> Result<(Arc<
     let routes = Routes {
         caches: caches.clone(),
         queues: queues.clone(),
+        open: Arc::default(),
     };
     let wake = {
         let routes = routes.clone();
@@ -179,7 +180,11 @@ impl Start<'_> {
             turns: self.turns.clone(),
         };
         let routes = self.routes.clone();
-        let changed = move |change: &Change<K>| route(&routes, change);
+        let changed = move |change: &Change<K>| {
+            if routes.is_open() {
+                route(&routes, change);
+            }
+        };
         tasks.spawn(cache::watch(
             self.client.clone(),
             scope,
@@ -255,6 +260,8 @@ async fn lead(ctx: Arc<Context>, routes: Routes, term: CancellationToken) {
     while !ctx.caches.are_synced() && !term.is_cancelled() {
         sleep(Duration::from_millis(20)).await;
     }
+    // Before all is looked at, so that what changes meanwhile is looked at again.
+    routes.set_open(true);
     routes.servers();
     let queues = &ctx.queues;
     tokio::join!(
@@ -264,6 +271,7 @@ async fn lead(ctx: Arc<Context>, routes: Routes, term: CancellationToken) {
         runner::run::<Streams>(ctx.clone(), queues.streams.clone(), term.clone()),
         term.run_until_cancelled(sweep(&ctx, &routes)),
     );
+    routes.set_open(false);
     ctx.links.clear();
     ctx.orphans.clear();
     ctx.metrics.leader.set(0);

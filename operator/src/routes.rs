@@ -12,6 +12,8 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Resource;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Turns changes into entries of the queues.
 #[derive(Clone, Debug)]
@@ -20,9 +22,21 @@ pub struct Routes {
     pub caches: Caches,
     /// Where to put them.
     pub queues: Queues,
+    /// Whether changes matter: who does not lead looks at everything when it begins to.
+    pub open: Arc<AtomicBool>,
 }
 
 impl Routes {
+    /// Whether changes are of any concern now.
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// From now on they are, or are not.
+    pub fn set_open(&self, open: bool) {
+        self.open.store(open, Ordering::Release);
+    }
+
     /// A MediaServer concerns itself; its keys and hooks only when more than its status changed.
     pub fn server(&self, change: &Change<MediaServer>) {
         let Some(key) = key(change) else { return };
@@ -230,7 +244,6 @@ fn intent<K: Resource>(object: &K) -> (Option<String>, Option<i64>, bool, Option
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
     use std::time::Duration;
     use tokio::time::timeout;
 
@@ -245,6 +258,7 @@ mod tests {
         Routes {
             caches: Caches::default(),
             queues: Queues::default(),
+            open: Arc::default(),
         }
     }
 

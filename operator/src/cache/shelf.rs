@@ -2,7 +2,6 @@
 
 use super::packed::Packed;
 use super::words::Word;
-use smallvec::SmallVec;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use std::sync::Arc;
 pub struct Shelf {
     objects: BTreeMap<Arc<str>, Packed>,
     /// Names by word. Most words are of one object.
-    words: HashMap<Word, SmallVec<[Arc<str>; 1]>>,
+    words: HashMap<Word, Vec<Arc<str>>>,
 }
 
 impl Shelf {
@@ -46,7 +45,7 @@ impl Shelf {
 
     /// Those with a word, in order of their names.
     pub fn with(&self, word: &Word) -> impl Iterator<Item = (&str, &Packed)> {
-        let names = self.words.get(word).map(SmallVec::as_slice).unwrap_or_default();
+        let names = self.words.get(word).map(Vec::as_slice).unwrap_or_default();
         names
             .iter()
             .filter_map(|name| Some((name.as_ref(), self.objects.get(name)?)))
@@ -54,7 +53,7 @@ impl Shelf {
 
     /// The names of those with a word, in order.
     pub fn names_with(&self, word: &Word) -> impl Iterator<Item = &str> {
-        let names = self.words.get(word).map(SmallVec::as_slice).unwrap_or_default();
+        let names = self.words.get(word).map(Vec::as_slice).unwrap_or_default();
         names.iter().map(AsRef::as_ref)
     }
 
@@ -68,7 +67,7 @@ impl Shelf {
             }
         }
         for word in new.iter().filter(|w| !old.contains(w)) {
-            let names = self.words.entry(*word).or_default();
+            let names = self.words.entry(*word).or_insert_with(|| Vec::with_capacity(1));
             if let Err(at) = names.binary_search(name) {
                 names.insert(at, name.clone());
             }

@@ -300,10 +300,14 @@ async fn a_pod_that_starts_anew_gets_its_configuration_again_though_nobody_kept_
         r.sequence = 1;
     });
     until(&links, |v| v.revision == "0").await;
-    // As the server's reconcile does, which the link wakes.
+    // As the server's reconcile does, which the link wakes; the pod reports on.
     until(&links, |v| {
+        let pushed = played.pushed.lock().len();
+        if pushed == 1 && v.revision == "1" {
+            played.report.send_modify(|r| r.sequence += 1);
+        }
         sync(&links, &peer, "1");
-        v.revision == "1"
+        pushed == 2 && v.revision == "1"
     })
     .await;
     assert_eq!(*played.pushed.lock(), ["1", "1"]);
@@ -492,7 +496,7 @@ async fn until_open(links: &Links, wanted: &[u128]) {
 
 /// As when the pod's object is gone.
 fn sync_none(links: &Links) {
-    links.sync(&server(), "u", &config("1"), Bytes::new(), vec![]);
+    links.sync(&server(), "u", &config("1"), &Bytes::new(), vec![]);
 }
 
 #[tokio::test]
@@ -653,7 +657,7 @@ async fn viewers_of_every_pod_count_for_the_publisher_that_they_see_and_an_edge_
         });
     }
     let body = Bytes::from(serde_json::to_vec(&config("1")).unwrap());
-    links.sync(&server(), "u", &config("1"), body, targets);
+    links.sync(&server(), "u", &config("1"), &body, targets);
     let relays = |session: u128, viewers: u32| {
         let yaml = format!(
             "{{vhost: __defaultVhost__, app: live, stream: alice, session: {}, from: live-0, viewers: {{RTMP: {viewers}, HTTP-FLV: 1}}}}",

@@ -85,10 +85,9 @@ impl Wire {
     async fn shake_hands(&mut self) -> io::Result<()> {
         let mut plain = BytesMut::new();
         loop {
-            let needs = self.step(&mut plain);
-            // What it says of an error goes out, too.
+            let needs = self.step(&mut plain)?;
             self.flush().await?;
-            match needs? {
+            match needs {
                 Needs::Handshake => self.fill().await?,
                 Needs::Nothing => return Ok(()),
                 Needs::Closed => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -125,27 +124,11 @@ impl Wire {
                     Some(Needs::Closed)
                 }
                 Ok(_) => return Err(io::ErrorKind::Unsupported.into()),
-                Err(error) => {
-                    self.last_words();
-                    return Err(invalid(error));
-                }
+                Err(error) => return Err(invalid(error)),
             };
             self.discard(discard);
             if let Some(needs) = needs {
                 return Ok(needs);
-            }
-        }
-    }
-
-    /// The alert that tells the peer what was wrong.
-    fn last_words(&mut self) {
-        while let UnbufferedStatus {
-            state: Ok(ConnectionState::EncodeTlsData(mut data)),
-            ..
-        } = self.tls.process_tls_records(&mut [])
-        {
-            if encode(&mut data, &mut self.outgoing).is_err() {
-                return;
             }
         }
     }

@@ -53,7 +53,7 @@ pub async fn apply(ctx: &Context, planned: Planned) -> Result<Applied, Error> {
         let config = serde_json::to_vec(&work.config)?;
         if fetched.farewell.is_some() {
             if let Some(authority) = known_authority(fetched) {
-                link(ctx, fetched, work, &authority, Bytes::from(config))?;
+                link(ctx, fetched, work, &authority, &config.into())?;
             }
         } else {
             children(ctx, fetched, work, config, &mut refused).await?;
@@ -77,7 +77,7 @@ async fn children(
         fetched.children.pod_secret.as_deref(),
     );
     let authority = authority(ctx, fetched, work, &seal).await?;
-    link(ctx, fetched, work, &authority, Bytes::from(config))?;
+    link(ctx, fetched, work, &authority, &config.into())?;
     let config = serde_json::to_vec(&work.first_config)?;
     if config.len() > CONFIG_MAX {
         refused.push(too_large(config.len()));
@@ -113,7 +113,7 @@ async fn authority(ctx: &Context, fetched: &Fetched, work: &Work, seal: &str) ->
 }
 
 /// Tells every pod that can be reached what it should run.
-fn link(ctx: &Context, fetched: &Fetched, work: &Work, authority: &Authority, config: Bytes) -> Result<(), TlsError> {
+fn link(ctx: &Context, fetched: &Fetched, work: &Work, authority: &Authority, config: &Bytes) -> Result<(), TlsError> {
     let server = ObjectKey::of(fetched.server.as_ref());
     let uid = fetched.server.metadata.uid.clone().unwrap_or_default();
     let tls = ctx.clients.get(&uid, authority, fetched.now)?;
@@ -131,7 +131,7 @@ fn link(ctx: &Context, fetched: &Fetched, work: &Work, authority: &Authority, co
         })
     };
     let targets = fetched.pods.iter().filter_map(|l| target(&l.pod)).collect();
-    ctx.links.sync(&server, &uid, &work.config, &config, targets);
+    ctx.links.sync(&server, &uid, &work.config, config, targets);
     Ok(())
 }
 
