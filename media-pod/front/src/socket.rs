@@ -5,6 +5,7 @@
 //! [`Socket::is_flushed`].
 
 use bytes::BufMut;
+use headgate_hub::Outlet;
 use parking_lot::Mutex;
 use rustls::{ServerConfig, ServerConnection};
 use socket2::SockRef;
@@ -22,7 +23,7 @@ const RECORD: usize = 16 << 10;
 /// A connection.
 pub struct Socket {
     tcp: TcpStream,
-    /// Never held across an await; two tasks never want it at once.
+    /// Never held across an await. The connection's task reads, a pass of the hub writes.
     tls: Option<Box<Mutex<ServerConnection>>>,
 }
 
@@ -257,6 +258,23 @@ impl Write for Wire<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+impl Outlet for Socket {
+    fn offer(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match &self.tls {
+            None => self.tcp.offer(pieces),
+            Some(tls) => write(&self.tcp, &mut tls.lock(), pieces),
+        }
+    }
+
+    fn push_out(&self) -> io::Result<()> {
+        self.try_flush()
+    }
+
+    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.tcp.poll_write_ready(cx)
     }
 }
 

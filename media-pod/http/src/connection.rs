@@ -6,6 +6,7 @@ use crate::server::Shared;
 use crate::viewer::Viewer;
 use axum::Router;
 use axum::response::Response;
+use bytes::Bytes;
 use headgate_front::{Arrival, Socket, client_behind};
 use http::Request;
 use hyper::body::Incoming;
@@ -93,20 +94,24 @@ pub(crate) async fn run(arrival: Arrival, shared: Arc<Shared>, router: Router) {
         used: AtomicBool::new(false),
         shared: Arc::clone(&shared),
     });
+    // What hyper needs is gone while a viewer watches, and there may be thousands.
     if socket.is_http2() {
-        many(socket, requests).await;
-    } else if let Some(socket) = one_by_one(socket, &requests).await {
+        Box::pin(many(socket, requests)).await;
+    } else {
+        let handed_over = Box::pin(one_by_one(socket, &requests)).await;
         let viewer = requests.handover.viewer.lock().take();
         drop(requests);
-        if let Some(viewer) = viewer {
-            viewer.run(socket, &shared.shutdown).await;
+        if let (Some((socket, heard)), Some(viewer)) = (handed_over, viewer) {
+            let shutdown = shared.shutdown.clone();
+            drop(shared);
+            viewer.run(socket, heard, shutdown).await;
         }
     }
     drop(guest);
 }
 
-/// HTTP/1.1. Gives the socket back when it is a viewer's.
-async fn one_by_one(socket: Socket, requests: &Arc<Requests>) -> Option<Socket> {
+/// HTTP/1.1. Gives the socket back when it is a viewer's, with what was read from it and is no request.
+async fn one_by_one(socket: Socket, requests: &Arc<Requests>) -> Option<(Socket, Bytes)> {
     let (options, shutdown) = (&requests.shared.options, &requests.shared.shutdown);
     let answering = Arc::clone(requests);
     let service = service_fn(move |request| Arc::clone(&answering).answer(request));
@@ -117,7 +122,10 @@ async fn one_by_one(socket: Socket, requests: &Arc<Requests>) -> Option<Socket> 
     let mut connection = http.serve_connection(TokioIo::new(socket), service);
     tokio::select! {
         biased;
-        () = requests.handover.done.notified() => return Some(connection.into_parts().io.into_inner()),
+        () = requests.handover.done.notified() => {
+            let parts = connection.into_parts();
+            return Some((parts.io.into_inner(), parts.read_buf));
+        }
         _ = &mut connection => return None,
         () = shutdown.cancelled() => {}
     }
