@@ -1,14 +1,15 @@
 //! Keys that were replaced and are good for a while yet.
 //!
-//! What a key was is read from the configuration that the pods had before, which is kept where pods start from: in a Secret in a cluster,
-//! in the state folder elsewhere. So it outlives whoever makes the configuration, needs no note on the user's Secret, and holds also when
+//! What a key was is kept as a hash beside the configuration that pods start from: in the server's Secret in a cluster, in the state folder
+//! elsewhere. So it outlives whoever makes the configuration, needs no note on the user's Secret, and holds also when
 //! that is deleted and made anew.
 
 use crate::config::seal;
 use headgate_api as api;
-use headgate_control::{PodConfig, PreviousKey, StreamKey};
+use headgate_control::{KeyHash, PodConfig, PreviousKey};
 use jiff::{SignedDuration, Timestamp};
-use std::collections::HashMap;
+use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
 
 /// Keys that one StreamKey had and that are still good.
 const PREVIOUS_MAX: usize = 4;
@@ -18,14 +19,42 @@ pub fn overlaps<'a>(keys: impl IntoIterator<Item = &'a api::StreamKey>) -> bool 
     keys.into_iter().any(|key| key.spec.rotation_overlap_seconds > 0)
 }
 
+/// What is remembered of a key that may be replaced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownKey {
+    /// Name of the StreamKey.
+    pub name: String,
+    /// The key.
+    pub hash: KeyHash,
+    /// Those before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub previous: Vec<PreviousKey>,
+}
+
+/// What must be remembered of a configuration's keys: of those that stay good for a while.
+pub fn known_keys<'a>(config: &PodConfig, keys: impl IntoIterator<Item = &'a api::StreamKey>) -> Vec<KnownKey> {
+    let overlapping: HashSet<&str> = keys
+        .into_iter()
+        .filter(|key| key.spec.rotation_overlap_seconds > 0)
+        .filter_map(|key| key.metadata.name.as_deref())
+        .collect();
+    let known = config.keys.iter().filter(|key| overlapping.contains(key.name.as_str()));
+    let known = known.map(|key| KnownKey {
+        name: key.name.clone(),
+        hash: key.hash.clone(),
+        previous: key.previous.clone(),
+    });
+    known.collect()
+}
+
 /// Adds to `config` what the keys of `before` were, for as long as each StreamKey says from now on. Time is cut to seconds.
 pub fn keep_previous<'a>(
     config: &mut PodConfig,
-    before: &[StreamKey],
+    before: &[KnownKey],
     keys: impl IntoIterator<Item = &'a api::StreamKey>,
     now: Timestamp,
 ) {
-    let before: HashMap<&str, &StreamKey> = before.iter().map(|key| (key.name.as_str(), key)).collect();
+    let before: HashMap<&str, &KnownKey> = before.iter().map(|key| (key.name.as_str(), key)).collect();
     let overlaps: HashMap<&str, i32> = keys
         .into_iter()
         .filter_map(|key| Some((key.metadata.name.as_deref()?, key.spec.rotation_overlap_seconds)))
@@ -91,9 +120,9 @@ mod tests {
     /// The configuration with this text in the Secret, made at that time after `before`.
     fn made(text: &'static str, overlap: i32, before: &PodConfig, second: i64) -> PodConfig {
         let server = api::MediaServer::new("live", api::MediaServerSpec::default());
-        let key = key(overlap);
+        let (was, key) = (key(60), key(overlap));
         let mut config = pod_config(&server, [&key], [], &Holds(text), Surroundings::default());
-        keep_previous(&mut config, &before.keys, [&key], at(second));
+        keep_previous(&mut config, &known_keys(before, [&was]), [&key], at(second));
         config
     }
 

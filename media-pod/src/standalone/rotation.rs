@@ -1,8 +1,7 @@
 //! [`Rotation`]: what the keys were, so that a key that is replaced stays good for as long as its StreamKey says, also over a restart.
 
 use super::{Loaded, keys};
-use headgate_control::StreamKey;
-use headgate_resolve::{keep_previous, overlaps};
+use headgate_resolve::{KnownKey, keep_previous, known_keys, overlaps};
 use jiff::Timestamp;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -15,7 +14,7 @@ const FILE: &str = "keys.json";
 /// The keys of the last configuration.
 pub(super) struct Rotation {
     file: PathBuf,
-    before: Vec<StreamKey>,
+    before: Vec<KnownKey>,
 }
 
 impl Rotation {
@@ -36,13 +35,12 @@ impl Rotation {
     pub(super) fn keep(&mut self, loaded: &mut Loaded, now: Timestamp) {
         let Ok((_, config)) = &mut loaded.chosen else { return };
         let specs = || keys(&loaded.objects).map(AsRef::as_ref);
-        if !overlaps(specs()) {
-            self.before.clone_from(&config.keys);
-            return;
+        if overlaps(specs()) {
+            keep_previous(config, &self.before, specs(), now);
         }
-        keep_previous(config, &self.before, specs(), now);
-        if self.before != config.keys {
-            self.before.clone_from(&config.keys);
+        let known = known_keys(config, specs());
+        if self.before != known {
+            self.before = known;
             if let Err(error) = self.save() {
                 tracing::warn!(file = %self.file.display(), %error, "a restart will not know the keys that were replaced");
             }

@@ -4,7 +4,9 @@
 mod pods;
 
 use super::fetch::Fetched;
-use super::plan::{CONFIG_MAX, Planned, Work, address, authority_secret, pod_secret, seal, secret_needs_write};
+use super::plan::{
+    CONFIG_MAX, Planned, Work, address, authority_secret, keys_file, pod_secret, seal, secret_needs_write,
+};
 use super::validate::Valid;
 use crate::cluster::ClusterError;
 use crate::context::Context;
@@ -147,7 +149,8 @@ async fn secret(
         (Verdict::Keep, Some(material)) => material.pair(),
         (verdict, _) => issue(fetched, authority, verdict)?,
     };
-    let wanted = pod_secret(&fetched.server, config, &pair, authority.pair(), seal);
+    let keys = keys_file(fetched, &work.first_config);
+    let wanted = pod_secret(&fetched.server, (config, keys), &pair, authority.pair(), seal);
     if secret_needs_write(live, &wanted) {
         let written = ctx.cluster.apply::<Secret>(&wanted, live.is_some()).await?;
         ctx.caches.secrets.refresh(written);

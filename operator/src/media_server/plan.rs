@@ -21,18 +21,20 @@ use crate::link::Wish;
 use crate::names::{self, APPLIED_ANNOTATION, DRAIN_FINALIZER, ObjectKey};
 use crate::tls::{Material, Verdict};
 use headgate_api::MediaServer;
-use headgate_control::{CONFIG_FILE, Orphan, PodConfig, StreamKey, pod_tls_name};
-use headgate_resolve::{Surroundings, forget_previous, keep_previous, overlaps, pod_config};
+use headgate_control::{Orphan, PodConfig, pod_tls_name};
+use headgate_resolve::{KnownKey, Surroundings, forget_previous, keep_previous, known_keys, overlaps, pod_config};
 use k8s_openapi::api::core::v1::{Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::{Resource, ResourceExt};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A Secret holds at most 1 MiB; this much is left for a configuration.
 pub const CONFIG_MAX: usize = 1_000_000;
+/// Entry of the pods' Secret with [`keys_file`]. Pods do not read it.
+pub const KEYS_FILE: &str = "keys.json";
 /// After its deadline a server that is being deleted waits so many seconds more for its pods to be gone.
 const LAST_SECONDS: i64 = 60;
 
@@ -186,23 +188,27 @@ pub fn config_for(fetched: &Fetched, orphans: Vec<Orphan>) -> PodConfig {
     if overlaps(keys()) {
         keep_previous(&mut config, &keys_before(fetched), keys(), fetched.now);
         // What does not go into the Secret is not known the next time: it would begin anew again and again.
-        if serde_json::to_vec(&config).is_ok_and(|json| json.len() > CONFIG_MAX) {
+        let beside = keys_file(fetched, &config).map_or(0, |json| json.len());
+        if serde_json::to_vec(&config).is_ok_and(|json| json.len().saturating_add(beside) > CONFIG_MAX) {
             forget_previous(&mut config);
         }
     }
     config
 }
 
-/// The keys that pods started from until now.
-fn keys_before(fetched: &Fetched) -> Vec<StreamKey> {
-    #[derive(Deserialize)]
-    struct Config {
-        keys: Vec<StreamKey>,
-    }
+/// The keys that were in force until now.
+fn keys_before(fetched: &Fetched) -> Vec<KnownKey> {
     let secret = fetched.children.pod_secret.as_ref();
-    let data = secret.and_then(|s| s.data.as_ref()?.get(CONFIG_FILE));
-    let config = data.and_then(|json| serde_json::from_slice::<Config>(&json.0).ok());
-    config.map(|c| c.keys).unwrap_or_default()
+    let data = secret.and_then(|s| s.data.as_ref()?.get(KEYS_FILE));
+    data.and_then(|json| serde_json::from_slice(&json.0).ok())
+        .unwrap_or_default()
+}
+
+/// What must be known of the keys of `config` the next time; `None` where it is nothing.
+pub fn keys_file(fetched: &Fetched, config: &PodConfig) -> Option<Vec<u8>> {
+    let known = known_keys(config, fetched.keys.iter().map(AsRef::as_ref));
+    let json = serde_json::to_vec(&known).ok();
+    json.filter(|_| !known.is_empty())
 }
 
 fn certificates(fetched: &Fetched, server: &MediaServer) -> (Verdict, Verdict) {

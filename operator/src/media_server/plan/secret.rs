@@ -1,6 +1,6 @@
 //! The Secrets of a server: its CA, and what its pods mount.
 
-use super::stamped;
+use super::{KEYS_FILE, stamped};
 use crate::names::{self, SECRET_LABEL, SecretUse};
 use crate::tls::{CA, CERTIFICATE, KEY, Pair};
 use headgate_api::MediaServer;
@@ -35,7 +35,14 @@ pub fn authority_secret(server: &MediaServer, authority: &Pair, seal: &str) -> S
 }
 
 /// `<name>-pod`: the configuration that a pod starts from, its certificate, the CA whose client it answers, and the seal.
-pub fn pod_secret(server: &MediaServer, config: &[u8], certificate: &Pair, authority: &Pair, seal: &str) -> Secret {
+/// `keys` is for the operator itself: see [`super::keys_file`].
+pub fn pod_secret(
+    server: &MediaServer,
+    (config, keys): (&[u8], Option<Vec<u8>>),
+    certificate: &Pair,
+    authority: &Pair,
+    seal: &str,
+) -> Secret {
     let name = names::pod_secret(&server.name_any());
     let entries = [
         (CONFIG_FILE, config.to_vec()),
@@ -44,18 +51,19 @@ pub fn pod_secret(server: &MediaServer, config: &[u8], certificate: &Pair, autho
         (CA, authority.certificate.clone().into_bytes()),
         (SEAL_FILE, seal.to_owned().into_bytes()),
     ];
+    let entries = entries.into_iter().chain(keys.map(|keys| (KEYS_FILE, keys)));
     secret(server, name, SecretUse::Pod, "Opaque", entries)
 }
 
 /// Bytes of the seal.
 const SEAL_BYTES: usize = 32;
 
-fn secret<const N: usize>(
+fn secret<'a>(
     server: &MediaServer,
     name: String,
     used: SecretUse,
     kind: &str,
-    entries: [(&str, Vec<u8>); N],
+    entries: impl IntoIterator<Item = (&'a str, Vec<u8>)>,
 ) -> Secret {
     let mut metadata = names::child(server, name);
     let label: &'static str = used.into();
@@ -63,10 +71,12 @@ fn secret<const N: usize>(
         .labels
         .get_or_insert_default()
         .insert(SECRET_LABEL.into(), label.into());
-    let data = entries.map(|(entry, bytes)| (entry.to_owned(), ByteString(bytes)));
+    let data = entries
+        .into_iter()
+        .map(|(entry, bytes)| (entry.to_owned(), ByteString(bytes)));
     stamped(Secret {
         metadata,
-        data: Some(data.into()),
+        data: Some(data.collect()),
         type_: Some(kind.into()),
         ..Secret::default()
     })

@@ -62,7 +62,10 @@ fn a_key_that_was_in_the_pods_secret_is_good_for_a_while_beside_the_new_one() {
     let authority = Authority::issue("live", noon()).unwrap();
     let before = config_for(&holding("old", 60), vec![]);
     let json = serde_json::to_vec(&before).unwrap();
-    let stored = pod_secret(&server("{}"), &json, authority.pair(), authority.pair(), "");
+    let known = keys_file(&holding("old", 60), &before);
+    let mut stored = pod_secret(&server("{}"), (&json, known), authority.pair(), authority.pair(), "");
+    // As the cache keeps it.
+    crate::cache::Slim::slim(&mut stored);
     let after = |overlap| {
         let mut fetched = holding("new", overlap);
         fetched.children.pod_secret = Some(Arc::new(stored.clone()));
@@ -83,7 +86,7 @@ fn the_secrets_carry_these_entries() {
     let entries = |s: &Secret| s.data.clone().unwrap().into_keys().collect::<Vec<_>>();
     let seal = seal(None, None);
     let ca = authority_secret(&server, authority.pair(), &seal);
-    let pod = pod_secret(&server, b"{}", &certificate, authority.pair(), &seal);
+    let pod = pod_secret(&server, (b"{}", None), &certificate, authority.pair(), &seal);
     assert_eq!(entries(&ca), ["seal.key", "tls.crt", "tls.key"]);
     assert_eq!(
         entries(&pod),
@@ -104,7 +107,7 @@ fn the_seal_is_made_once_and_outlives_either_secret() {
     assert_eq!(first.len(), 64);
     assert_ne!(first, seal(None, None));
     let ca = authority_secret(&server, authority.pair(), &first);
-    let pod = pod_secret(&server, b"{}", authority.pair(), authority.pair(), &first);
+    let pod = pod_secret(&server, (b"{}", None), authority.pair(), authority.pair(), &first);
     assert_eq!(seal(Some(&ca), None), first);
     assert_eq!(seal(None, Some(&pod)), first);
     let mut edited = ca.clone();
