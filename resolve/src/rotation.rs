@@ -135,7 +135,7 @@ mod tests {
     fn previous(config: &PodConfig) -> Vec<(&'static str, i64)> {
         let texts = ["a", "b", "c", "d", "e", "f", "g"];
         let text = |p: &PreviousKey| {
-            let is = |t: &&&'static str| crate::hash_key(&Holds(**t), "", "").unwrap() == p.hash;
+            let is = |t: &&&'static str| crate::hash_key(&Holds(t), "", "").unwrap() == p.hash;
             texts.iter().find(is).copied().unwrap()
         };
         config.keys[0]
