@@ -128,6 +128,9 @@ impl Endpoint {
         let old = self.spec.swap(Arc::new(spec.clone()));
         count_from_zero(spec, &self.context.metrics);
         self.edited.notify_one();
+        if old.cache != spec.cache {
+            self.memory.forget();
+        }
         if (old.dialect, &old.urls) != (spec.dialect, &spec.urls) {
             *self.health.lock() = Health::default();
             self.idle_options.lock().clear();

@@ -126,7 +126,8 @@ impl Player {
     /// Until when to wait for news before asking whether the stream is still there.
     fn deadline(&self) -> Instant {
         const WHILE_LIVE: Duration = Duration::from_hours(1);
-        let linger = self.admitted.hub().settings.load().linger;
+        let usual = self.admitted.hub().settings.load().linger;
+        let linger = self.admitted.live.stream.linger(usual);
         let gone = self.admitted.live.stream.gone_since();
         let since = gone.map(|gone| gone.max(self.admitted_at));
         let until = since.and_then(|since| since.checked_add(linger));

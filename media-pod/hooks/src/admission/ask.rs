@@ -83,17 +83,16 @@ impl Endpoint {
 
     /// Asks once for all who want to know the same at this time.
     async fn ask_with_others(self: &Arc<Self>, question: &Question, budget: Duration) -> Answered {
-        let key = question.key(&format!("{:?}", question.port()));
+        let key = question.flight();
         let (flight, first) = {
             let mut flights = self.memory.flights.lock();
-            match flights.get(&key).and_then(futures::future::WeakShared::upgrade) {
-                Some(flight) => (flight, false),
-                None => {
-                    let flight = Arc::clone(self).ask_now(question.clone(), budget).boxed().shared();
-                    flights.retain(|_, flight| flight.upgrade().is_some());
-                    flights.extend(flight.downgrade().map(|weak| (key, weak)));
-                    (flight, true)
-                }
+            if let Some(flight) = flights.get(&key).and_then(futures::future::WeakShared::upgrade) {
+                (flight, false)
+            } else {
+                let flight = Arc::clone(self).ask_now(question.clone(), budget).boxed().shared();
+                flights.retain(|_, flight| flight.upgrade().is_some());
+                flights.extend(flight.downgrade().map(|weak| (key, weak)));
+                (flight, true)
             }
         };
         let mut answered = flight.await;
