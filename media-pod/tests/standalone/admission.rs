@@ -19,13 +19,21 @@ async fn publish(place: &Place, query: &str) -> Result<RtmpClient, String> {
     RtmpClient::publish(place.rtmp, &format!("test?secret=s3cr3t-of-alice{query}")).await
 }
 
-/// How long until the server lets go of it.
-async fn cut(client: &mut RtmpClient) -> Duration {
+/// Waits until the name is free again.
+async fn nobody(place: &Place) {
+    let start = Instant::now();
+    while !place.pod.hub().snapshot().is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(10), "somebody is there still");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Waits until the server lets go of it.
+async fn cut(client: &mut RtmpClient) {
     let start = Instant::now();
     while client.is_live().await {
         assert!(start.elapsed() < Duration::from_secs(20), "it is not cut");
     }
-    start.elapsed()
 }
 
 #[tokio::test]
@@ -74,8 +82,10 @@ async fn a_publisher_may_be_known_without_the_back_end() {
     let rest = "dialect: SRS, events: [Publish], admission: {failurePolicy: CachedOrFail}";
     let place = place(&back_end, rest).await;
     publish(&place, "&token=mine").await.unwrap().unpublish().await;
+    nobody(&place).await;
     back_end.answer(StatusCode::BAD_GATEWAY, "");
     publish(&place, "&token=mine").await.unwrap().unpublish().await;
+    nobody(&place).await;
     let refused = publish(&place, "&token=another").await.err().unwrap();
     assert!(refused.starts_with("HookBadStatus"), "{refused}");
     assert_eq!(back_end.calls().len(), 3);
