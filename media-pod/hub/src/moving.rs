@@ -2,7 +2,7 @@
 //!
 //! Who leaves when is decided by the caller, who ends them with [`Hub::kick`].
 
-use crate::{Hub, Session};
+use crate::{Hub, Refusal, Session};
 use std::sync::Arc;
 
 impl Hub {
@@ -10,6 +10,11 @@ impl Hub {
     /// asked about already, is left alone.
     pub fn refuse_newcomers(&self, refuse: bool) {
         self.0.registry.lock().set_moving(refuse);
+    }
+
+    /// Whether newcomers are let in at all: for protocols that can refuse a connection before it says what it wants.
+    pub fn check_open(&self) -> Result<(), Refusal> {
+        self.0.registry.lock().check_open()
     }
 
     /// While `true`, publishers are asked to come back elsewhere, where their protocol can ask that. They go on until they do.

@@ -73,6 +73,12 @@ impl Player {
         }
     }
 
+    /// Goes on at a key frame: the newest where viewers start at that one, else the next. For a viewer that did not want anything for a while.
+    pub fn rejoin(&mut self) {
+        let newest = self.admitted.hub().settings.load().gop_cache;
+        self.ring.rejoin(&mut self.cursor, newest);
+    }
+
     /// To be polled beside each write: resolves when the write must be given up, because the session was ended or the viewer does not read.
     pub async fn stalled(&self) -> EndReason {
         let (live, hub) = (&self.admitted.live, self.admitted.hub());

@@ -46,13 +46,8 @@ pub(crate) struct Counts {
 }
 
 impl Registry {
-    /// Keeps the name for a session that is about to be asked about.
-    pub(crate) fn reserve(
-        &mut self,
-        session: &Arc<Session>,
-        permit: &Permit,
-        settings: &Settings,
-    ) -> Result<Arc<Stream>, Refusal> {
+    /// Whether newcomers are let in at all.
+    pub(crate) fn check_open(&self) -> Result<(), Refusal> {
         if self.closed.is_some() {
             return Err(Refusal::new(Reason::Draining, "the server is about to stop"));
         }
@@ -62,6 +57,17 @@ impl Registry {
                 "this server is on its way out: come again",
             ));
         }
+        Ok(())
+    }
+
+    /// Keeps the name for a session that is about to be asked about.
+    pub(crate) fn reserve(
+        &mut self,
+        session: &Arc<Session>,
+        permit: &Permit,
+        settings: &Settings,
+    ) -> Result<Arc<Stream>, Refusal> {
+        self.check_open()?;
         let displaced = match session.kind {
             SessionKind::Publish => self.check_name(&session.name, permit.takeover)?,
             SessionKind::Play => None,

@@ -147,6 +147,12 @@ impl Ring {
         }
     }
 
+    /// A viewer that had bytes before starts again as a new one does.
+    pub(crate) fn rejoin(&self, cursor: &mut Cursor, newest: bool) {
+        let Cursor { next, seeking, .. } = self.join(newest);
+        (cursor.next, cursor.seeking) = (next, seeking);
+    }
+
     /// Appends up to `max` packets behind the cursor to `out` and moves it.
     pub(crate) fn take(&self, cursor: &mut Cursor, out: &mut Vec<Bytes>, max: usize) -> Taken {
         let inner = self.inner.read();

@@ -3,24 +3,34 @@
 //! That works because every connection uses the same chunk size, chunk streams and message stream, and times are absolute.
 
 use crate::CHUNK_SIZE;
-use crate::chunk::{RawMessage, write_message};
+use crate::chunk::put_message;
 use crate::message::kind;
 use crate::server::STREAM_ID;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use headgate_codec::{Frame, Timestamp, Track, TrackKind};
+use headgate_flv::Form;
 use headgate_hub::{Format, FormatId, Start};
 
 const CSID_AUDIO: u8 = 4;
 const CSID_DATA: u8 = 5;
 const CSID_VIDEO: u8 = 6;
 
-/// The output format of this crate.
+/// The output format of this crate, for viewers who understand a form of FLV.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct RtmpFormat;
+pub struct RtmpFormat(pub Form);
 
 impl Format for RtmpFormat {
     fn id(&self) -> FormatId {
-        FormatId("rtmp")
+        FormatId(match (self.0.multitrack, self.0.four_cc) {
+            (false, false) => "rtmp",
+            (false, true) => "rtmp-fourcc",
+            (true, false) => "rtmp-tracks",
+            (true, true) => "rtmp-fourcc-tracks",
+        })
+    }
+
+    fn carries(&self, track: &Track) -> bool {
+        self.0.carries(track)
     }
 
     fn start(&self, start: &Start<'_>) -> Bytes {
@@ -35,37 +45,30 @@ impl Format for RtmpFormat {
     }
 
     fn config(&self, track: &Track, at: Timestamp) -> Bytes {
-        let body = headgate_flv::config_body(track);
-        let mut out = BytesMut::new();
-        if !body.is_empty() {
-            let (csid, kind) = lane(track.kind());
-            write(&mut out, csid, kind, at, body);
+        let body = self.0.config(track);
+        if body.is_empty() {
+            return body;
         }
-        out.freeze()
+        let (csid, kind) = lane(track.kind());
+        write(csid, kind, at, &[&body])
     }
 
     /// At time 0, whenever it comes: ffmpeg takes metadata of a later time for a track of subtitles.
     fn metadata(&self, metadata: &Bytes, _: Timestamp) -> Bytes {
-        let mut out = BytesMut::new();
-        write(
-            &mut out,
-            CSID_DATA,
-            kind::DATA_AMF0,
-            Timestamp::from_millis(0),
-            metadata.clone(),
-        );
-        out.freeze()
+        write(CSID_DATA, kind::DATA_AMF0, Timestamp::from_millis(0), &[metadata])
+    }
+
+    fn data(&self, data: &Bytes, at: Timestamp) -> Bytes {
+        write(CSID_DATA, kind::DATA_AMF0, at, &[data])
     }
 
     fn frame(&self, track: &Track, frame: &Frame) -> Bytes {
-        let prefix = headgate_flv::body_prefix(track, frame);
-        let mut body = BytesMut::with_capacity(prefix.as_slice().len().saturating_add(frame.payload.len()));
-        body.put_slice(prefix.as_slice());
-        body.put_slice(&frame.payload);
+        let prefix = self.0.prefix(track, frame);
+        if prefix.is_empty() {
+            return Bytes::new();
+        }
         let (csid, kind) = lane(frame.kind);
-        let mut out = BytesMut::new();
-        write(&mut out, csid, kind, frame.dts, body.freeze());
-        out.freeze()
+        write(csid, kind, frame.dts, &[&prefix, &frame.payload])
     }
 }
 
@@ -76,12 +79,14 @@ fn lane(kind: TrackKind) -> (u8, u8) {
     }
 }
 
-fn write(out: &mut BytesMut, csid: u8, kind: u8, at: Timestamp, payload: Bytes) {
-    let message = RawMessage {
-        timestamp: at.as_wrapped_millis(),
-        kind,
-        stream_id: STREAM_ID,
-        payload,
-    };
-    write_message(out, csid, &message, CHUNK_SIZE);
+fn write(csid: u8, kind: u8, at: Timestamp, parts: &[&[u8]]) -> Bytes {
+    let mut out = BytesMut::new();
+    put_message(
+        &mut out,
+        (csid, kind, STREAM_ID),
+        at.as_wrapped_millis(),
+        parts,
+        CHUNK_SIZE,
+    );
+    out.freeze()
 }

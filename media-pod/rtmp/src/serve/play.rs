@@ -14,9 +14,10 @@ const BATCH: usize = 64;
 impl Shell {
     /// Asks for the stream, and gives it until either side ends.
     pub(super) async fn play(&mut self, stream: &str) -> Result<(), End> {
+        let format = RtmpFormat(self.session.caps().form);
         let asked = self
-            .ask(stream, |client, name, param| {
-                Box::pin(client.play(name, param, Arc::new(RtmpFormat)))
+            .ask(stream, move |client, name, param| {
+                Box::pin(client.play(name, param, Arc::new(format)))
             })
             .await?;
         let mut player = match asked {
@@ -52,6 +53,10 @@ impl Shell {
             while let Some(event) = self.session.poll_event() {
                 match event {
                     Event::Pause(on) => {
+                        // Nothing can be decoded from the middle on.
+                        if paused && !on {
+                            player.rejoin();
+                        }
                         paused = on;
                         self.session.acknowledge_pause(on);
                     }
@@ -84,7 +89,7 @@ impl Shell {
                     self.write_ready()?;
                 }
                 more = more => match more {
-                    // A paused player goes on with what is live then.
+                    // A paused player goes on with what is live then, and so does not fall behind.
                     Ok(()) if paused => batch.clear(),
                     Ok(()) => self.queue.extend(batch.drain(..)),
                     // Who does not read hears nothing either; everybody else does, behind what is queued.
