@@ -1,6 +1,12 @@
 //! Streams that are pushed to a real RTMP server on this machine.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail by panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::float_cmp,
+    reason = "a test may fail by panic"
+)]
 
 use bytes::Bytes;
 use headgate_codec::{AudioInfo, Codec, Frame, Timestamp, Track, TrackId, TrackKind};

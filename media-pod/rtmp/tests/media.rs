@@ -15,7 +15,8 @@ use headgate_hub::{Connection, EndReason, Gate, Permit, Refusal, Request, Sessio
 use headgate_rtmp::amf0::{Value, write_all};
 use headgate_rtmp::client::{Event, Purpose};
 use headgate_rtmp::serve::Options;
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use support::{Peer, SEQUENCE_HEADER, Server, frame, video_of};
 
 /// Audio and video alike.
@@ -238,7 +239,7 @@ struct Notes(Mutex<Vec<String>>);
 
 impl Notes {
     fn note(&self, what: &str, id: impl std::fmt::Display) {
-        self.0.lock().unwrap().push(format!("{what} {id}"));
+        self.0.lock().push(format!("{what} {id}"));
     }
 }
 
@@ -301,5 +302,5 @@ async fn each_publish_on_one_connection_is_a_session_of_its_own() {
         "unpublish bob",
         "close ",
     ];
-    assert_eq!(*notes.0.lock().unwrap(), expected);
+    assert_eq!(*notes.0.lock(), expected);
 }
