@@ -25,8 +25,6 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// Silence after which the kernel asks whether the peer is still there; twice that ends the connection.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_AGAIN: Duration = Duration::from_secs(10);
-/// Pieces that may wait to be sent before a peer that does not read is not listened to either.
-pub(super) const QUEUE_MAX: usize = 256;
 /// Slices in one vectored write.
 const SLICES: usize = 64;
 
