@@ -16,7 +16,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
@@ -333,14 +333,6 @@ async fn closed(socket: &TcpStream) {
     match socket.peek(&mut one).await {
         Ok(0) | Err(_) => {}
         Ok(_) => std::future::pending().await,
-    }
-}
-
-/// Never, when there is no deadline.
-pub(super) async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        None => std::future::pending().await,
     }
 }
 
