@@ -140,12 +140,16 @@ async fn differential(folder: &Path, source: &Path, publisher: Command) {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    // They wait already; when the publisher has gone, they go soon.
+    let mut publisher = publisher.kill_on_drop(true).spawn().unwrap();
+    server
+        .until("the publisher is in", |s| !s.publishers().is_empty())
+        .await;
+    // It sends in its own time, which is two seconds; when it has gone, its viewers go soon.
     server.hub.configure(Settings {
         linger: Duration::from_millis(500),
         ..settings
     });
-    let sent = timeout(PATIENCE, publisher.status()).await.unwrap().unwrap();
+    let sent = timeout(PATIENCE, publisher.wait()).await.unwrap().unwrap();
     assert!(sent.success());
     let expected = media(source);
     assert!(expected.len() > 100);
