@@ -62,6 +62,8 @@ impl Shell {
                 match event {
                     Event::Pause(on) => {
                         self.session.acknowledge_pause(on);
+                        // The word comes before the media that it is about.
+                        seated.say(self.session.take_output());
                         seated.pause(on);
                     }
                     Event::Closed => return Ok(()),
