@@ -33,6 +33,7 @@ mod settings;
 mod snapshot;
 mod stream;
 mod tap;
+mod treatment;
 mod vhost;
 
 pub use client::Client;
@@ -41,7 +42,7 @@ pub use edge::Edge;
 pub use elsewhere::{Alone, Elsewhere, Origin};
 pub use format::{Format, FormatId, Start};
 pub use forward::Forward;
-pub use gate::{Gate, OpenGate, Permit, Request};
+pub use gate::{FileRequest, Gate, OpenGate, Permit, Request};
 pub use hub::Hub;
 pub use metrics::Metrics;
 pub use name::StreamName;
@@ -54,6 +55,7 @@ pub use session::{Connection, Session, SessionKind, Traffic, client_id};
 pub use settings::Settings;
 pub use snapshot::{PublisherSnapshot, StreamSnapshot};
 pub use tap::Tap;
+pub use treatment::{Stamps, Treatment};
 pub use vhost::{DEFAULT_VHOST, resolve_vhost};
 
 #[cfg(test)]
