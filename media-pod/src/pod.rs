@@ -132,6 +132,8 @@ impl Pod {
             kicked.kick(session, EndReason::Kicked);
         });
         let (vhosts, shutdown) = (Arc::<ArcSwap<Vec<String>>>::default(), CancellationToken::new());
+        let push = crate::pushes::push(&hub, setup.allow_loopback, &registry, &shutdown)?;
+        gate.forward_by(Arc::new(push));
         let served = Served {
             hub: hub.clone(),
             vhosts: Arc::clone(&vhosts),
