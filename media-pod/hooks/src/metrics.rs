@@ -17,6 +17,8 @@ pub(crate) struct Metrics {
     pub(crate) fail_open: IntCounterVec,
     /// Notifications given up.
     pub(crate) dead: IntCounterVec,
+    /// Dead letters that were sent once more.
+    pub(crate) replayed: IntCounterVec,
     /// Attempts under way.
     pub(crate) in_flight: IntGaugeVec,
     /// Addresses that were not dialled.
@@ -54,6 +56,10 @@ impl Metrics {
                 Opts::new("headgate_hook_deadletter_total", "Notifications given up, by why."),
                 &["endpoint", "event", "reason"],
             )?,
+            replayed: IntCounterVec::new(
+                Opts::new("headgate_hook_replayed_total", "Dead letters that were sent once more."),
+                &["endpoint"],
+            )?,
             in_flight: IntGaugeVec::new(
                 Opts::new("headgate_hook_inflight", "Calls under way."),
                 &["endpoint", "class"],
@@ -73,6 +79,7 @@ impl Metrics {
         registry.register(Box::new(self.admission_seconds.clone()))?;
         registry.register(Box::new(self.fail_open.clone()))?;
         registry.register(Box::new(self.dead.clone()))?;
+        registry.register(Box::new(self.replayed.clone()))?;
         registry.register(Box::new(self.in_flight.clone()))?;
         registry.register(Box::new(self.ssrf_blocked.clone()))
     }

@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use headgate_control::{HookCredentials, HookNetworks};
 use http::header::RETRY_AFTER;
 use jiff::Timestamp;
 use std::error::Error;
@@ -21,6 +22,9 @@ const IDLE_MAX: Duration = Duration::from_secs(4);
 /// Idle connections a pool keeps to one host; as many as calls may be in flight.
 const IDLE_CONNECTIONS: usize = 64;
 
+/// Headers of an answer; one with more is none. Their bytes are bounded by the client, at some 400 KiB.
+const HEADERS_MAX: usize = 100;
+
 /// Makes [`Transport`]s over HTTP.
 pub struct HttpTransports {
     guard: AddressGuard,
@@ -32,7 +36,18 @@ impl HttpTransports {
         Self { guard }
     }
 
-    fn builder(&self) -> reqwest::ClientBuilder {
+    fn builder(&self, credentials: &HookCredentials) -> reqwest::Result<reqwest::ClientBuilder> {
+        let mut builder = self.plain_builder();
+        if let Some(pem) = &credentials.authorities {
+            builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem.as_bytes())?);
+        }
+        if let Some(pem) = &credentials.identity {
+            builder = builder.identity(reqwest::Identity::from_pem(pem.reveal().as_bytes())?);
+        }
+        Ok(builder)
+    }
+
+    fn plain_builder(&self) -> reqwest::ClientBuilder {
         reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -40,6 +55,7 @@ impl HttpTransports {
             .referer(false)
             .http1_only()
             .http1_title_case_headers()
+            .http1_max_headers(HEADERS_MAX)
             .pool_idle_timeout(IDLE_MAX)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .dns_resolver(self.guard.clone())
@@ -47,31 +63,41 @@ impl HttpTransports {
 
     fn client(
         &self,
+        credentials: &HookCredentials,
         finish: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
     ) -> Result<reqwest::Client, String> {
+        let build = |builder: reqwest::ClientBuilder| finish(builder).build();
+        let client = self.builder(credentials).and_then(build);
+        if credentials.authorities.is_some() || credentials.identity.is_some() {
+            return client.map_err(|error| format!("its certificates cannot be used: {}", innermost(&error)));
+        }
         // An image without CA certificates must not take plain HTTP down with it: there, HTTPS trusts nobody.
-        let client = finish(self.builder()).build().or_else(|error| {
+        let client = client.or_else(|error| {
             tracing::warn!(
                 error = innermost(&error),
                 "no CA certificates: hooks over https will be refused"
             );
-            finish(self.builder()).tls_certs_only([]).build()
+            build(self.plain_builder().tls_certs_only([]))
         });
         client.map_err(|error| innermost(&error))
     }
 }
 
 impl Transports for HttpTransports {
-    fn pool(&self) -> Arc<dyn Transport> {
+    fn restrict(&self, networks: &HookNetworks) -> bool {
+        self.guard.restrict(networks)
+    }
+
+    fn pool(&self, credentials: &HookCredentials) -> Arc<dyn Transport> {
         Arc::new(HttpTransport {
-            client: self.client(|builder| builder.connect_timeout(CONNECT_MAX)),
+            client: self.client(credentials, |builder| builder.connect_timeout(CONNECT_MAX)),
             guard: self.guard.clone(),
         })
     }
 
-    fn dialler(&self) -> Arc<dyn Dial> {
+    fn dialler(&self, credentials: &HookCredentials) -> Arc<dyn Dial> {
         Arc::new(HttpDial {
-            client: self.client(|builder| builder.connector_layer(hang_up())),
+            client: self.client(credentials, |builder| builder.connector_layer(hang_up())),
             guard: self.guard.clone(),
         })
     }
