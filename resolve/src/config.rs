@@ -180,10 +180,18 @@ fn hook(server: &str, hook: &api::HookEndpoint, secrets: &dyn Secrets) -> Option
             apps: spec.r#match.apps.clone(),
             streams: spec.r#match.streams.clone(),
         },
-        timeout_milliseconds: unsigned(spec.admission.timeout_milliseconds),
+        timeout_milliseconds: timeout(spec),
         failure_policy: match spec.admission.failure_policy {
             api::FailurePolicy::Fail => control::FailurePolicy::Fail,
             api::FailurePolicy::Ignore => control::FailurePolicy::Ignore,
+            api::FailurePolicy::CachedOrFail => control::FailurePolicy::CachedOrFail,
+            api::FailurePolicy::CachedOrIgnore => control::FailurePolicy::CachedOrIgnore,
+        },
+        reask_seconds: spec.admission.reask_seconds.map_or(0, unsigned),
+        cache: control::CachePolicy {
+            allow_seconds: spec.cache.allow_seconds.map(unsigned),
+            deny_seconds: spec.cache.deny_seconds.map(unsigned),
+            stale_seconds: unsigned(spec.cache.stale_seconds),
         },
         opaque: spec.opaque.clone(),
         delivery: delivery(&spec.delivery),
@@ -193,6 +201,7 @@ fn hook(server: &str, hook: &api::HookEndpoint, secrets: &dyn Secrets) -> Option
     })
 }
 
+<<<<<<< HEAD
 fn delivery(from: &api::Delivery) -> control::DeliveryPolicy {
     control::DeliveryPolicy {
         ordering: match from.ordering {
@@ -212,6 +221,16 @@ fn delivery(from: &api::Delivery) -> control::DeliveryPolicy {
 pub(crate) fn replay(hook: &api::HookEndpoint) -> Option<Result<control::Replay, control::BadReplay>> {
     let wish = hook.metadata.annotations.as_ref()?.get(REPLAY_ANNOTATION)?;
     Some(control::Replay::parse(wish))
+=======
+/// What the spec says, else about what the dialect's own servers wait.
+fn timeout(spec: &api::HookEndpointSpec) -> u32 {
+    let usual = match spec.dialect {
+        api::Dialect::Srs | api::Dialect::SrsV1 => 30_000,
+        api::Dialect::ZLMediaKit | api::Dialect::Oryx => 10_000,
+        api::Dialect::CloudEvents => 3_000,
+    };
+    spec.admission.timeout_milliseconds.map_or(usual, unsigned)
+>>>>>>> admission
 }
 
 fn names(refs: &[api::ObjectRef], server: &str) -> bool {

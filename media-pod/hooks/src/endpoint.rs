@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, watch};
 
+use crate::admission::Memory;
 use crate::books::Books;
 use crate::credentials::Credentials;
 use crate::delivery::lane::{Dead, Death, Limits};
@@ -84,12 +85,16 @@ pub(crate) struct Endpoint {
     pub(crate) slots: Semaphore,
     /// Admissions that wait for a place.
     pub(crate) waiting: AtomicUsize,
+    /// What it remembers of its answers.
+    pub(crate) memory: Memory,
     /// Its health changed, so that a probe may be needed.
     pub(crate) unsure: Notify,
     /// Dead letters that were sent once more.
     pub(crate) replayed: AtomicU64,
     /// Its wish for dead letters may be a new one.
     pub(crate) wished: Notify,
+    /// Its spec changed.
+    pub(crate) edited: Notify,
     spec: ArcSwap<HookEndpoint>,
     credentials: ArcSwap<Credentials>,
     ways: ArcSwap<Ways>,
@@ -130,9 +135,11 @@ impl Endpoint {
             context,
             slots: Semaphore::new(IN_FLIGHT_MAX),
             waiting: AtomicUsize::new(0),
+            memory: Memory::default(),
             unsure: Notify::new(),
             replayed: AtomicU64::new(0),
             wished: Notify::new(),
+            edited: Notify::new(),
             spec: ArcSwap::from_pointee(spec.clone()),
             credentials: ArcSwap::from_pointee(Credentials::new(&spec.credentials)),
             ways: ArcSwap::from_pointee(Ways::new(&spec.credentials, transports)),
@@ -145,6 +152,7 @@ impl Endpoint {
     pub(crate) fn update(&self, spec: &HookEndpoint, transports: &dyn Transports, elsewhere: bool) {
         let old = self.spec.swap(Arc::new(spec.clone()));
         count_from_zero(spec, &self.context.metrics);
+        self.edited.notify_one();
         self.outbox.set_policy(policy(spec));
         self.wished.notify_one();
         let certificates =
@@ -159,6 +167,8 @@ impl Endpoint {
         if elsewhere || before != (spec.dialect, &spec.urls, &spec.credentials, &spec.unresolved) {
             *self.health.lock() = Health::default();
             self.idle_options.lock().clear();
+            self.memory.clear();
+            self.context.metrics.circuit.with_label_values(&[&self.name]).set(0);
             self.unsure.notify_one();
             self.outbox.urls_changed(spec.urls.len());
             self.context.bump();
@@ -222,6 +232,8 @@ impl Endpoint {
             reachable: health.reachable,
             answered: health.answered,
             last_failure: health.last_failure.clone(),
+            circuit_open: self.memory.is_open(),
+            fail_open: self.memory.lets_pass(),
             pending: u32::try_from(self.outbox.pending()).unwrap_or(u32::MAX),
             dead: self.outbox.dead(),
             letters: u32::try_from(self.context.books.letters.kept(&self.name)).unwrap_or(u32::MAX),
@@ -258,6 +270,7 @@ impl Endpoint {
 /// Makes the counters that alerts look at stand at 0 before the first failure: a series that begins at 1 has no increase.
 fn count_from_zero(spec: &HookEndpoint, metrics: &Metrics) {
     let dialect = dialect::of(spec.dialect);
+    metrics.circuit.with_label_values(&[spec.name.as_str()]);
     for kind in spec.events.iter().filter(|kind| spec.dialect.has(**kind)) {
         let (endpoint, event) = (spec.name.as_str(), dialect.event_name(*kind));
         match kind.class() {

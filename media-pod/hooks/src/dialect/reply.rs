@@ -10,8 +10,10 @@ pub struct Reply {
     pub options: PublishOptions,
     /// Close the stream that nobody plays, or send the player away that waits for one.
     pub close: bool,
-    /// How long the decision may be kept, a no too.
+    /// How long the decision may be kept, a no too; zero is not at all.
     pub ttl: Option<Duration>,
+    /// The same, said by a header that whatever stands in front of the back end may have set.
+    pub max_age: Option<Duration>,
     /// Below which path it holds.
     pub path: Option<String>,
     /// RTSP: where the player must name itself; empty means nowhere.

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::Uuid;
 
+use crate::admission::closing_of;
 use crate::identity::{self, Origin};
 use crate::wire;
 use transport::{Carrier, PLAYED, Schema};
@@ -197,6 +198,25 @@ impl Event {
             details,
             ..Self::of_session(HookEvent::Unpublish, session, Some(traffic), sequence)
         }
+    }
+
+    /// The end of what `opening` asked for, to one who may believe that it is in. `None` for what needs no end.
+    pub(crate) fn taken_back(opening: &Self, sequence: &Sequence) -> Option<Self> {
+        let kind = closing_of(opening.kind)?;
+        let ended = Details::Ended {
+            started: opening.time,
+            player: kind == HookEvent::Stop,
+            playable: false,
+        };
+        Some(Self {
+            id: identity::closing_id(opening.session, kind.into()),
+            kind,
+            time: Timestamp::now(),
+            sequence: sequence.next(),
+            traffic: Some(Traffic::default()),
+            details: if kind == HookEvent::Close { Details::None } else { ended },
+            ..opening.clone()
+        })
     }
 
     /// The event and what follows from it, in the order in which they are told: the end of a session is also that of what could be played, and

@@ -3,9 +3,13 @@
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+<<<<<<< HEAD
 use headgate_control::{
     DeliveryPolicy, Dialect, FailurePolicy, HookCredentials, HookEndpoint, HookEvent, HookMatch, ServerIdentity,
 };
+=======
+use headgate_control::{CachePolicy, Dialect, FailurePolicy, HookEndpoint, HookEvent, HookMatch, ServerIdentity};
+>>>>>>> admission
 use headgate_hooks::dialect::Answer;
 use headgate_hooks::transport::{Call, Dial, Transport, TransportError, Transports};
 use headgate_hooks::{Hooks, Place, SealKey, Storage};
@@ -192,6 +196,7 @@ pub(crate) fn answer(status: u16, body: &str, retry_after: Option<u64>) -> Reply
             status,
             body,
             retry_after,
+            max_age: None,
         }),
     }
 }
@@ -257,6 +262,8 @@ pub(crate) fn endpoint(name: &str) -> HookEndpoint {
         matches: HookMatch::default(),
         timeout_milliseconds: 3000,
         failure_policy: FailurePolicy::Fail,
+        reask_seconds: 0,
+        cache: CachePolicy::default(),
         opaque: String::new(),
         delivery: DeliveryPolicy::default(),
         credentials: HookCredentials::default(),
