@@ -8,13 +8,8 @@ use crate::metrics;
 use crate::report::{Readings, report};
 use crate::unwatched;
 use arc_swap::{ArcSwap, ArcSwapOption};
-<<<<<<< HEAD
-use headgate_control::{Applied, ListenerProtocol, OnConflict, PodConfig, PodReport, Problem};
-use headgate_hooks::{Hooks, Place, Storage};
-=======
 use headgate_control::{Applied, ListenerProtocol, OnConflict, PodConfig, PodReport, Problem, StreamKey};
-use headgate_hooks::{Hooks, Storage};
->>>>>>> admission
+use headgate_hooks::{Hooks, Place, Storage};
 use headgate_hub::{EndReason, Hub, Settings};
 use headgate_relay::{Patience, Peers, Relay};
 use parking_lot::Mutex;
@@ -178,13 +173,10 @@ impl Pod {
             takeover: config.publish.on_conflict == OnConflict::Takeover,
         };
         self.gate.set(policy);
-<<<<<<< HEAD
         self.hooks.restrict(&config.hook_networks);
-=======
         if let Some(old) = self.config.load().as_deref() {
             self.hooks.forget_keys(&changed_keys(old, &config));
         }
->>>>>>> admission
         self.hooks.reconfigure(&config.server, &config.hooks);
         self.hooks.adopt(&config.orphans, &self.name);
         self.hub.configure(settings(&config));

@@ -201,7 +201,6 @@ fn hook(server: &str, hook: &api::HookEndpoint, secrets: &dyn Secrets) -> Option
     })
 }
 
-<<<<<<< HEAD
 fn delivery(from: &api::Delivery) -> control::DeliveryPolicy {
     control::DeliveryPolicy {
         ordering: match from.ordering {
@@ -221,7 +220,8 @@ fn delivery(from: &api::Delivery) -> control::DeliveryPolicy {
 pub(crate) fn replay(hook: &api::HookEndpoint) -> Option<Result<control::Replay, control::BadReplay>> {
     let wish = hook.metadata.annotations.as_ref()?.get(REPLAY_ANNOTATION)?;
     Some(control::Replay::parse(wish))
-=======
+}
+
 /// What the spec says, else about what the dialect's own servers wait.
 fn timeout(spec: &api::HookEndpointSpec) -> u32 {
     let usual = match spec.dialect {
@@ -230,7 +230,6 @@ fn timeout(spec: &api::HookEndpointSpec) -> u32 {
         api::Dialect::CloudEvents => 3_000,
     };
     spec.admission.timeout_milliseconds.map_or(usual, unsigned)
->>>>>>> admission
 }
 
 fn names(refs: &[api::ObjectRef], server: &str) -> bool {

@@ -11,14 +11,9 @@ mod stream;
 mod urls;
 mod validate;
 
-<<<<<<< HEAD
 pub use config::{EntryKind, REPLAY_ANNOTATION, Surroundings, entry_digests, pod_config};
 pub use credentials::{CredentialProblem, credentials};
-pub use findings::{Back, InForce, hook_findings, key_findings, programmed, reachable};
-=======
-pub use config::{EntryKind, Surroundings, entry_digests, pod_config};
 pub use findings::{Back, InForce, hook_findings, key_findings, programmed, reachable, troubles};
->>>>>>> admission
 pub use secret::{KeyProblem, KeySource, Secrets, hash_key};
 pub use stream::{live, stream_object_name, stream_spec, stream_status};
 pub use urls::{addresses, key_urls};

@@ -1,13 +1,8 @@
 //! [`Hooks`]: the way in for the process. Everything else in this crate is behind it.
 
 use arc_swap::ArcSwap;
-<<<<<<< HEAD
 use headgate_control::{Durability, HookEndpoint, HookEvent, HookNetworks, HookReport, Orphan, ServerIdentity};
-use headgate_hub::{Connection, Reason, Refusal, Session, Traffic};
-=======
-use headgate_control::{HookEndpoint, HookEvent, HookReport, Orphan, ServerIdentity};
 use headgate_hub::{Connection, Refusal, Session, Traffic};
->>>>>>> admission
 use parking_lot::Mutex;
 use prometheus::Registry;
 use std::collections::{HashMap, HashSet};
@@ -70,9 +65,11 @@ pub(crate) struct Inner {
     /// A config was in force.
     configured: AtomicBool,
     handing_over: AtomicBool,
-<<<<<<< HEAD
     /// Where dials may go has changed, and the connections that there are were opened before that.
     elsewhere: AtomicBool,
+    /// Ends a session.
+    kicker: OnceLock<Kicker>,
+    me: OnceLock<Weak<Self>>,
 }
 
 /// Where the process runs, as far as hooks must not go everywhere from there.
@@ -82,11 +79,6 @@ pub struct Place<'a> {
     pub allow_loopback: bool,
     /// Addresses that they are never on: the pod's own, and the API server's.
     pub never: &'a [IpAddr],
-=======
-    /// Ends a session.
-    kicker: OnceLock<Kicker>,
-    me: OnceLock<Weak<Self>>,
->>>>>>> admission
 }
 
 type Kicker = Box<dyn Fn(Uuid) + Send + Sync>;
@@ -120,13 +112,8 @@ impl Hooks {
     ) -> Result<Self, prometheus::Error> {
         let metrics = Metrics::new(registry)?;
         let guard = AddressGuard::new(place.allow_loopback, metrics.ssrf_blocked.clone()).and_never(place.never);
-        Self::build(
-            registry,
-            metrics,
-            service_id,
-            Arc::new(HttpTransports::new(guard)),
-            storage,
-        )
+        let transports = HttpTransports::new(guard, metrics.connections.clone());
+        Self::build(registry, metrics, service_id, Arc::new(transports), storage)
     }
 
     /// The same over another transport.
@@ -161,12 +148,9 @@ impl Hooks {
             changing: Mutex::new(()),
             configured: AtomicBool::new(false),
             handing_over: AtomicBool::new(false),
-<<<<<<< HEAD
             elsewhere: AtomicBool::new(false),
-=======
             kicker: OnceLock::new(),
             me: OnceLock::new(),
->>>>>>> admission
         });
         let owner: Weak<Inner> = Arc::downgrade(&inner);
         inner.context.books.set_owner(owner.clone());
@@ -488,10 +472,7 @@ async fn work(owner: Weak<Inner>, endpoint: Arc<Endpoint>) {
         () = worker::run(endpoint.clone()) => {}
         never = probe::run(&endpoint) => match never {},
         never = beat::run(&endpoint) => match never {},
-<<<<<<< HEAD
         never = replay::run(&endpoint) => match never {},
-=======
         never = reask::run(&owner, &endpoint) => match never {},
->>>>>>> admission
     }
 }

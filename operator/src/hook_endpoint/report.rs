@@ -66,14 +66,9 @@ fn last_failure(reports: &[HookReport]) -> Option<&HookFailure> {
         .max_by_key(|f| f.time)
 }
 
-<<<<<<< HEAD
-/// Accepted, ResolvedRefs, Programmed, Reachable, Delivering.
+/// Accepted, ResolvedRefs, Programmed, Reachable, Delivering; CircuitClosed and FailOpenActive while there is something to say.
 fn findings(applied: &Applied, reports: &[HookReport]) -> Vec<Finding> {
     let fetched = &applied.fetched;
-=======
-/// Accepted, ResolvedRefs, Programmed, Reachable, Delivering; CircuitClosed and FailOpenActive while there is something to say.
-fn findings(fetched: &Fetched, reports: &[HookReport]) -> Vec<Finding> {
->>>>>>> admission
     let exists = |name: &str| fetched.attachments.iter().any(|a| a.name == name && a.server.is_some());
     let secrets = fetched.secrets().0;
     let mut findings = hook_findings(&fetched.hook, &exists, &secrets);

@@ -3,14 +3,11 @@
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-<<<<<<< HEAD
 use headgate_control::{HookCredentials, HookNetworks};
-use http::header::RETRY_AFTER;
-=======
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, RETRY_AFTER};
->>>>>>> admission
 use jiff::Timestamp;
+use prometheus::{IntCounter, IntCounterVec};
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,12 +32,14 @@ const HEADERS_MAX: usize = 100;
 /// Makes [`Transport`]s over HTTP.
 pub struct HttpTransports {
     guard: AddressGuard,
+    /// Connections that calls went over, by whether they were there before.
+    connections: IntCounterVec,
 }
 
 impl HttpTransports {
-    /// Clients that dial only what the guard lets through.
-    pub fn new(guard: AddressGuard) -> Self {
-        Self { guard }
+    /// Clients that dial only what the guard lets through. `connections` counts, with the label `reused`.
+    pub fn new(guard: AddressGuard, connections: IntCounterVec) -> Self {
+        Self { guard, connections }
     }
 
     fn builder(&self, credentials: &HookCredentials) -> reqwest::Result<reqwest::ClientBuilder> {
@@ -91,20 +90,21 @@ impl HttpTransports {
 }
 
 impl Transports for HttpTransports {
-<<<<<<< HEAD
     fn restrict(&self, networks: &HookNetworks) -> bool {
         self.guard.restrict(networks)
     }
 
     fn pool(&self, credentials: &HookCredentials) -> Arc<dyn Transport> {
-        Arc::new(HttpTransport {
-            client: self.client(credentials, |builder| builder.connect_timeout(CONNECT_MAX)),
-=======
-    fn pool(&self) -> Arc<dyn Transport> {
         let dialled = Arc::<AtomicU64>::default();
+        let counted = |builder: reqwest::ClientBuilder| {
+            let layer = count(&dialled, &self.connections);
+            builder.connect_timeout(CONNECT_MAX).connector_layer(layer)
+        };
         Arc::new(HttpTransport {
-            client: self.client(|builder| builder.connect_timeout(CONNECT_MAX).connector_layer(count(&dialled))),
->>>>>>> admission
+            client: self.client(credentials, counted),
+            called: AtomicU64::new(0),
+            counted: AtomicU64::new(0),
+            reused: self.connections.with_label_values(&["true"]),
             guard: self.guard.clone(),
             dialled,
         })
@@ -123,15 +123,35 @@ struct HttpTransport {
     guard: AddressGuard,
     /// Connections that were opened.
     dialled: Arc<AtomicU64>,
+    /// Calls that were made.
+    called: AtomicU64,
+    /// Those of them that are counted in `reused`.
+    counted: AtomicU64,
+    reused: IntCounter,
 }
 
 /// Around the connector of a client: counts the connections that open.
-fn count<C: 'static>(dialled: &Arc<AtomicU64>) -> MapResponseLayer<impl Fn(C) -> C + Clone + Send + Sync + 'static> {
-    let dialled = Arc::clone(dialled);
+fn count<C: 'static>(
+    dialled: &Arc<AtomicU64>,
+    connections: &IntCounterVec,
+) -> MapResponseLayer<impl Fn(C) -> C + Clone + Send + Sync + 'static> {
+    let (dialled, opened) = (Arc::clone(dialled), connections.with_label_values(&["false"]));
     MapResponseLayer::new(move |connection| {
+        opened.inc();
         dialled.fetch_add(1, Ordering::Relaxed);
         connection
     })
+}
+
+impl HttpTransport {
+    /// Counts a call. Which connection it goes over nobody says; in all there are as many that went over one that was there as there are more calls than
+    /// connections.
+    fn count_reused(&self) {
+        let called = self.called.fetch_add(1, Ordering::Relaxed);
+        let reused = called.saturating_sub(self.dialled.load(Ordering::Relaxed));
+        let counted = self.counted.fetch_max(reused, Ordering::Relaxed);
+        self.reused.inc_by(reused.saturating_sub(counted));
+    }
 }
 
 impl Transport for HttpTransport {
@@ -146,6 +166,7 @@ impl Transport for HttpTransport {
                 .map_err(|error| TransportError::Connect(error.clone()))?;
             let request = client.post(call.url).headers(call.headers).body(call.body);
             let before = self.dialled.load(Ordering::Relaxed);
+            self.count_reused();
             let sent = request.send().await.map_err(|error| classify(&error));
             match sent {
                 // Nobody has opened a connection meanwhile, so this one was there before.

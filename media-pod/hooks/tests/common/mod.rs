@@ -3,13 +3,10 @@
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-<<<<<<< HEAD
 use headgate_control::{
-    DeliveryPolicy, Dialect, FailurePolicy, HookCredentials, HookEndpoint, HookEvent, HookMatch, ServerIdentity,
+    CachePolicy, DeliveryPolicy, Dialect, FailurePolicy, HookCredentials, HookEndpoint, HookEvent, HookMatch,
+    ServerIdentity,
 };
-=======
-use headgate_control::{CachePolicy, Dialect, FailurePolicy, HookEndpoint, HookEvent, HookMatch, ServerIdentity};
->>>>>>> admission
 use headgate_hooks::dialect::Answer;
 use headgate_hooks::transport::{Call, Dial, Transport, TransportError, Transports};
 use headgate_hooks::{Hooks, Place, SealKey, Storage};
