@@ -9,6 +9,7 @@ use crate::node::{Standing, standing};
 use crate::orphans::Survey;
 use crate::runner::Error;
 use headgate_api::{HookEndpoint, MediaServer, MediaServerSpec, StreamKey};
+use headgate_control::HookNetworks;
 use headgate_resolve::{KeySource, Secrets};
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -46,6 +47,8 @@ pub struct Fetched {
     pub farewell: Option<Farewell>,
     /// For pods whose server names no image.
     pub media_image: String,
+    /// Where hooks may go.
+    pub hook_networks: HookNetworks,
     /// Read once.
     pub now: Timestamp,
 }
@@ -147,6 +150,7 @@ pub async fn fetch(ctx: &Context, key: &ObjectKey) -> Result<Option<Fetched>, Er
         hooks,
         farewell,
         media_image: ctx.media_image.clone(),
+        hook_networks: ctx.hook_networks.clone(),
         now: now(),
         server,
     }))
