@@ -546,6 +546,8 @@ async fn a_key_that_changes_signs_from_the_next_attempt_on() {
     let (hooks, _registry) = backend.hooks(&[signed_by(&[1])]);
     unpublish(&hooks, "alice");
     backend.calls(1).await;
+    // The answer is heard, and the next try waits.
+    tokio::time::sleep(Duration::from_millis(10)).await;
     hooks.reconfigure(&server(), &[signed_by(&[2, 1])]);
     let seen = backend.calls(2).await;
     let signatures = |seen: &Seen| seen.header("webhook-signature").split(' ').count();

@@ -76,7 +76,11 @@ async fn secure(
                 continue;
             };
             let mut bytes = vec![0; 16 * 1024];
+            // A probe connects, and sends nothing.
             let length = socket.read(&mut bytes).await.unwrap_or(0);
+            if length == 0 {
+                continue;
+            }
             let _ = asked.send(String::from_utf8_lossy(&bytes[..length]).into_owned());
             let _ = socket
                 .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\n0")
@@ -150,9 +154,15 @@ async fn a_header_goes_with_each_request_and_no_redirect_takes_it_elsewhere() {
         elsewhere.local_addr().expect("one"),
     );
     let backend = tokio::spawn(async move {
-        let (mut socket, _) = listener.accept().await.expect("a client");
         let mut bytes = vec![0; 16 * 1024];
-        let length = socket.read(&mut bytes).await.expect("a request");
+        let (mut socket, length) = loop {
+            let (mut socket, _) = listener.accept().await.expect("a client");
+            match socket.read(&mut bytes).await {
+                Ok(length) if length > 0 => break (socket, length),
+                // A probe.
+                _ => {}
+            }
+        };
         let answer = format!("HTTP/1.1 307 Moved\r\nLocation: http://{there}/\r\nContent-Length: 0\r\n\r\n");
         socket.write_all(answer.as_bytes()).await.expect("a client");
         String::from_utf8_lossy(&bytes[..length]).into_owned()

@@ -77,7 +77,7 @@ impl DeadLetters {
         let (store, sizes): (Box<dyn Store>, Sizes) = match folder {
             Some(Ok(folder)) => (Box::new(folder), Sizes::default()),
             Some(Err(error)) => {
-                metrics.error(Trouble::Unusable);
+                metrics.error(Trouble::DeadLetters);
                 tracing::error!(%error, "dead letters cannot be kept on disk: they are in memory only");
                 (Box::<store::Memory>::default(), Sizes::in_memory())
             }
@@ -113,7 +113,7 @@ impl DeadLetters {
         };
         let sent = self.ops.as_ref().map(|ops| ops.try_send(Op::Keep(Box::new(letter))));
         if !matches!(sent, Some(Ok(()))) {
-            self.metrics.error(Trouble::Skipped);
+            self.metrics.error(Trouble::DeadLetters);
         }
     }
 

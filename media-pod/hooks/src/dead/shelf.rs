@@ -225,7 +225,7 @@ impl Shelf {
 
     fn lines(&self, segment: u64) -> Vec<Line> {
         let bytes = self.store.read(segment).unwrap_or_else(|_| {
-            self.metrics.error(Trouble::Unread);
+            self.metrics.error(Trouble::DeadLetters);
             Vec::new()
         });
         lines(&bytes)
@@ -234,13 +234,15 @@ impl Shelf {
     /// The segment that has it now; `None` when it is lost.
     fn write(&mut self, line: &Line) -> Option<u64> {
         let mut bytes = Vec::new();
-        frame::write(line, &mut bytes);
-        let written = self.try_write(&bytes);
+        let written = if frame::write(line, &mut bytes) {
+            self.try_write(&bytes)
+        } else {
+            Err(io::ErrorKind::FileTooLarge.into())
+        };
         written
             .inspect_err(|error| {
-                let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-                self.metrics
-                    .error(if full { Trouble::DiskFull } else { Trouble::Write });
+                self.metrics.error(Trouble::DeadLetters);
+                tracing::debug!(%error, "a dead letter is lost");
             })
             .ok()
     }
@@ -289,7 +291,7 @@ impl Shelf {
                 tracing::warn!(lost, "there are too many dead letters: the oldest are thrown away");
             }
             if self.store.remove(oldest).is_err() {
-                self.metrics.error(Trouble::Write);
+                self.metrics.error(Trouble::DeadLetters);
             }
         }
         Ok(())

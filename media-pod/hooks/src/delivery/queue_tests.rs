@@ -96,6 +96,7 @@ fn another_age_holds_for_what_is_pending_too() {
     assert_eq!(queue.next_due(), Some(now + Duration::from_hours(2)));
     assert!(queue.take(now + Duration::from_hours(2)).is_none());
     assert_eq!(names(&queue.take_dead()).len(), 2);
+    queue.resume(0);
     push_all(&mut queue, &["c"], now);
     queue.set_policy(policy(72));
     assert!(queue.take(now + Duration::from_hours(71)).is_some());

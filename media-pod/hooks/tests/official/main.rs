@@ -5,6 +5,8 @@
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
     reason = "a test that panics fails, as it should"
 )]
 
