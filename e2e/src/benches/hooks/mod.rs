@@ -15,6 +15,7 @@ use headgate_hooks::{Hooks, Place, Storage};
 use headgate_hub::{SessionKind, Traffic};
 use people::{endpoint, server, session};
 use receiver::Receiver;
+use std::fmt::Display;
 use std::future::Future;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -75,9 +76,14 @@ fn hooks(state: &Path, endpoints: &[HookEndpoint]) -> Result<(Hooks, prometheus:
         state: Some(state),
         seal: None,
     };
-    let hooks = Hooks::new(&registry, "benchmark", &place, &storage).context("making hooks")?;
+    let hooks = Hooks::new(&registry, "benchmark", &place, &storage).map_err(failed("making hooks"))?;
     hooks.reconfigure(&server(), endpoints);
     Ok((hooks, registry))
+}
+
+/// What was tried, before what came of it.
+fn failed<E: Display>(what: &'static str) -> impl FnOnce(E) -> Error {
+    move |cause| Error::new(format!("{what}: {cause}"))
 }
 
 fn folder() -> Result<tempfile::TempDir> {
@@ -133,7 +139,7 @@ async fn admissions(options: &Options, receiver: &Receiver) -> Result<Vec<Figure
         .no_proxy()
         .http1_only()
         .build()
-        .context("a client")?;
+        .map_err(failed("a client"))?;
     let body = r#"{"server_id":"vid-0xk989d","service_id":"benchmark","action":"on_publish","client_id":"3ul1iu70","ip":"127.0.0.1","vhost":"__defaultVhost__","app":"live","tcUrl":"rtmp://127.0.0.1:11935/live","stream":"s12345","param":"?token=abc&x=1","stream_url":"/live/s12345","stream_id":"vid-124q9y3"}"#;
     let post = |_| {
         let request = client.post(&url).header("content-type", "application/json").body(body);
@@ -172,11 +178,11 @@ async fn cached(receiver: &Receiver) -> Result<Vec<Figure>> {
     let (mut hit, mut local) = (Times::default(), Times::default());
     for number in 0..5000 {
         let started = Instant::now();
-        hooks.play(&player).await.context("a cached yes")?;
+        hooks.play(&player).await.map_err(failed("a cached yes"))?;
         hit.0.extend((number > 0).then(|| started.elapsed()));
         let publisher = session(SessionKind::Publish, "bob");
         let started = Instant::now();
-        hooks.publish(&publisher).await.context("a local yes")?;
+        hooks.publish(&publisher).await.map_err(failed("a local yes"))?;
         local.0.push(started.elapsed());
         hooks.unpublish(&publisher, TRAFFIC);
     }
@@ -212,7 +218,7 @@ async fn in_parallel(receiver: &Receiver) -> Result<Vec<Figure>> {
     for _ in 0..40 {
         let publisher = session(SessionKind::Publish, "alice");
         let started = Instant::now();
-        hooks.publish(&publisher).await.context("three yeses")?;
+        hooks.publish(&publisher).await.map_err(failed("three yeses"))?;
         times.0.push(started.elapsed());
         hooks.unpublish(&publisher, TRAFFIC);
     }
@@ -302,7 +308,7 @@ async fn bare_posts(receiver: &Receiver, count: u32) -> Result<f64> {
         .no_proxy()
         .http1_only()
         .build()
-        .context("a client")?;
+        .map_err(failed("a client"))?;
     let (url, begun) = (receiver.url("/yes"), Instant::now());
     let mut lanes = JoinSet::new();
     for _ in 0..IN_FLIGHT {
@@ -349,7 +355,7 @@ fn resident() -> Result<f64> {
         .find_map(|line| line.strip_prefix("VmRSS:"))
         .context("no VmRSS")?;
     let number = line.trim().split(' ').next().unwrap_or_default();
-    number.parse().context("VmRSS is no number")
+    number.parse::<f64>().map_err(failed("VmRSS"))
 }
 
 /// Percent of the records that were written within so many seconds of being handed over.

@@ -1,5 +1,6 @@
 //! A back end in a process of its own that costs as little as can be: it reads a request and writes the answer that its path asks for.
 
+use super::failed;
 use crate::error::{Context as _, Result};
 use crate::ui::say;
 use std::process::Stdio;
@@ -36,11 +37,8 @@ impl Receiver {
             .next_line()
             .await
             .context("reading its port")?;
-        let port = line
-            .context("it said nothing")?
-            .trim()
-            .parse()
-            .context("it said no port")?;
+        let line = line.context("it said nothing")?;
+        let port = line.trim().parse::<u16>().map_err(failed("its port"))?;
         Ok(Self {
             port,
             _process: process,
@@ -54,9 +52,11 @@ impl Receiver {
 
     /// Requests that were answered so far, those for the count left out.
     pub async fn answered(&self) -> Result<u64> {
-        let response = reqwest::get(self.url("/count")).await.context("asking for the count")?;
-        let text = response.text().await.context("reading the count")?;
-        text.parse().context("it is no number")
+        let response = reqwest::get(self.url("/count"))
+            .await
+            .map_err(failed("asking for the count"))?;
+        let text = response.text().await.map_err(failed("reading the count"))?;
+        text.parse::<u64>().map_err(failed("the count"))
     }
 }
 
