@@ -145,7 +145,10 @@ async fn admissions(options: &Options, receiver: &Receiver) -> Result<Vec<Figure
         let request = client.post(&url).header("content-type", "application/json").body(body);
         async move {
             let response = request.send().await;
-            matches!(response, Ok(response) if response.status() == 200 && response.bytes().await.is_ok())
+            match response {
+                Ok(response) => response.status() == 200 && response.bytes().await.is_ok(),
+                Err(_) => false,
+            }
         }
     };
     paced(options.rate, options.rate, post).await?;
