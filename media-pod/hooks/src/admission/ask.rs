@@ -86,14 +86,13 @@ impl Endpoint {
         let key = question.key(&format!("{:?}", question.port()));
         let (flight, first) = {
             let mut flights = self.memory.flights.lock();
-            match flights.get(&key).and_then(futures::future::WeakShared::upgrade) {
-                Some(flight) => (flight, false),
-                None => {
-                    let flight = Arc::clone(self).ask_now(question.clone(), budget).boxed().shared();
-                    flights.retain(|_, flight| flight.upgrade().is_some());
-                    flights.extend(flight.downgrade().map(|weak| (key, weak)));
-                    (flight, true)
-                }
+            if let Some(flight) = flights.get(&key).and_then(futures::future::WeakShared::upgrade) {
+                (flight, false)
+            } else {
+                let flight = Arc::clone(self).ask_now(question.clone(), budget).boxed().shared();
+                flights.retain(|_, flight| flight.upgrade().is_some());
+                flights.extend(flight.downgrade().map(|weak| (key, weak)));
+                (flight, true)
             }
         };
         let mut answered = flight.await;

@@ -177,8 +177,14 @@ fn work(shelf: &mut Shelf, inbox: &Receiver<Op>, shown: &Mutex<HashMap<String, u
             Op::Keep(letter) => shelf.keep(*letter),
             Op::Begin(endpoint, replay, answer) => drop(answer.send(shelf.begin(endpoint, *replay))),
             Op::Page(wish, answer) => drop(answer.send(shelf.page(&wish))),
-            Op::Gone(numbers, answer) => drop(answer.send(shelf.gone(numbers))),
-            Op::End(wish, answer) => drop(answer.send(shelf.end(wish))),
+            Op::Gone(numbers, answer) => {
+                shelf.gone(numbers);
+                let _ = answer.send(());
+            }
+            Op::End(wish, answer) => {
+                shelf.end(wish);
+                let _ = answer.send(());
+            }
         }
         *shown.lock() = shelf.kept();
     }
