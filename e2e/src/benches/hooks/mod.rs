@@ -90,6 +90,13 @@ fn folder() -> Result<tempfile::TempDir> {
     tempfile::tempdir().context("making a folder")
 }
 
+/// Waits for the turn of this number, when so many come in a second.
+async fn until(begun: Instant, number: u32, rate: u32) {
+    let turn = f64::from(number) / f64::from(rate.max(1));
+    let wait = Duration::from_secs_f64(turn).saturating_sub(begun.elapsed());
+    tokio::time::sleep(wait).await;
+}
+
 /// Calls at a pace, whatever becomes of those before; how long each took, from when its turn was. An error where one failed.
 async fn paced<F>(rate: u32, count: u32, call: impl Fn(u32) -> F) -> Result<Times>
 where
@@ -98,8 +105,7 @@ where
     let begun = Instant::now();
     let mut calls = JoinSet::new();
     for number in 0..count {
-        let turn = begun + Duration::from_secs(number.into()) / rate.max(1);
-        tokio::time::sleep_until(turn.into()).await;
+        until(begun, number, rate).await;
         let call = call(number);
         calls.spawn(async move {
             let started = Instant::now();
@@ -267,8 +273,7 @@ async fn notifications(options: &Options, receiver: &Receiver) -> Result<Vec<Fig
     for number in 0..count {
         // In steps of a hundredth of a second, as sessions end in crowds.
         if number.is_multiple_of(100) {
-            let turn = begun + Duration::from_secs(number.into()) / 10_000;
-            tokio::time::sleep_until(turn.into()).await;
+            until(begun, number, 10_000).await;
         }
         let at = usize::try_from(number).unwrap_or(0).checked_rem(STREAMS).unwrap_or(0);
         let Some(session) = sessions.get(at) else { continue };
@@ -367,7 +372,10 @@ fn appended_within(registry: &prometheus::Registry, seconds: f64) -> f64 {
     let family = families
         .iter()
         .find(|f| f.name() == "headgate_hook_outbox_append_seconds");
-    let Some(histogram) = family.and_then(|f| f.get_metric().first()).map(|m| m.get_histogram()) else {
+    let Some(histogram) = family
+        .and_then(|f| f.get_metric().first())
+        .map(prometheus::proto::Metric::get_histogram)
+    else {
         return 0.0;
     };
     let within = histogram
