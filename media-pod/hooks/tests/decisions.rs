@@ -20,6 +20,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
+/// Makes what the back end does.
+type Make = fn() -> Reply;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 fn fails(error: TransportError) -> Reply {
@@ -116,7 +119,6 @@ async fn each_dialect_asks_again_as_its_own_servers_do() {
             answer(200, r#"{"code":-1}"#, None)
         }
     };
-    type Make = fn() -> Reply;
     let table: [(Dialect, Make, usize, u64); 13] = [
         (Dialect::Srs, refused, 1, 0),
         (Dialect::SrsV1, refused, 1, 0),
