@@ -467,7 +467,7 @@ async fn an_endpoint_says_how_long_it_is_tried() {
     unpublish(&hooks, "alice");
     tokio::time::sleep(Duration::from_secs(61)).await;
     assert_eq!(hooks.reports()[0].pending, 0);
-    assert_eq!(metric(&registry, "headgate_hook_deadletter_total", "Expired"), 1.0);
+    assert!((metric(&registry, "headgate_hook_deadletter_total", "Expired") - 1.0).abs() < 0.1);
 }
 
 #[tokio::test]
@@ -509,7 +509,7 @@ async fn a_dead_letter_is_sent_once_more_under_its_id_when_somebody_wishes_it() 
     hooks.reconfigure(&server(), &[wishing("all")]);
     let rest = backend.calls(4).await;
     assert_eq!(rest[3].stream, "bob", "what was sent is no dead letter any more");
-    assert_eq!(metric(&registry, "headgate_hook_replayed_total", ""), 2.0);
+    assert!((metric(&registry, "headgate_hook_replayed_total", "") - 2.0).abs() < 0.1);
 }
 
 #[tokio::test(start_paused = true)]

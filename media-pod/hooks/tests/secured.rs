@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, channel};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -45,10 +45,7 @@ fn identity(by: &Authority) -> String {
 }
 
 /// A back end over TLS that says yes, and what it was asked with. With `clients` only those whose certificate that signed.
-async fn secure(
-    own: &Authority,
-    clients: Option<&Authority>,
-) -> (SocketAddr, UnboundedReceiver<String>, AbortOnDropHandle<()>) {
+async fn secure(own: &Authority, clients: Option<&Authority>) -> (SocketAddr, Receiver<String>, AbortOnDropHandle<()>) {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let (certificate, key) = issued(own, "localhost");
     let builder = rustls::ServerConfig::builder_with_provider(provider.clone());
@@ -69,7 +66,7 @@ async fn secure(
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    let (asked, questions) = unbounded_channel();
+    let (asked, questions) = channel(64);
     let serve = async move {
         while let Ok((socket, _)) = listener.accept().await {
             let Ok(mut socket) = acceptor.accept(socket).await else {
@@ -81,7 +78,7 @@ async fn secure(
             if length == 0 {
                 continue;
             }
-            let _ = asked.send(String::from_utf8_lossy(&bytes[..length]).into_owned());
+            let _ = asked.send(String::from_utf8_lossy(&bytes[..length]).into_owned()).await;
             let _ = socket
                 .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\n0")
                 .await;
@@ -197,7 +194,7 @@ async fn an_answer_with_too_many_headers_is_none() {
         while let Ok((mut socket, _)) = listener.accept().await {
             let mut bytes = vec![0; 16 * 1024];
             let _ = socket.read(&mut bytes).await;
-            let many: String = (0..200).map(|n| format!("X-{n}: y\r\n")).collect();
+            let many = "X-Y: z\r\n".repeat(200);
             let answer = format!("HTTP/1.1 200 OK\r\n{many}Content-Length: 1\r\n\r\n0");
             let _ = socket.write_all(answer.as_bytes()).await;
         }
