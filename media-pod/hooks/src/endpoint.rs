@@ -153,6 +153,9 @@ impl Endpoint {
         let old = self.spec.swap(Arc::new(spec.clone()));
         count_from_zero(spec, &self.context.metrics);
         self.edited.notify_one();
+        if old.cache != spec.cache {
+            self.memory.forget();
+        }
         self.outbox.set_policy(policy(spec));
         self.wished.notify_one();
         let certificates =

@@ -248,8 +248,13 @@ impl Hooks {
     pub fn unpublish(&self, session: &Arc<Session>, traffic: Traffic) {
         let open = self.inner.open.lock().remove(&session.id).unwrap_or_default();
         let sequence = self.inner.sequence();
-        self.inner
-            .tell(Event::unpublished(session, traffic, open.playable, sequence));
+        self.inner.tell(Event::unpublished(
+            session,
+            traffic,
+            open.playable,
+            open.options.without(),
+            sequence,
+        ));
     }
 
     /// Tells that a player that was let in has ended, and what it has carried. Returns at once.

@@ -12,7 +12,7 @@ use common::{Backend, Reply, Seen, answer, connection, endpoint, hang, metric, o
 use headgate_control::{CachePolicy, Dialect, FailurePolicy, HookEndpoint, HookEvent};
 use headgate_hooks::Hooks;
 use headgate_hooks::transport::TransportError;
-use headgate_hub::{Connection, Protocol, Reason, Session, SessionKind, Traffic};
+use headgate_hub::{Connection, FileRequest, Protocol, Reason, Session, SessionKind, Traffic};
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -640,4 +640,63 @@ async fn queries_of_a_back_end_that_does_not_answer_hold_up_nothing() {
     let started = Instant::now();
     assert!(!hooks.missing(&player(Protocol::Rtmp, 1, "")).await);
     assert_eq!((started.elapsed(), backend.seen().len()), (Duration::ZERO, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_about_a_file_holds_below_its_path_and_for_its_seconds() {
+    let backend = Backend::new(|seen, _| {
+        let body: serde_json::Value = serde_json::from_slice(&seen.call.body).expect("JSON");
+        match body["params"].as_str() {
+            Some("all") => answer(200, r#"{"code":0,"err":"","path":"/live/","second":10}"#, None),
+            Some("never") => answer(200, r#"{"code":0,"err":"","path":"","second":0}"#, None),
+            _ => answer(200, r#"{"code":0,"err":"no","path":"","second":10}"#, None),
+        }
+    });
+    let asks = HookEndpoint {
+        events: vec![HookEvent::HttpAccess],
+        ..of(Dialect::ZLMediaKit, "backend")
+    };
+    let (hooks, _registry) = backend.hooks(&[asks]);
+    assert!(hooks.guards_files());
+    let get = async |path: &str, param: &str| {
+        let asked = FileRequest {
+            connection: Connection {
+                param: format!("?{param}"),
+                ..Connection::clone(&connection("alice"))
+            },
+            path: path.into(),
+            headers: vec![("User-Agent".into(), "curl".into())],
+        };
+        (hooks.file(&asked).await.is_ok(), backend.seen().len())
+    };
+    assert_eq!(get("/live/alice/hls/1.ts", "all").await, (true, 1));
+    assert_eq!(get("/live/bob/hls/1.ts", "all").await, (true, 1));
+    assert_eq!(get("/other/bob/hls/1.ts", "all").await, (true, 2));
+    assert_eq!(get("/live/alice/hls/1.ts", "never").await, (true, 3));
+    assert_eq!(get("/live/alice/hls/1.ts", "never").await, (true, 4));
+    assert_eq!(get("/live/alice/hls/1.ts", "wrong").await, (false, 5));
+    assert_eq!(get("/live/alice/hls/2.ts", "wrong").await, (false, 5));
+    sleep(11 * SECOND).await;
+    assert_eq!(get("/live/alice/hls/2.ts", "wrong").await, (false, 6));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publisher_is_pushed_to_where_the_back_end_says_and_nowhere_without_an_answer() {
+    let backend = Backend::new(|_, count| match count {
+        0 => answer(
+            200,
+            r#"{"code":0,"data":{"urls":["rtmp://a/live/x","rtmp://b/live/x"]}}"#,
+            None,
+        ),
+        _ => status(500),
+    });
+    let asks = HookEndpoint {
+        events: vec![HookEvent::Forward],
+        ..endpoint("backend")
+    };
+    let (hooks, _registry) = backend.hooks(&[asks]);
+    let session = publisher("alice");
+    assert_eq!(hooks.forwards(&session).await, ["rtmp://a/live/x", "rtmp://b/live/x"]);
+    assert_eq!(backend.actions(), ["on_forward"]);
+    assert!(hooks.forwards(&session).await.is_empty());
 }

@@ -216,7 +216,7 @@ async fn options_of_a_publish_are_kept_and_those_that_do_nothing_are_named() {
     let publisher = publisher("x");
     assert!(!hooks.cares_for_unwatched());
     hooks.publish(&publisher).await.expect("yes");
-    assert_eq!(hooks.reports()[0].idle_options, ["enable_hls", "enable_mp4"]);
+    assert_eq!(hooks.reports()[0].idle_options, ["enable_mp4"]);
     assert!(hooks.cares_for_unwatched());
     assert!(hooks.unwatched(&publisher).await, "auto_close");
     hooks.unpublish(&publisher, TRAFFIC);

@@ -83,7 +83,7 @@ impl Endpoint {
 
     /// Asks once for all who want to know the same at this time.
     async fn ask_with_others(self: &Arc<Self>, question: &Question, budget: Duration) -> Answered {
-        let key = question.key(&format!("{:?}", question.port()));
+        let key = question.flight();
         let (flight, first) = {
             let mut flights = self.memory.flights.lock();
             if let Some(flight) = flights.get(&key).and_then(futures::future::WeakShared::upgrade) {

@@ -110,6 +110,11 @@ impl Memory {
         *self.passed.lock() = None;
     }
 
+    /// Forgets all decisions: they are to be kept otherwise now.
+    pub(crate) fn forget(&self) {
+        *self.cache.lock() = Cache::default();
+    }
+
     /// Forgets what was decided behind a door that one of these StreamKeys opened.
     pub(crate) fn purge(&self, is_gone: impl Fn(&str) -> bool) {
         self.cache.lock().purge(is_gone);

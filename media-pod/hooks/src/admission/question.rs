@@ -109,9 +109,18 @@ impl Question {
         self.key(path.or(folder).unwrap_or("/"))
     }
 
-    /// The client's port, where nothing else tells it from others behind its address.
+    /// What a call is known under while it is under way: for a file by its folder.
+    pub(crate) fn flight(&self) -> Key {
+        match self.port() {
+            Some(port) => self.key(&format!(":{port}")),
+            None => self.place(None),
+        }
+    }
+
+    /// The client's port, where nothing else tells it from others behind its address. Who asks for a file knows a name that is told to viewers only.
     pub(crate) fn port(&self) -> Option<u16> {
-        let known = self.identity.is_some() || !self.event.param.is_empty();
+        let of_file = self.event.kind == HookEvent::HttpAccess;
+        let known = of_file || self.identity.is_some() || !self.event.param.is_empty();
         (!known && self.way() != Way::Connection).then_some(self.event.client.port)
     }
 
@@ -276,5 +285,7 @@ mod tests {
         assert!(found("/x", Some("/")));
         assert!(found("/live/alice/1.ts", Some("/live/alice/1.ts")));
         assert!(!found("/live/alice/2.ts", Some("/live/alice/1.ts")));
+        assert_eq!(put.flight(), of("/live/alice/2.ts").flight());
+        assert_ne!(put.flight(), of("/live/bob/1.ts").flight());
     }
 }
