@@ -110,6 +110,8 @@ fn close(a: f64, b: f64) -> bool {
     (a - b).abs() < 0.1
 }
 
+type Make = fn() -> Reply;
+
 #[tokio::test(start_paused = true)]
 async fn each_dialect_asks_again_as_its_own_servers_do() {
     let no = |dialect| {
