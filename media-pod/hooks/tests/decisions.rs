@@ -20,9 +20,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Makes what the back end does.
-type Make = fn() -> Reply;
-
 const SECOND: Duration = Duration::from_secs(1);
 
 fn fails(error: TransportError) -> Reply {
