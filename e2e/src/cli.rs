@@ -76,6 +76,11 @@ enum Bench {
     Media(media::Options),
     /// The operator's memory, start, latency and quiet, with a real API server and played media pods.
     OperatorScale(benches::operator_scale::Scale),
+    /// What hooks add to a back end's own time, and how many notifications a pod delivers.
+    Hooks(benches::hooks::Options),
+    /// The back end: a process of the bench's own.
+    #[command(hide = true)]
+    HookReceiver,
     /// The floor: a process of the bench's own.
     #[command(hide = true)]
     Floor {
@@ -141,6 +146,8 @@ async fn run_bench(bench: Bench) -> Result<()> {
     match bench {
         Bench::Media(options) => media::run(&options).await,
         Bench::OperatorScale(scale) => benches::operator_scale::run(&Paths::find()?, &scale).await,
+        Bench::Hooks(options) => benches::hooks::run(&options).await,
+        Bench::HookReceiver => benches::hooks::receiver::serve().await,
         Bench::Floor { clip, window, core } => media::floor::serve(&clip, Duration::from_millis(window), core),
         Bench::Load(order) => media::process(media::load::run(order)),
     }

@@ -1,5 +1,6 @@
 //! Streams that go on to other servers: where a back end may send them, and the push that takes them there.
 
+use headgate_hooks::Place;
 use headgate_hooks::transport::AddressGuard;
 use headgate_hub::Hub;
 use headgate_relay::{Lookup, Push, PushLimits, PushMetrics};
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 /// Pushes until `shutdown`, only to where hooks may go as well.
 pub(crate) fn push(
     hub: &Hub,
-    allow_loopback: bool,
+    place: &Place<'_>,
     registry: &Registry,
     shutdown: &CancellationToken,
 ) -> Result<Push, prometheus::Error> {
@@ -21,7 +22,7 @@ pub(crate) fn push(
         "Addresses to push to that are never dialled.",
     )?;
     registry.register(Box::new(blocked.clone()))?;
-    let lookup = lookup(AddressGuard::new(allow_loopback, blocked));
+    let lookup = lookup(AddressGuard::new(place.allow_loopback, blocked).and_never(place.never));
     let metrics = PushMetrics::register(registry)?;
     Ok(Push::new(
         hub.clone(),
