@@ -121,6 +121,14 @@ impl<K: Kept> Cache<K> {
         found.map(|name| ObjectKey::new(namespace, name)).collect()
     }
 
+    /// The keys of those of a namespace, by name.
+    pub fn keys_in(&self, namespace: &str) -> Vec<ObjectKey> {
+        let store = self.store.read();
+        let shelf = store.shelves.get(namespace);
+        let names = shelf.into_iter().flat_map(Shelf::names);
+        names.map(|name| ObjectKey::new(namespace, name)).collect()
+    }
+
     /// The keys of all.
     pub fn keys(&self) -> Vec<ObjectKey> {
         let store = self.store.read();
@@ -141,6 +149,12 @@ impl<K: Kept> Cache<K> {
         {
             store.put(&key, &object, Some(known.as_ref()));
         }
+    }
+
+    /// As if a watch had told it.
+    #[cfg(test)]
+    pub fn learn(&self, object: K) {
+        self.put(object);
     }
 
     fn put(&self, object: K) -> Option<Change<K>> {

@@ -1,6 +1,6 @@
 //! The operator's side of the mutual TLS with pods: one client configuration a server, made from its CA, kept in memory, renewed.
 
-use super::{Authority, LEAF_LIFE, Pair, TlsError};
+use super::{Authority, LEAF_LIFE, Material, Pair, TlsError};
 use k8s_openapi::jiff::Timestamp;
 use parking_lot::Mutex;
 use rustls::client::Resumption;
@@ -41,6 +41,14 @@ impl Clients {
         };
         self.made.lock().insert(uid.into(), made);
         Ok(config)
+    }
+
+    /// The CA that a server's configuration was made from last.
+    pub fn authority(&self, uid: &str) -> Option<Material> {
+        self.made
+            .lock()
+            .get(uid)
+            .map(|made| Material::from(made.authority.clone()))
     }
 
     /// How many there are.
