@@ -40,6 +40,7 @@ pub use format::{Format, FormatId, Start};
 pub use gate::{Gate, OpenGate, Permit, Request};
 pub use hub::Hub;
 pub use metrics::Metrics;
+pub use moving::Newcomers;
 pub use name::StreamName;
 pub use player::Player;
 pub use protocol::Protocol;
