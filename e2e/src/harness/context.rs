@@ -80,23 +80,35 @@ impl Cluster {
             .map(drop)
     }
 
-    /// Takes the finalizers off all objects of the scenarios, whose operator is gone. Their own way did not work, and the next scenario
-    /// is not to suffer from it.
+    /// Takes the finalizers off all objects of the scenarios, whose operator is gone, and their pods away. Their own way did not work, and the next
+    /// scenario is not to suffer from it.
     pub(super) async fn let_go(&self) -> Result<()> {
         let kinds = self.kinds().await?;
-        if kinds.is_empty() {
-            return Ok(());
-        }
         for namespace in self.namespaces().await? {
-            for object in self.kubectl.list(&kinds, &namespace, "").await? {
-                let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-                if object.pointer("/metadata/finalizers").is_some() {
-                    let kind = format!("{}.headgate.dev", text("/kind").to_lowercase());
-                    let none = json!({"metadata": {"finalizers": null}});
-                    self.kubectl
-                        .patch(&kind, &namespace, text("/metadata/name"), &none)
-                        .await?;
-                }
+            if !kinds.is_empty() {
+                self.unhold(&kinds, &namespace).await?;
+            }
+            let now = ["--all", "--force", "--grace-period=0", "--wait=false"];
+            let pods = ["delete", "pods", "-n", &namespace];
+            self.kubectl.run(&[pods.as_slice(), &now].concat()).await?;
+            // A namespace that is being deleted is looked at again when it changes, else only minutes later.
+            let look = format!("headgate.dev/e2e-look={}", uuid::Uuid::new_v4().simple());
+            self.kubectl
+                .run(&["annotate", "--overwrite", "namespace", &namespace, &look])
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn unhold(&self, kinds: &str, namespace: &str) -> Result<()> {
+        for object in self.kubectl.list(kinds, namespace, "").await? {
+            let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+            if object.pointer("/metadata/finalizers").is_some() {
+                let kind = format!("{}.headgate.dev", text("/kind").to_lowercase());
+                let none = json!({"metadata": {"finalizers": null}});
+                self.kubectl
+                    .patch(&kind, namespace, text("/metadata/name"), &none)
+                    .await?;
             }
         }
         Ok(())
