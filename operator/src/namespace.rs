@@ -8,7 +8,6 @@ use crate::node::is_granted;
 use crate::routes::Routes;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Client;
-use kube::api::ObjectMeta;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -48,20 +47,5 @@ pub async fn watch(client: Client, ctx: Arc<Context>, routes: Routes, stop: Canc
     }
     let changed = move |change: &Change<Namespace>| routes.namespace(change);
     let (cache, metrics) = (ctx.caches.namespaces.clone(), ctx.metrics.clone());
-    global_watch::<Namespace>(client, cache, metrics, slim, changed, stop).await;
-}
-
-/// Leaves what [`goes`] looks at.
-fn slim(namespace: &mut Namespace) {
-    let meta = std::mem::take(&mut namespace.metadata);
-    *namespace = Namespace {
-        metadata: ObjectMeta {
-            name: meta.name,
-            uid: meta.uid,
-            resource_version: meta.resource_version,
-            deletion_timestamp: meta.deletion_timestamp,
-            ..ObjectMeta::default()
-        },
-        ..Namespace::default()
-    };
+    global_watch::<Namespace>(client, cache, metrics, changed, stop).await;
 }

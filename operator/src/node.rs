@@ -92,16 +92,13 @@ pub async fn watch(client: Client, ctx: Arc<Context>, routes: Routes, stop: Canc
     if granted != Some(true) {
         return;
     }
-    let changed = move |change: &crate::cache::Change<Node>| routes.node(change);
-    global_watch::<Node>(
-        client,
-        ctx.caches.nodes.clone(),
-        ctx.metrics.clone(),
-        slim,
-        changed,
-        stop,
-    )
-    .await;
+    let changed = move |change: &crate::cache::Change<Node>| {
+        if routes.is_open() {
+            routes.node(change);
+        }
+    };
+    let (nodes, metrics) = (ctx.caches.nodes.clone(), ctx.metrics.clone());
+    global_watch::<Node>(client, nodes, metrics, changed, stop).await;
 }
 
 /// Whether all objects of a kind that lives in no namespace may be listed. Asks until there is a plain answer, and says it when it is no.
@@ -125,7 +122,7 @@ pub async fn is_granted<K: Global + may::Watch>(client: &Client, without: &'stat
 }
 
 /// Leaves what [`Standing::of`] looks at.
-fn slim(node: &mut Node) {
+pub fn slim_node(node: &mut Node) {
     node.annotations_mut().clear();
     node.labels_mut().clear();
     let ready = ready(node).cloned();
@@ -206,7 +203,7 @@ mod tests {
                 given_up,
             };
             assert_eq!(Standing::of(&node), expected, "{name}");
-            slim(&mut node);
+            slim_node(&mut node);
             assert_eq!(Standing::of(&node), expected, "{name}, slim");
         }
     }

@@ -18,7 +18,8 @@ pub struct Clients {
 
 #[derive(Clone, Debug)]
 struct Made {
-    authority: Pair,
+    /// The CA that it was made from, whole: it outlives its Secret.
+    authority: Arc<Pair>,
     at: Timestamp,
     config: Arc<ClientConfig>,
 }
@@ -28,14 +29,14 @@ impl Clients {
     pub fn get(&self, uid: &str, authority: &Authority, now: Timestamp) -> Result<Arc<ClientConfig>, TlsError> {
         let known = self.made.lock().get(uid).cloned();
         if let Some(known) = known
-            && known.authority == *authority.pair()
+            && *known.authority == *authority.pair()
             && is_fresh(known.at, now)
         {
             return Ok(known.config);
         }
         let config = Arc::new(config(authority, now)?);
         let made = Made {
-            authority: authority.pair().clone(),
+            authority: Arc::new(authority.pair().clone()),
             at: now,
             config: config.clone(),
         };
@@ -45,10 +46,8 @@ impl Clients {
 
     /// The CA that a server's configuration was made from last.
     pub fn authority(&self, uid: &str) -> Option<Material> {
-        self.made
-            .lock()
-            .get(uid)
-            .map(|made| Material::from(made.authority.clone()))
+        let made = self.made.lock().get(uid)?.authority.clone();
+        Some(Material::from(made.as_ref().clone()))
     }
 
     /// How many there are.
