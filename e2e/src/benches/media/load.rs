@@ -144,7 +144,8 @@ impl Load {
             return Ok(());
         };
         let tags: Arc<[_]> = tags(&self.order.clip)?.into();
-        let pace = AHEAD / u32::try_from(self.order.streams).unwrap_or(u32::MAX).max(1);
+        let streams = u32::try_from(self.order.streams).unwrap_or(u32::MAX);
+        let pace = AHEAD.checked_div(streams).unwrap_or(AHEAD);
         for number in 0..self.order.streams {
             let mut publisher = Publisher::connect(address, "live", &format!("bench{number}"), Arc::clone(&tags))?;
             let interest = Interest::READABLE | Interest::WRITABLE;
@@ -175,8 +176,9 @@ impl Load {
 
     /// The one that listens is in the middle, and at the first stream.
     fn listener(&self) -> usize {
-        let streams = self.order.streams.max(1);
-        (self.order.players / 2 / streams).saturating_mul(streams)
+        let middle = self.order.players.div_euclid(2);
+        let beyond = middle.checked_rem(self.order.streams).unwrap_or(0);
+        middle.saturating_sub(beyond)
     }
 
     fn join(&mut self) -> Result<()> {

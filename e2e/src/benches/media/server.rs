@@ -38,20 +38,20 @@ pub struct Bench {
 impl Bench {
     /// The floor in this window.
     pub async fn floor(&self, window: u64, players: usize) -> Result<Outcome> {
-        let mut best: Option<Outcome> = None;
+        let mut runs = Vec::new();
         for _ in 0..self.passes {
-            best = cheaper(best, self.one_of_floor(window, players).await?);
+            runs.push(self.one_of_floor(window, players).await?);
         }
-        best.context("nothing was measured")
+        cheapest(runs)
     }
 
     /// The server.
     pub async fn server(&self, case: &Case) -> Result<Outcome> {
-        let mut best: Option<Outcome> = None;
+        let mut runs = Vec::new();
         for _ in 0..self.passes {
-            best = cheaper(best, self.one_of_server(case, self.seconds).await?);
+            runs.push(self.one_of_server(case, self.seconds).await?);
         }
-        best.context("nothing was measured")
+        cheapest(runs)
     }
 
     /// The server, with players that come and go; once.
@@ -144,8 +144,9 @@ impl Bench {
     }
 }
 
-fn cheaper(best: Option<Outcome>, other: Outcome) -> Option<Outcome> {
-    Some(best.filter(|best| best.spent <= other.spent).unwrap_or(other))
+fn cheapest(runs: Vec<Outcome>) -> Result<Outcome> {
+    let cheapest = runs.into_iter().min_by(|a, b| a.spent.total_cmp(&b.spent));
+    cheapest.context("nothing was measured")
 }
 
 fn wire(wire: Wire) -> &'static str {

@@ -32,7 +32,9 @@ impl Pipe {
     pub(super) fn make_room(&self, room: usize) {
         let mut held = self.0.lock();
         held.room = room;
-        held.waiting.take().map(Waker::wake);
+        if let Some(waiting) = held.waiting.take() {
+            waiting.wake();
+        }
     }
 
     fn break_off(&self) {
@@ -127,11 +129,14 @@ async fn many_viewers_get_one_write_a_window_each() {
         seated.push(seat(&w, pipe).await);
     }
     millis(300).await;
-    pipes.iter().for_each(|pipe| drop((pipe.read(), pipe.writes())));
+    for pipe in &pipes {
+        drop((pipe.read(), pipe.writes()));
+    }
     let mut sent = String::new();
     for n in 1..=100 {
-        send(&mut publisher, &format!("v{}", n * 10));
-        sent.push_str(&format!("v{}", n * 10));
+        let frame = format!("v{}", n * 10);
+        send(&mut publisher, &frame);
+        sent.push_str(&frame);
         millis(10).await;
     }
     millis(200).await;
