@@ -25,6 +25,10 @@ pub enum ConditionType {
     Reachable,
     /// HookEndpoint: notifications are delivered without a backlog.
     Delivering,
+    /// HookEndpoint: it is asked. Shown while it is not, because it has not answered.
+    CircuitClosed,
+    /// HookEndpoint: sessions are let in without a valid answer. Shown while they are.
+    FailOpenActive,
     /// Stream: media comes in.
     Live,
 }

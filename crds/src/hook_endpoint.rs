@@ -66,6 +66,9 @@ pub struct HookEndpointSpec {
     /// How it is asked.
     #[serde(default)]
     pub admission: Admission,
+    /// How long its decisions are kept.
+    #[serde(default)]
+    pub cache: DecisionCache,
     /// Oryx: what each request says as `opaque`, so that the back end knows whom it comes from.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 256))]
@@ -176,16 +179,41 @@ pub struct HookMatch {
 }
 
 /// How a back end is asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Admission {
-    /// How long one decision may take, all URLs together.
-    #[serde(default = "three_seconds")]
+    /// How long one decision may take, all URLs and repeats together. When several endpoints are asked one after the other, the longest of theirs is
+    /// for all of them. When absent, about what the dialect's own servers wait: 30000 for SRS and SRSv1, 10000 for ZLMediaKit and Oryx, 3000 for CloudEvents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 50, max = 30_000))]
-    pub timeout_milliseconds: i32,
+    pub timeout_milliseconds: Option<i32>,
     /// What happens when no valid answer came. A valid answer that refuses always refuses.
     #[serde(default)]
     pub failure_policy: FailurePolicy,
+    /// How often it is asked again about each publisher and player that is in, in seconds. One that is refused then is cut within a second; no answer
+    /// changes nothing. Never when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 86_400))]
+    pub reask_seconds: Option<i32>,
+}
+
+/// How long the decisions of a back end are kept. An answer that says it itself (`ttlSeconds`, and `second` of on_http_access) stands over what is said here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DecisionCache {
+    /// How long a yes is kept, in seconds. The same client is then let in again without being asked about; the back end is still told of it. When
+    /// absent, 600 for HLS and 0 for all else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 86_400))]
+    pub allow_seconds: Option<i32>,
+    /// How long a no is kept, in seconds. When absent, 2 for players over HTTP and 0 for all else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 86_400))]
+    pub deny_seconds: Option<i32>,
+    /// How long the last decision about a client may stand in when no valid answer comes, in seconds, where failurePolicy is CachedOrFail or CachedOrIgnore.
+    #[serde(default = "five_minutes")]
+    #[schemars(range(min = 1, max = 86_400))]
+    pub stale_seconds: i32,
 }
 
 /// What an admission does when no valid answer came.
@@ -196,6 +224,10 @@ pub enum FailurePolicy {
     Fail,
     /// Let it in, and count it.
     Ignore,
+    /// Do as the back end last said about the same client and stream, within `cache.staleSeconds`; else refuse.
+    CachedOrFail,
+    /// The same; else let it in, and count it.
+    CachedOrIgnore,
 }
 
 /// What the operator saw.
@@ -237,15 +269,16 @@ pub struct LastFailure {
     pub message: String,
 }
 
-impl Default for Admission {
+impl Default for DecisionCache {
     fn default() -> Self {
         Self {
-            timeout_milliseconds: three_seconds(),
-            failure_policy: FailurePolicy::Fail,
+            allow_seconds: None,
+            deny_seconds: None,
+            stale_seconds: five_minutes(),
         }
     }
 }
 
-fn three_seconds() -> i32 {
-    3000
+fn five_minutes() -> i32 {
+    300
 }

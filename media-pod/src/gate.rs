@@ -7,9 +7,12 @@ use arc_swap::ArcSwap;
 use futures::future::BoxFuture;
 use headgate_codec::Track;
 use headgate_hooks::Hooks;
-use headgate_hub::{Connection, EndReason, Gate, Permit, Refusal, Request, Session, SessionKind, StreamName, Traffic};
+use headgate_hub::{
+    Connection, EndReason, FileRequest, Forward, Gate, Permit, Refusal, Request, Session, SessionKind, StreamName,
+    Traffic, Treatment,
+};
 use jiff::Timestamp;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What is checked here, without asking anyone.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub struct Policy {
 pub struct PodGate {
     policy: ArcSwap<Policy>,
     hooks: Hooks,
+    /// Pushes streams to where back ends say.
+    forward: OnceLock<Arc<dyn Forward>>,
 }
 
 impl PodGate {
@@ -32,7 +37,28 @@ impl PodGate {
         Self {
             policy: ArcSwap::from_pointee(policy),
             hooks,
+            forward: OnceLock::new(),
         }
+    }
+
+    /// Says who pushes streams to where back ends say (`on_forward`); nobody is asked before. The first one counts.
+    pub fn forward_by(&self, forward: Arc<dyn Forward>) {
+        let _ = self.forward.set(forward);
+    }
+
+    /// Lets a publisher in, and has its stream pushed to where back ends want it. What they want in vain keeps nobody out.
+    async fn publish(&self, session: &Arc<Session>) -> Result<(), Refusal> {
+        self.hooks.publish(session).await?;
+        let Some(forward) = self.forward.get() else {
+            return Ok(());
+        };
+        let urls = self.hooks.forwards(session).await;
+        if !urls.is_empty()
+            && let Err(refusal) = forward.forward(session, &urls)
+        {
+            tracing::warn!(session = %session.id, reason = %refusal.reason, message = %refusal.message, "not pushed on");
+        }
+        Ok(())
     }
 
     /// Puts `policy` in force for the next session.
@@ -52,9 +78,21 @@ impl Gate for PodGate {
 
     fn admit<'a>(&'a self, session: &'a Arc<Session>) -> BoxFuture<'a, Result<(), Refusal>> {
         match session.kind {
-            SessionKind::Publish => Box::pin(self.hooks.publish(session)),
+            SessionKind::Publish => Box::pin(self.publish(session)),
             SessionKind::Play => Box::pin(self.hooks.play(session)),
         }
+    }
+
+    fn treatment(&self, publisher: &Session) -> Treatment {
+        self.hooks.treatment(publisher)
+    }
+
+    fn guards_files(&self) -> bool {
+        self.hooks.guards_files()
+    }
+
+    fn file<'a>(&'a self, request: &'a FileRequest) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(self.hooks.file(request))
     }
 
     fn playable(&self, session: &Arc<Session>, tracks: &[Track]) {

@@ -8,13 +8,13 @@ use crate::metrics;
 use crate::report::{Readings, report};
 use crate::unwatched;
 use arc_swap::{ArcSwap, ArcSwapOption};
-use headgate_control::{Applied, ListenerProtocol, OnConflict, PodConfig, PodReport, Problem};
+use headgate_control::{Applied, ListenerProtocol, OnConflict, PodConfig, PodReport, Problem, StreamKey};
 use headgate_hooks::{Hooks, Storage};
 use headgate_hub::{EndReason, Hub, Settings};
 use headgate_relay::{Patience, Peers, Relay};
 use parking_lot::Mutex;
 use prometheus::Registry;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -127,6 +127,10 @@ impl Pod {
         hooks.in_pod(setup.name);
         let counted = hub.clone();
         hooks.count_by(move || counters(&counted));
+        let kicked = hub.clone();
+        hooks.kick_by(move |session| {
+            kicked.kick(session, EndReason::Kicked);
+        });
         let (vhosts, shutdown) = (Arc::<ArcSwap<Vec<String>>>::default(), CancellationToken::new());
         let served = Served {
             hub: hub.clone(),
@@ -166,6 +170,9 @@ impl Pod {
             takeover: config.publish.on_conflict == OnConflict::Takeover,
         };
         self.gate.set(policy);
+        if let Some(old) = self.config.load().as_deref() {
+            self.hooks.forget_keys(&changed_keys(old, &config));
+        }
         self.hooks.reconfigure(&config.server, &config.hooks);
         self.hooks.adopt(&config.orphans, &self.name);
         self.hub.configure(settings(&config));
@@ -357,6 +364,14 @@ fn validate(config: &PodConfig) -> Result<(), BadConfig> {
         Some(bad) => Err(BadConfig::HookUrl(bad.name.clone())),
         None => Ok(()),
     }
+}
+
+/// The keys that are gone or are others now, by name.
+fn changed_keys<'a>(old: &'a PodConfig, new: &PodConfig) -> HashSet<&'a str> {
+    let new: HashMap<&str, &StreamKey> = new.keys.iter().map(|key| (key.name.as_str(), key)).collect();
+    let stays = |key: &&StreamKey| new.get(key.name.as_str()) == Some(key);
+    let changed = old.keys.iter().filter(|key| !stays(key));
+    changed.map(|key| key.name.as_str()).collect()
 }
 
 fn settings(config: &PodConfig) -> Settings {

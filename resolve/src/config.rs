@@ -168,13 +168,31 @@ fn hook(server: &str, hook: &api::HookEndpoint) -> Option<control::HookEndpoint>
             apps: spec.r#match.apps.clone(),
             streams: spec.r#match.streams.clone(),
         },
-        timeout_milliseconds: unsigned(spec.admission.timeout_milliseconds),
+        timeout_milliseconds: timeout(spec),
         failure_policy: match spec.admission.failure_policy {
             api::FailurePolicy::Fail => control::FailurePolicy::Fail,
             api::FailurePolicy::Ignore => control::FailurePolicy::Ignore,
+            api::FailurePolicy::CachedOrFail => control::FailurePolicy::CachedOrFail,
+            api::FailurePolicy::CachedOrIgnore => control::FailurePolicy::CachedOrIgnore,
+        },
+        reask_seconds: spec.admission.reask_seconds.map_or(0, unsigned),
+        cache: control::CachePolicy {
+            allow_seconds: spec.cache.allow_seconds.map(unsigned),
+            deny_seconds: spec.cache.deny_seconds.map(unsigned),
+            stale_seconds: unsigned(spec.cache.stale_seconds),
         },
         opaque: spec.opaque.clone(),
     })
+}
+
+/// What the spec says, else about what the dialect's own servers wait.
+fn timeout(spec: &api::HookEndpointSpec) -> u32 {
+    let usual = match spec.dialect {
+        api::Dialect::Srs | api::Dialect::SrsV1 => 30_000,
+        api::Dialect::ZLMediaKit | api::Dialect::Oryx => 10_000,
+        api::Dialect::CloudEvents => 3_000,
+    };
+    spec.admission.timeout_milliseconds.map_or(usual, unsigned)
 }
 
 fn names(refs: &[api::ObjectRef], server: &str) -> bool {

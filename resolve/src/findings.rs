@@ -168,6 +168,36 @@ pub fn reachable(back: &Back) -> [Finding; 2] {
     [first, second]
 }
 
+/// What is shown while it holds: `CircuitClosed`, when a pod does not ask; `FailOpenActive`, when one lets sessions in without an answer.
+pub fn troubles(back: &Back) -> Vec<Finding> {
+    let last = back.reports.iter().find(|r| r.circuit_open);
+    let open = last.map(|report| {
+        let why = report.last_failure.as_ref().map(|failure| {
+            format!(
+                "; the last call failed with {}: {}",
+                known(&failure.reason),
+                failure.message
+            )
+        });
+        Finding::no(
+            ConditionType::CircuitClosed,
+            "CircuitOpen",
+            format!(
+                "it has not answered, and is asked once in 5 s until it does; meanwhile failurePolicy decides{}",
+                why.unwrap_or_default()
+            ),
+        )
+    });
+    let passed = back.reports.iter().any(|r| r.fail_open).then(|| {
+        Finding::yes(
+            ConditionType::FailOpenActive,
+            "LetInWithoutAnswer",
+            "failurePolicy lets sessions in without a valid answer of it: see headgate_hook_fail_open_total",
+        )
+    });
+    open.into_iter().chain(passed).collect()
+}
+
 /// Which of the options that it answers with do nothing.
 fn idle_options(back: &Back) -> String {
     let options: BTreeSet<&str> = back
@@ -219,6 +249,7 @@ fn known(reason: &str) -> &'static str {
         "HookBadStatus",
         "HookBadAnswer",
         "HookDenied",
+        "HookCircuitOpen",
     ];
     all.into_iter().find(|r| *r == reason).unwrap_or("HookFailed")
 }
@@ -241,8 +272,7 @@ mod tests {
             answered: false,
             last_failure,
             pending,
-            dead: 0,
-            idle_options: vec![],
+            ..HookReport::default()
         }
     }
 
@@ -291,6 +321,29 @@ mod tests {
         let [reach, _] = reachable(&Back { reports });
         let said = "it takes connections; the last call failed with HookTimeout: on_publish: status 500";
         assert_eq!(reach.message, said);
+    }
+
+    #[test]
+    fn an_open_circuit_and_an_open_door_are_shown_while_they_are() {
+        let closed = troubles(&Back {
+            reports: vec![answered(None)],
+        });
+        assert_eq!(closed, []);
+        let reports = vec![HookReport {
+            circuit_open: true,
+            fail_open: true,
+            ..report(Some(false), Some("HookTimeout"), 0)
+        }];
+        let shown = troubles(&Back { reports });
+        let words: Vec<_> = shown.iter().map(|f| (f.kind, f.status, f.reason)).collect();
+        assert_eq!(
+            words,
+            [
+                (ConditionType::CircuitClosed, Some(false), "CircuitOpen"),
+                (ConditionType::FailOpenActive, Some(true), "LetInWithoutAnswer"),
+            ]
+        );
+        assert!(shown[0].message.ends_with("failed with HookTimeout: status 500"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod urls;
 mod validate;
 
 pub use config::{EntryKind, Surroundings, entry_digests, pod_config};
-pub use findings::{Back, InForce, hook_findings, key_findings, programmed, reachable};
+pub use findings::{Back, InForce, hook_findings, key_findings, programmed, reachable, troubles};
 pub use secret::{KeyProblem, KeySource, Secrets, hash_key};
 pub use stream::{live, stream_object_name, stream_spec, stream_status};
 pub use urls::{addresses, key_urls};

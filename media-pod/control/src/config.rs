@@ -259,6 +259,46 @@ pub enum FailurePolicy {
     Fail,
     /// Let in, and count it.
     Ignore,
+    /// Do as the last valid answer to the same question said, while that is not too old; else refuse.
+    CachedOrFail,
+    /// The same; else let in, and count it.
+    CachedOrIgnore,
+}
+
+impl FailurePolicy {
+    /// Whether the last answer stands in for one that does not come.
+    pub fn is_cached(self) -> bool {
+        matches!(self, Self::CachedOrFail | Self::CachedOrIgnore)
+    }
+
+    /// Whether it lets in where nothing is known.
+    pub fn lets_in(self) -> bool {
+        matches!(self, Self::Ignore | Self::CachedOrIgnore)
+    }
+}
+
+/// How long decisions are kept, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CachePolicy {
+    /// A yes whose answer does not say for how long. `None` is the default of the kind of session: HLS 600, others 0.
+    #[serde(default)]
+    pub allow_seconds: Option<u32>,
+    /// A no whose answer does not say for how long. `None` is the default of the kind of session: HLS and HTTP 2, others 0.
+    #[serde(default)]
+    pub deny_seconds: Option<u32>,
+    /// How long behind that a decision may still stand in for an answer that does not come ([`FailurePolicy::is_cached`]).
+    pub stale_seconds: u32,
+}
+
+impl Default for CachePolicy {
+    fn default() -> Self {
+        Self {
+            allow_seconds: None,
+            deny_seconds: None,
+            stale_seconds: 300,
+        }
+    }
 }
 
 /// One back end.
@@ -280,6 +320,12 @@ pub struct HookEndpoint {
     pub timeout_milliseconds: u32,
     /// What an admission without a valid answer comes to.
     pub failure_policy: FailurePolicy,
+    /// How often it is asked again about publishers and players that are in, in seconds; 0 is never.
+    #[serde(default)]
+    pub reask_seconds: u32,
+    /// How long its decisions are kept.
+    #[serde(default)]
+    pub cache: CachePolicy,
     /// What each request says of itself, in dialects that have a place for it (Oryx).
     #[serde(default)]
     pub opaque: String,
@@ -381,6 +427,8 @@ mod tests {
             matches: HookMatch::default(),
             timeout_milliseconds: 3000,
             failure_policy: FailurePolicy::Fail,
+            reask_seconds: 0,
+            cache: CachePolicy::default(),
             opaque: String::new(),
         }
     }

@@ -94,7 +94,7 @@ events! {
     /// How much a session that ended has carried.
     FlowReport = "flow_report": Notification, true;
     /// A file is asked for over HTTP.
-    HttpAccess = "http_access": Admission, false;
+    HttpAccess = "http_access": Admission, true;
     /// An RTSP player must perhaps name itself.
     RtspRealm = "rtsp_realm": Admission, false;
     /// An RTSP player named itself.

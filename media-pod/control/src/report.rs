@@ -207,6 +207,12 @@ pub struct HookReport {
     pub answered: bool,
     /// The last call that got no valid answer, or was refused; stays until a later one succeeds. Of a probe, until one succeeds.
     pub last_failure: Option<HookFailure>,
+    /// It is not asked for a while, because it has not answered.
+    #[serde(default)]
+    pub circuit_open: bool,
+    /// Within the last minute a session was let in without a valid answer of it.
+    #[serde(default)]
+    pub fail_open: bool,
     /// Notifications that are not delivered yet.
     pub pending: u32,
     /// Notifications given up since the process started.
@@ -222,7 +228,7 @@ pub struct HookReport {
 pub struct HookFailure {
     /// The dialect's name of the event, such as `on_publish`; `probe` where no event was to be told.
     pub event: String,
-    /// `HookDenied`, `HookTimeout`, `HookUnreachable`, `HookBadStatus` or `HookBadAnswer`.
+    /// `HookDenied`, `HookTimeout`, `HookUnreachable`, `HookBadStatus`, `HookBadAnswer` or `HookCircuitOpen`.
     pub reason: String,
     /// What happened; holds no query, key or body.
     pub message: String,

@@ -45,6 +45,22 @@ impl Inner {
         self.append(told, [event]);
     }
 
+    /// Tells one endpoint alone of an event, if it takes it.
+    pub(crate) fn tell_to(&self, endpoint: &Arc<Endpoint>, mut event: Event) {
+        if !endpoint.takes(&event) {
+            return;
+        }
+        self.names().share(&mut event);
+        let (notice, ways) = self.address(Arc::new(event), &[Arc::clone(endpoint)]);
+        self.send(
+            Told {
+                notices: vec![notice],
+                ..Told::default()
+            },
+            ways,
+        );
+    }
+
     /// Appends events for all that take them: to the log first, so that nothing is done with before it is there.
     fn append(&self, mut told: Told, events: impl IntoIterator<Item = Event>) {
         let mut ways = Vec::new();
@@ -54,11 +70,16 @@ impl Inner {
             .flat_map(|event| event.with_kin(self.sequence(), wanted))
         {
             self.names().share(&mut event);
-            let (notice, to) = self.address(Arc::new(event));
+            let takers = self.takers(&event);
+            let (notice, to) = self.address(Arc::new(event), &takers);
             ways.extend(to);
             told.notices
                 .extend(Some(notice).filter(|notice| !notice.targets.is_empty()));
         }
+        self.send(told, ways);
+    }
+
+    fn send(&self, told: Told, ways: Vec<Way>) {
         if told != Told::default() {
             self.books().append(Record::Told(told));
         }
@@ -67,9 +88,9 @@ impl Inner {
         }
     }
 
-    fn address(&self, event: Arc<Event>) -> (Notice, Vec<Way>) {
+    fn address(&self, event: Arc<Event>, takers: &[Arc<Endpoint>]) -> (Notice, Vec<Way>) {
         let (at, mut targets, mut ways) = (Timestamp::now(), Vec::new(), Vec::new());
-        for endpoint in self.takers(&event) {
+        for endpoint in takers {
             for (url, text) in endpoint.spec().urls.iter().enumerate() {
                 let log = self.books().number();
                 targets.push(Target {

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, watch};
 
+use crate::admission::Memory;
 use crate::books::Books;
 use crate::delivery::lane::{Death, Limits};
 use crate::delivery::outbox::{OnDead, OnGone, Outbox};
@@ -82,8 +83,12 @@ pub(crate) struct Endpoint {
     pub(crate) slots: Semaphore,
     /// Admissions that wait for a place.
     pub(crate) waiting: AtomicUsize,
+    /// What it remembers of its answers.
+    pub(crate) memory: Memory,
     /// Its health changed, so that a probe may be needed.
     pub(crate) unsure: Notify,
+    /// Its spec changed.
+    pub(crate) edited: Notify,
     pub(crate) dialler: Arc<dyn Dial>,
     spec: ArcSwap<HookEndpoint>,
     health: Mutex<Health>,
@@ -106,7 +111,9 @@ impl Endpoint {
             context,
             slots: Semaphore::new(IN_FLIGHT_MAX),
             waiting: AtomicUsize::new(0),
+            memory: Memory::default(),
             unsure: Notify::new(),
+            edited: Notify::new(),
             dialler: transports.dialler(),
             spec: ArcSwap::from_pointee(spec.clone()),
             health: Mutex::default(),
@@ -120,9 +127,15 @@ impl Endpoint {
     pub(crate) fn update(&self, spec: &HookEndpoint) {
         let old = self.spec.swap(Arc::new(spec.clone()));
         count_from_zero(spec, &self.context.metrics);
+        self.edited.notify_one();
+        if old.cache != spec.cache {
+            self.memory.forget();
+        }
         if (old.dialect, &old.urls) != (spec.dialect, &spec.urls) {
             *self.health.lock() = Health::default();
             self.idle_options.lock().clear();
+            self.memory.clear();
+            self.context.metrics.circuit.with_label_values(&[&self.name]).set(0);
             self.unsure.notify_one();
             self.outbox.urls_changed(spec.urls.len());
             self.context.bump();
@@ -177,6 +190,8 @@ impl Endpoint {
             reachable: health.reachable,
             answered: health.answered,
             last_failure: health.last_failure.clone(),
+            circuit_open: self.memory.is_open(),
+            fail_open: self.memory.lets_pass(),
             pending: u32::try_from(self.outbox.pending()).unwrap_or(u32::MAX),
             dead: self.outbox.dead(),
             idle_options: self.idle_options.lock().iter().map(ToString::to_string).collect(),
@@ -208,6 +223,7 @@ impl Endpoint {
 /// Makes the counters that alerts look at stand at 0 before the first failure: a series that begins at 1 has no increase.
 fn count_from_zero(spec: &HookEndpoint, metrics: &Metrics) {
     let dialect = dialect::of(spec.dialect);
+    metrics.circuit.with_label_values(&[spec.name.as_str()]);
     for kind in spec.events.iter().filter(|kind| spec.dialect.has(**kind)) {
         let (endpoint, event) = (spec.name.as_str(), dialect.event_name(*kind));
         match kind.class() {

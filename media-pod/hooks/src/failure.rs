@@ -20,6 +20,9 @@ pub enum Cause {
     /// A good status with a body that says neither yes nor no.
     #[strum(serialize = "HookBadAnswer")]
     BadAnswer,
+    /// It has not answered for a while, and was not asked.
+    #[strum(serialize = "HookCircuitOpen")]
+    CircuitOpen,
 }
 
 impl Cause {

@@ -2,7 +2,7 @@
 
 use arc_swap::ArcSwap;
 use headgate_control::{HookEndpoint, HookEvent, HookReport, Orphan, ServerIdentity};
-use headgate_hub::{Connection, Reason, Refusal, Session, Traffic};
+use headgate_hub::{Connection, Refusal, Session, Traffic};
 use parking_lot::Mutex;
 use prometheus::Registry;
 use std::collections::{HashMap, HashSet};
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-use crate::admission::{Source, Yes};
+use crate::admission::{Question, reask};
 use crate::beat;
 use crate::books::{Books, GiveUp, Storage};
 use crate::books_metrics::BooksMetrics;
@@ -22,7 +22,6 @@ use crate::delivery::worker;
 use crate::dialect::PublishOptions;
 use crate::endpoint::{Context, Endpoint};
 use crate::event::{Event, Sequence};
-use crate::failure::{Cause, Failure};
 use crate::handover::{HandoverRecord, TakeOverError};
 use crate::identity::{Origin, connection_session};
 use crate::intern::Interner;
@@ -55,7 +54,7 @@ pub(crate) struct Inner {
     names: Interner,
     service_id: String,
     pod: OnceLock<String>,
-    /// What is known of the publishers that were let in, until they end.
+    /// What is known of the sessions that were let in, until they end.
     pub(crate) open: Mutex<HashMap<Uuid, Open>>,
     /// In the order in which they are asked.
     attached: ArcSwap<Vec<Attached>>,
@@ -64,11 +63,18 @@ pub(crate) struct Inner {
     /// A config was in force.
     configured: AtomicBool,
     handing_over: AtomicBool,
+    /// Ends a session.
+    kicker: OnceLock<Kicker>,
+    me: OnceLock<Weak<Self>>,
 }
 
-/// What is known of a publisher that was let in.
+type Kicker = Box<dyn Fn(Uuid) + Send + Sync>;
+
+/// What is known of a session that was let in.
 #[derive(Default)]
 pub(crate) struct Open {
+    /// The session, and since when it is in; not there while it is asked about.
+    pub(crate) session: Option<(Arc<Session>, Instant)>,
     /// How it is to be treated.
     pub(crate) options: PublishOptions,
     /// It was said to be playable.
@@ -134,9 +140,12 @@ impl Hooks {
             changing: Mutex::new(()),
             configured: AtomicBool::new(false),
             handing_over: AtomicBool::new(false),
+            kicker: OnceLock::new(),
+            me: OnceLock::new(),
         });
         let owner: Weak<Inner> = Arc::downgrade(&inner);
         inner.context.books.set_owner(owner.clone());
+        let _ = inner.me.set(owner.clone());
         registry.register(Box::new(OutboxMetrics::new(owner)?))?;
         Ok(Self { inner })
     }
@@ -192,7 +201,7 @@ impl Hooks {
     /// Asks whether a client may connect. A yes is in the ledger when this returns; so it is with the next two.
     pub async fn connect(&self, client: &Arc<Connection>) -> Result<(), Refusal> {
         let event = Event::of_connection(HookEvent::Connect, client, None, self.inner.sequence());
-        self.inner.decide(event).await?;
+        self.inner.decide(&Question::new(event)).await?;
         self.inner
             .enter(Opened::of_connection(client, self.inner.sequence()))
             .await;
@@ -201,14 +210,12 @@ impl Hooks {
 
     /// Asks whether a publisher may start.
     pub async fn publish(&self, session: &Arc<Session>) -> Result<(), Refusal> {
-        let options = self.inner.admit(HookEvent::Publish, session).await?;
-        self.inner.open.lock().entry(session.id).or_default().options = options;
-        Ok(())
+        self.inner.admit(HookEvent::Publish, session).await
     }
 
     /// Asks whether a player may start.
     pub async fn play(&self, session: &Arc<Session>) -> Result<(), Refusal> {
-        self.inner.admit(HookEvent::Play, session).await.map(|_| ())
+        self.inner.admit(HookEvent::Play, session).await
     }
 
     /// Tells that a client that was let in has left. Returns at once.
@@ -222,15 +229,33 @@ impl Hooks {
     pub fn unpublish(&self, session: &Arc<Session>, traffic: Traffic) {
         let open = self.inner.open.lock().remove(&session.id).unwrap_or_default();
         let sequence = self.inner.sequence();
-        self.inner
-            .tell(Event::unpublished(session, traffic, open.playable, sequence));
+        self.inner.tell(Event::unpublished(
+            session,
+            traffic,
+            open.playable,
+            open.options.without(),
+            sequence,
+        ));
     }
 
     /// Tells that a player that was let in has ended, and what it has carried. Returns at once.
     pub fn stop(&self, session: &Arc<Session>, traffic: Traffic) {
+        self.inner.open.lock().remove(&session.id);
         let sequence = self.inner.sequence();
         self.inner
             .tell(Event::of_session(HookEvent::Stop, session, Some(traffic), sequence));
+    }
+
+    /// How a session is ended that a back end refuses when it is asked again. The first one counts.
+    pub fn kick_by(&self, kick: impl Fn(Uuid) + Send + Sync + 'static) {
+        let _ = self.inner.kicker.set(Box::new(kick));
+    }
+
+    /// Forgets what was decided about those whom these StreamKeys let in: the keys are gone or are others now.
+    pub fn forget_keys(&self, names: &HashSet<&str>) {
+        for endpoint in self.inner.endpoints() {
+            endpoint.memory.purge(|name| names.contains(name));
+        }
     }
 
     /// The sessions that are open, and how that changes from then on. For the operator, which hands them to another pod when this one is gone.
@@ -338,16 +363,38 @@ impl Inner {
         &self.names
     }
 
-    async fn admit(&self, kind: HookEvent, session: &Session) -> Result<PublishOptions, Refusal> {
-        let event = Event::of_session(kind, session, None, self.sequence());
-        let options = self.decide(event).await?;
+    async fn admit(&self, kind: HookEvent, session: &Arc<Session>) -> Result<(), Refusal> {
+        let question = Question {
+            stream_key: session.key.clone(),
+            ..Question::new(Event::of_session(kind, session, None, self.sequence()))
+        };
+        let options = self.decide(&question).await?;
         let on = &session.connection;
         let connected = self
             .books()
             .is_open(connection_session(&on.client_id, on.started.as_microsecond()));
         self.enter(Opened::of_session(session, connected, self.sequence()))
             .await;
-        Ok(options)
+        let mut open = self.open.lock();
+        let entry = open.entry(session.id).or_default();
+        entry.session = Some((Arc::clone(session), Instant::now()));
+        entry.options = options;
+        Ok(())
+    }
+
+    /// The sessions that are in, and since when.
+    pub(crate) fn present(&self) -> Vec<(Arc<Session>, Instant)> {
+        self.open
+            .lock()
+            .values()
+            .filter_map(|open| open.session.clone())
+            .collect()
+    }
+
+    pub(crate) fn kick(&self, session: Uuid) {
+        if let Some(kick) = self.kicker.get() {
+            kick(session);
+        }
     }
 
     /// Writes into the ledger what may have to be told by another process, in the name of this one.
@@ -371,41 +418,12 @@ impl Inner {
 
     fn attach(&self, spec: &HookEndpoint) -> Attached {
         let endpoint = Arc::new(Endpoint::new(spec, self.context.clone(), &*self.transports));
-        let worker = tokio::spawn(work(endpoint.clone()));
+        let me = self.me.get().cloned().unwrap_or_default();
+        let worker = tokio::spawn(work(me, endpoint.clone()));
         Attached {
             endpoint,
             worker: Arc::new(AbortOnDropHandle::new(worker)),
         }
-    }
-
-    async fn decide(&self, event: Event) -> Result<PublishOptions, Refusal> {
-        let started = Instant::now();
-        let (decision, source) = self.ask_all(&event).await;
-        let labels: [&str; 2] = [event.kind.into(), source.into()];
-        self.context
-            .metrics
-            .admission_seconds
-            .with_label_values(&labels)
-            .observe(started.elapsed().as_secs_f64());
-        decision.map_err(refusal)
-    }
-
-    async fn ask_all(&self, event: &Event) -> (Result<PublishOptions, Failure>, Source) {
-        let mut yes = Yes::of(Source::Local);
-        for endpoint in self.takers(event) {
-            match endpoint.ask(event).await {
-                Ok(one) => yes.and(one),
-                Err(failure) => {
-                    let by = if failure.cause == Cause::Denied {
-                        Source::Hook
-                    } else {
-                        Source::Policy
-                    };
-                    return (Err(failure), by);
-                }
-            }
-        }
-        (Ok(yes.options), yes.source)
     }
 
     /// Whether any endpoint asks for events of this kind, of whatever stream.
@@ -435,21 +453,11 @@ impl GiveUp for Inner {
 }
 
 /// All that is done for an endpoint without being asked; ends with its task.
-async fn work(endpoint: Arc<Endpoint>) {
+async fn work(owner: Weak<Inner>, endpoint: Arc<Endpoint>) {
     tokio::select! {
         () = worker::run(endpoint.clone()) => {}
         never = probe::run(&endpoint) => match never {},
         never = beat::run(&endpoint) => match never {},
+        never = reask::run(&owner, &endpoint) => match never {},
     }
-}
-
-fn refusal(failure: Failure) -> Refusal {
-    let reason = match failure.cause {
-        Cause::Denied => Reason::HookDenied,
-        Cause::Timeout => Reason::HookTimeout,
-        Cause::Unreachable => Reason::HookUnreachable,
-        Cause::BadStatus => Reason::HookBadStatus,
-        Cause::BadAnswer => Reason::HookBadAnswer,
-    };
-    Refusal::new(reason, failure.message)
 }

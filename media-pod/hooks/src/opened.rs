@@ -72,7 +72,7 @@ pub(crate) fn closings<'a>(opened: impl Iterator<Item = &'a Opened> + Clone) -> 
 fn closing(session: &Session, sequence: &Sequence) -> Event {
     let none = Traffic::default();
     match session.kind {
-        SessionKind::Publish => Event::unpublished(session, none, true, sequence),
+        SessionKind::Publish => Event::unpublished(session, none, true, Vec::new(), sequence),
         SessionKind::Play => Event::of_session(HookEvent::Stop, session, Some(none), sequence),
     }
 }

@@ -2,10 +2,11 @@
 
 use headgate_codec::Track;
 use headgate_control::HookEvent;
-use headgate_hub::Session;
+use headgate_hub::{FileRequest, Refusal, Session, Treatment};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::admission::Question;
 use crate::dialect::Reply;
 use crate::event::transport::PLAYED;
 use crate::event::{Details, Event};
@@ -16,10 +17,50 @@ impl Hooks {
     /// at once.
     pub fn playable(&self, publisher: &Session, tracks: &[Track]) {
         let inner = self.inner();
-        inner.open.lock().entry(publisher.id).or_default().playable = true;
-        for schema in PLAYED {
+        let without = {
+            let mut open = inner.open.lock();
+            let entry = open.entry(publisher.id).or_default();
+            entry.playable = true;
+            entry.options.without()
+        };
+        for schema in PLAYED.into_iter().filter(|schema| !without.contains(schema)) {
             inner.tell(Event::registered(publisher, schema, tracks, inner.sequence()));
         }
+    }
+
+    /// How the stream of a publisher that was let in is to be treated, by what the back ends answered.
+    pub fn treatment(&self, publisher: &Session) -> Treatment {
+        let open = self.inner().open.lock();
+        open.get(&publisher.id)
+            .map(|open| open.options.treatment())
+            .unwrap_or_default()
+    }
+
+    /// Asks where the stream of a publisher that was let in is to be pushed. Without an answer nowhere.
+    pub async fn forwards(&self, publisher: &Session) -> Vec<String> {
+        let inner = self.inner();
+        if !inner.wants(HookEvent::Forward) {
+            return Vec::new();
+        }
+        let event = Event::of_session(HookEvent::Forward, publisher, None, inner.sequence());
+        let replies = inner.query(&event).await;
+        replies
+            .into_iter()
+            .filter_map(|reply| reply.forward)
+            .flatten()
+            .collect()
+    }
+
+    /// Whether [`Hooks::file`] would ask anybody.
+    pub fn guards_files(&self) -> bool {
+        self.inner().wants(HookEvent::HttpAccess)
+    }
+
+    /// Asks whether a file may be had over HTTP: of each client once for what its answer is about, and for as long as that holds.
+    pub async fn file(&self, request: &FileRequest) -> Result<(), Refusal> {
+        let inner = self.inner();
+        let event = Event::of_file(request, inner.sequence());
+        inner.decide(&Question::new(event)).await.map(|_| ())
     }
 
     /// Asks what to do with a player that waits for a stream that nobody publishes. True sends it away.

@@ -1,6 +1,6 @@
 //! What several unit tests need.
 
-use headgate_control::HookEvent;
+use headgate_control::{CachePolicy, Dialect, FailurePolicy, HookEndpoint, HookEvent, HookMatch};
 use headgate_hub::Traffic;
 use uuid::Uuid;
 
@@ -33,5 +33,21 @@ pub(crate) fn event(kind: HookEvent, name: &str) -> Event {
         traffic: Some(Traffic { sent: 1, received: 2 }),
         details: Details::None,
         origin: None,
+    }
+}
+
+/// An endpoint that takes what is asked, with the defaults.
+pub(crate) fn endpoint() -> HookEndpoint {
+    HookEndpoint {
+        name: "backend".into(),
+        dialect: Dialect::Srs,
+        urls: vec!["http://backend.test/hook".into()],
+        events: vec![HookEvent::Publish, HookEvent::Play],
+        matches: HookMatch::default(),
+        timeout_milliseconds: 3000,
+        failure_policy: FailurePolicy::Fail,
+        reask_seconds: 0,
+        cache: CachePolicy::default(),
+        opaque: String::new(),
     }
 }

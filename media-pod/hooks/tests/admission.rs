@@ -70,9 +70,11 @@ async fn each_outcome_has_its_reason_and_no_query_in_its_message() {
                 status: 200,
                 body: None,
                 retry_after: None,
+                max_age: None,
             }),
         },
-        5 => Reply {
+        5 => answer(200, r#"{"code":2}"#, None),
+        6 => Reply {
             after: Duration::ZERO,
             result: Err(TransportError::Connect("connection refused".into())),
         },
@@ -93,6 +95,7 @@ async fn each_outcome_has_its_reason_and_no_query_in_its_message() {
             "answered 200 with 6 bytes that are neither 0 nor a JSON object with an integer code",
         ),
         (Reason::HookBadAnswer, "answered with more than 65536 bytes"),
+        (Reason::HookDenied, "answered code 2"),
         (Reason::HookUnreachable, "cannot connect: connection refused"),
         (Reason::HookTimeout, "no answer within 3000 ms"),
     ];
@@ -233,10 +236,10 @@ async fn sixty_four_are_asked_at_a_time_and_the_rest_wait_no_longer_than_the_tim
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_closes_before_an_answer_is_tried_once_more_under_the_same_id() {
+async fn a_kept_connection_that_closes_before_an_answer_is_tried_once_more_under_the_same_id() {
     let closed = || Reply {
         after: Duration::ZERO,
-        result: Err(TransportError::Closed),
+        result: Err(TransportError::Stale),
     };
     let backend = Backend::new(move |_, count| if count == 0 { closed() } else { ok() });
     let (hooks, _registry) = backend.hooks(&[endpoint("backend")]);

@@ -10,7 +10,7 @@ mod common;
 
 use common::{Backend, Reply, answer, connection, endpoint, hang, publisher, session};
 use headgate_codec::{AudioInfo, Codec, Track, TrackId};
-use headgate_control::{Dialect, FailurePolicy, HookEndpoint, HookEvent};
+use headgate_control::{CachePolicy, Dialect, FailurePolicy, HookEndpoint, HookEvent};
 use headgate_hooks::Hooks;
 use headgate_hub::{SessionKind, Traffic};
 use serde_json::Value;
@@ -191,6 +191,8 @@ async fn who_says_close_closes_and_who_does_not_answer_does_not() {
         let backend = Backend::new(move |_, _| reply());
         let fail = HookEndpoint {
             failure_policy: FailurePolicy::Fail,
+            reask_seconds: 0,
+            cache: CachePolicy::default(),
             ..wants_all(Dialect::ZLMediaKit)
         };
         let (hooks, _) = backend.hooks(&[fail]);
@@ -214,7 +216,7 @@ async fn options_of_a_publish_are_kept_and_those_that_do_nothing_are_named() {
     let publisher = publisher("x");
     assert!(!hooks.cares_for_unwatched());
     hooks.publish(&publisher).await.expect("yes");
-    assert_eq!(hooks.reports()[0].idle_options, ["enable_hls", "enable_mp4"]);
+    assert_eq!(hooks.reports()[0].idle_options, ["enable_mp4"]);
     assert!(hooks.cares_for_unwatched());
     assert!(hooks.unwatched(&publisher).await, "auto_close");
     hooks.unpublish(&publisher, TRAFFIC);

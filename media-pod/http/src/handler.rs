@@ -1,5 +1,6 @@
 //! A media request, from its head to the point where its connection becomes a viewer's.
 
+use crate::access;
 use crate::connection::Peer;
 use crate::format::{Framing, MediaFormat};
 use crate::head;
@@ -15,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use headgate_hub::{Connection, Protocol, StreamName, client_id};
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, header};
 use std::sync::Arc;
 
 /// Every request.
@@ -40,10 +41,31 @@ async fn hls(shared: &Shared, path: HlsPath, request: &Parts) -> Response {
         Method::OPTIONS => refuse::preflight(),
         // The answer's head; who writes it leaves the body out.
         Method::GET | Method::HEAD => match request.extensions.get::<Arc<Peer>>() {
-            Some(peer) => hls::answer(shared, path, request, peer).await,
+            Some(peer) => guarded(shared, path, request, peer).await,
             None => nobody(),
         },
         _ => read_only(),
+    }
+}
+
+/// Files are asked about first, where anybody wants that. One that was asked about is not for everybody.
+async fn guarded(shared: &Shared, path: HlsPath, request: &Parts, peer: &Peer) -> Response {
+    let is_file = matches!(path, HlsPath::File { .. });
+    let asked = if is_file {
+        access::ask(shared, request, peer).await
+    } else {
+        Ok(false)
+    };
+    match asked {
+        Err(refused) => refused,
+        Ok(asked) => {
+            let mut answer = hls::answer(shared, path, request, peer).await;
+            if asked && answer.status().is_success() {
+                let private = HeaderValue::from_static("private, max-age=300");
+                answer.headers_mut().insert(header::CACHE_CONTROL, private);
+            }
+            answer
+        }
     }
 }
 

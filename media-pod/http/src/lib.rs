@@ -4,6 +4,7 @@
 //! Every request goes through hyper and axum. Once a viewer is admitted and its stream has begun, its connection leaves them: the head is
 //! written, then the hub's bytes as they are, until the stream ends or either side closes. Bounds: head size and time, time of one write.
 
+mod access;
 mod connection;
 mod format;
 mod handler;

@@ -23,6 +23,7 @@ pub(crate) fn status(reason: Reason) -> StatusCode {
         | Reason::HookUnreachable
         | Reason::HookBadStatus
         | Reason::HookBadAnswer
+        | Reason::HookCircuitOpen
         | Reason::Draining => StatusCode::SERVICE_UNAVAILABLE,
         Reason::BadRequest => StatusCode::BAD_REQUEST,
         Reason::Internal => StatusCode::INTERNAL_SERVER_ERROR,

@@ -1,6 +1,6 @@
 //! The gate: who may come in, and who is told. Stream keys and hooks implement it.
 
-use crate::{Connection, EndReason, Refusal, Session, SessionKind, StreamName, Traffic};
+use crate::{Connection, EndReason, Refusal, Session, SessionKind, StreamName, Traffic, Treatment};
 use futures::future::BoxFuture;
 use headgate_codec::Track;
 use std::sync::Arc;
@@ -16,6 +16,17 @@ pub struct Request {
     pub name: StreamName,
     /// As it came, `?k=v` or empty: may hold a stream key.
     pub param: String,
+}
+
+/// A file of a stream that is asked for over HTTP, such as a segment.
+#[derive(Clone, Debug)]
+pub struct FileRequest {
+    /// Who asks, with the stream it belongs to, and the query of the request.
+    pub connection: Connection,
+    /// The path of its URL, decoded.
+    pub path: String,
+    /// All headers of the request.
+    pub headers: Vec<(String, String)>,
 }
 
 /// What the local checks found.
@@ -63,6 +74,18 @@ pub trait Gate: Send + Sync + 'static {
     fn connect<'a>(&'a self, connection: &'a Arc<Connection>) -> BoxFuture<'a, Result<(), Refusal>>;
     /// Asks whether the session may be (`on_publish`, `on_play`).
     fn admit<'a>(&'a self, session: &'a Arc<Session>) -> BoxFuture<'a, Result<(), Refusal>>;
+    /// How the stream of a publisher that was just let in is to be treated.
+    fn treatment(&self, _publisher: &Session) -> Treatment {
+        Treatment::default()
+    }
+    /// Whether [`Gate::file`] would ask anybody.
+    fn guards_files(&self) -> bool {
+        false
+    }
+    /// Asks whether a file may be had (`on_http_access`). Must bound its own time.
+    fn file<'a>(&'a self, _request: &'a FileRequest) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
     /// A publisher's stream can be played from now on: this is in it, and the first picture is there, or a while of sound. Once a session at most, after
     /// `admit` and never after `ended`. Never blocks.
     fn playable(&self, _session: &Arc<Session>, _tracks: &[Track]) {}

@@ -5,8 +5,8 @@ use crate::live::Live;
 use crate::registry::{Established, Registry};
 use crate::stream::Stream;
 use crate::{
-    Alone, Client, Connection, Edge, Elsewhere, EndReason, Gate, Metrics, Protocol, Refusal, Session, SessionKind,
-    Settings, StreamSnapshot, Traffic, snapshot,
+    Alone, Client, Connection, Edge, Elsewhere, EndReason, FileRequest, Gate, Metrics, Protocol, Refusal, Session,
+    SessionKind, Settings, StreamSnapshot, Traffic, snapshot,
 };
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -90,6 +90,16 @@ impl Hub {
         live.is_some_and(|live| self.0.end(&live, reason))
     }
 
+    /// Whether anybody would be asked about files; it is not worth making a [`FileRequest`] else.
+    pub fn guards_files(&self) -> bool {
+        self.0.gate.guards_files()
+    }
+
+    /// Asks whether a file of a stream may be had.
+    pub async fn file(&self, request: &FileRequest) -> Result<(), Refusal> {
+        self.0.gate.file(request).await
+    }
+
     /// Ends every session and lets nobody in any more.
     pub fn end_all(&self, reason: EndReason) {
         let mut registry = self.0.registry.lock();
@@ -122,10 +132,13 @@ impl Hub {
 impl Inner {
     /// Makes a session that the gate let in a live one, or tells the gate that it is over already.
     pub(crate) fn establish(self: &Arc<Self>, live: &Arc<Live>) -> Result<(), EndReason> {
+        let publishes = live.session.kind == SessionKind::Publish;
+        let treatment = publishes.then(|| self.gate.treatment(&live.session));
         let mut registry = self.registry.lock();
         let established = registry.establish(live);
-        if let (Established::In(..), SessionKind::Publish) = (&established, live.session.kind) {
+        if let (Established::In(..), Some(treatment)) = (&established, treatment) {
             live.stream.begin(live.session.id, None);
+            live.stream.treat(treatment);
         }
         drop(registry);
         self.news();
@@ -133,6 +146,9 @@ impl Inner {
             Established::In(displaced, wanted) => {
                 if let Some(displaced) = displaced {
                     self.end(&displaced, EndReason::TakenOver);
+                }
+                if publishes {
+                    self.turn_away(&live.stream);
                 }
                 self.want(wanted);
                 Ok(())
@@ -182,6 +198,20 @@ impl Inner {
         let waits = |live: &&Arc<Live>| live.session.kind == SessionKind::Play && Arc::ptr_eq(&live.stream, stream);
         for live in lives.iter().filter(waits) {
             if stream.gone_since().is_some() {
+                self.end(live, EndReason::StreamNotFound);
+            }
+        }
+    }
+
+    /// Ends those who have waited over a protocol over which the stream is not to be had.
+    fn turn_away(self: &Arc<Self>, stream: &Arc<Stream>) {
+        if stream.is_for_all() {
+            return;
+        }
+        let lives = self.registry.lock().all();
+        let wants = |live: &&Arc<Live>| live.session.kind == SessionKind::Play && Arc::ptr_eq(&live.stream, stream);
+        for live in lives.iter().filter(wants) {
+            if !stream.offers(live.session.connection.protocol) {
                 self.end(live, EndReason::StreamNotFound);
             }
         }

@@ -12,6 +12,7 @@ mod edge;
 mod elsewhere;
 mod entry;
 mod format;
+mod forward;
 mod gate;
 mod gop;
 mod hub;
@@ -32,6 +33,7 @@ mod settings;
 mod snapshot;
 mod stream;
 mod tap;
+mod treatment;
 mod vhost;
 
 pub use client::Client;
@@ -39,7 +41,8 @@ pub use contest::Answer;
 pub use edge::Edge;
 pub use elsewhere::{Alone, Elsewhere, Origin};
 pub use format::{Format, FormatId, Start};
-pub use gate::{Gate, OpenGate, Permit, Request};
+pub use forward::Forward;
+pub use gate::{FileRequest, Gate, OpenGate, Permit, Request};
 pub use hub::Hub;
 pub use metrics::Metrics;
 pub use moving::Newcomers;
@@ -53,6 +56,7 @@ pub use session::{Connection, Session, SessionKind, Traffic, client_id};
 pub use settings::Settings;
 pub use snapshot::{PublisherSnapshot, StreamSnapshot};
 pub use tap::Tap;
+pub use treatment::{Stamps, Treatment};
 pub use vhost::{DEFAULT_VHOST, resolve_vhost};
 
 #[cfg(test)]

@@ -163,7 +163,8 @@ impl Player {
 
     /// When this viewer has waited long enough for a stream that is gone since then.
     pub(crate) fn patience_ends(&self, gone: Option<Instant>) -> Option<Instant> {
-        let linger = self.admitted.hub().settings.load().linger;
+        let usual = self.admitted.hub().settings.load().linger;
+        let linger = self.admitted.live.stream.linger(usual);
         gone?.max(self.admitted_at).checked_add(linger)
     }
 

@@ -37,6 +37,8 @@ pub enum Reason {
     HookBadStatus,
     /// The back end's answer could not be understood.
     HookBadAnswer,
+    /// The back end has not answered for a while and is not asked.
+    HookCircuitOpen,
     /// Nobody publishes this stream.
     StreamNotFound,
     /// The server takes no new sessions.

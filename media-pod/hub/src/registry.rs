@@ -64,7 +64,10 @@ impl Registry {
         }
         let displaced = match session.kind {
             SessionKind::Publish => self.check_name(&session.name, permit.takeover)?,
-            SessionKind::Play => None,
+            SessionKind::Play => {
+                self.check_offer(session)?;
+                None
+            }
         };
         self.check_limits(session, permit, settings, displaced)?;
         let entry = self
@@ -94,6 +97,17 @@ impl Registry {
             ));
         }
         Ok(entry.publisher)
+    }
+
+    /// Whether a stream that is there is to be had over the player's protocol.
+    fn check_offer(&self, session: &Session) -> Result<(), Refusal> {
+        let (name, protocol) = (&session.name, session.connection.protocol);
+        let stream = self.streams.get(name).map(|entry| &entry.stream);
+        if stream.is_none_or(|stream| stream.offers(protocol)) {
+            return Ok(());
+        }
+        let message = format!("{name} is not to be had over {protocol}");
+        Err(Refusal::new(Reason::StreamNotFound, message))
     }
 
     fn check_limits(

@@ -5,7 +5,8 @@
 use crate::gop::Gop;
 use crate::meter::{Meter, Rates};
 use crate::ring::{Join, Ring, TrackSet};
-use crate::{Format, Origin, Settings, StreamName};
+use crate::treatment::Clock;
+use crate::{Format, Origin, Protocol, Settings, StreamName, Treatment};
 use bytes::Bytes;
 use headgate_codec::{Frame, Timestamp, Track, TrackKind};
 use parking_lot::Mutex;
@@ -32,6 +33,9 @@ struct Media {
     publisher: Option<Uuid>,
     /// Of an edge.
     origin: Option<Origin>,
+    /// Of the publisher, or of the last one.
+    treatment: Treatment,
+    clock: Clock,
     /// Its first picture, or a while of its sound, has come.
     playable: bool,
     /// Somebody has been asked about its absence.
@@ -63,6 +67,8 @@ impl Stream {
             epoch: 0,
             publisher: None,
             origin: None,
+            treatment: Treatment::default(),
+            clock: Clock::default(),
             playable: false,
             missed: false,
             since: Instant::now(),
@@ -86,6 +92,27 @@ impl Stream {
         media.renew(Some(publisher));
         media.origin = origin;
         media.epoch = media.epoch.saturating_add(1);
+    }
+
+    /// How the publisher that has just begun is to be treated.
+    pub(crate) fn treat(&self, treatment: Treatment) {
+        self.media.lock().treatment = treatment;
+    }
+
+    /// Whether it is to be had over a protocol. Without a publisher nobody knows, so that one may wait.
+    pub(crate) fn offers(&self, protocol: Protocol) -> bool {
+        let media = self.media.lock();
+        media.publisher.is_none() || media.treatment.offers(protocol)
+    }
+
+    /// Whether it is to be had over every protocol.
+    pub(crate) fn is_for_all(&self) -> bool {
+        self.media.lock().treatment.not_over.is_empty()
+    }
+
+    /// How long viewers wait for a publisher, where `usual` is usual.
+    pub(crate) fn linger(&self, usual: Duration) -> Duration {
+        self.media.lock().treatment.linger.unwrap_or(usual)
     }
 
     /// The publisher is gone, unless another one has the stream already.
@@ -184,6 +211,10 @@ impl Media {
     /// Forgets everything of the publisher before; what the rings hold stays for those who still read it.
     fn renew(&mut self, publisher: Option<Uuid>) {
         self.publisher = publisher;
+        self.clock = Clock::default();
+        if publisher.is_some() {
+            self.treatment = Treatment::default();
+        }
         (self.playable, self.missed) = (false, false);
         self.origin = None;
         self.since = Instant::now();
@@ -200,7 +231,9 @@ impl Media {
     fn track(&mut self, track: Track, keep: Duration) -> bool {
         let known = self.set.tracks.iter().find(|t| t.id == track.id);
         let is_new = known.is_none();
-        if known == Some(&track) || (is_new && self.set.tracks.len() >= TRACKS_MAX) {
+        let count = self.set.tracks.len();
+        let kept = count < TRACKS_MAX && self.treatment.keeps(&track, count);
+        if known == Some(&track) || (is_new && !kept) {
             return false;
         }
         let mut set = TrackSet::clone(&self.set);
@@ -264,6 +297,10 @@ impl Media {
             tracing::warn!(bytes = frame.payload.len(), "a frame is too large and was dropped");
             return;
         }
+        if !self.set.tracks.iter().any(|track| track.id == frame.track) {
+            return;
+        }
+        let frame = self.clock.stamp(frame, self.treatment.stamps, self.since.elapsed());
         let joins = self.joins(&frame);
         let undecodable = frame.kind == TrackKind::Video && !joins && self.pictured.is_none();
         if undecodable {

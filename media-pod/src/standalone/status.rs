@@ -209,6 +209,7 @@ impl Page<'_> {
             &hook.spec.server_refs,
         );
         findings.extend(resolve::reachable(&back));
+        findings.extend(resolve::troubles(&back));
         let failure = back.reports.iter().find_map(|r| r.last_failure.clone());
         let sum = |of: &dyn Fn(&headgate_control::HookReport) -> u64| coarse(back.reports.iter().map(of).sum());
         let status = HookEndpointStatus {

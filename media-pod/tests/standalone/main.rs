@@ -8,6 +8,7 @@
     reason = "a test may fail by panic"
 )]
 
+mod admission;
 mod back_end;
 mod client;
 mod dialects;

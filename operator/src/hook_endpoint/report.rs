@@ -11,7 +11,7 @@ use crate::status::{Written, write_if_changed};
 use headgate_api::condition::{ConditionType, Finding, merge};
 use headgate_api::{HookEndpoint, HookEndpointStatus};
 use headgate_control::{HookFailure, HookReport};
-use headgate_resolve::{Back, EntryKind, InForce, coarse, hook_findings, programmed, reachable};
+use headgate_resolve::{Back, EntryKind, InForce, coarse, hook_findings, programmed, reachable, troubles};
 use kube::ResourceExt;
 use tokio::time::Instant;
 
@@ -61,7 +61,7 @@ fn last_failure(reports: &[HookReport]) -> Option<&HookFailure> {
         .max_by_key(|f| f.time)
 }
 
-/// Accepted, ResolvedRefs, Programmed, Reachable, Delivering.
+/// Accepted, ResolvedRefs, Programmed, Reachable, Delivering; CircuitClosed and FailOpenActive while there is something to say.
 fn findings(fetched: &Fetched, reports: &[HookReport]) -> Vec<Finding> {
     let exists = |name: &str| fetched.attachments.iter().any(|a| a.name == name && a.server.is_some());
     let mut findings = hook_findings(&fetched.hook, &exists);
@@ -74,9 +74,11 @@ fn findings(fetched: &Fetched, reports: &[HookReport]) -> Vec<Finding> {
     };
     let servers: Vec<(String, InForce)> = fetched.attachments.iter().map(in_force).collect();
     findings.push(programmed(&findings, fetched.hook.spec.suspend, &servers));
-    findings.extend(reachable(&Back {
+    let back = Back {
         reports: reports.to_vec(),
-    }));
+    };
+    findings.extend(reachable(&back));
+    findings.extend(troubles(&back));
     findings
 }
 

@@ -129,6 +129,7 @@ mod tests {
             status,
             body: Some(body.as_bytes().to_vec().into()),
             retry_after: None,
+            max_age: None,
         };
         let verdict = Srs.judge(headgate_control::HookEvent::Unpublish, &answer);
         name(&fate(&Some(Ok(answer)), verdict))

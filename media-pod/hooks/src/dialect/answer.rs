@@ -17,6 +17,8 @@ pub struct Answer {
     pub body: Option<Bytes>,
     /// `Retry-After`, from now.
     pub retry_after: Option<Duration>,
+    /// `max-age` of `Cache-Control`; zero for `no-store` and `no-cache`.
+    pub max_age: Option<Duration>,
 }
 
 /// What an answer means.
@@ -43,6 +45,7 @@ impl Answer {
             status,
             body: Some(Bytes::copy_from_slice(body.as_bytes())),
             retry_after: None,
+            max_age: None,
         }
     }
 }

@@ -9,6 +9,7 @@ mod code;
 mod headers;
 mod oryx;
 mod reply;
+mod retry;
 mod srs;
 mod srs_v1;
 mod zlmediakit;
@@ -17,7 +18,8 @@ pub use answer::{ANSWER_MAX, Answer, Verdict};
 pub use cloudevents::{CloudEvents, schema as cloud_event_schema};
 pub use headers::headers;
 pub use oryx::Oryx;
-pub use reply::{PublishOptions, Reply};
+pub use reply::{Password, PublishOptions, Reply};
+pub use retry::Retry;
 pub use srs::Srs;
 pub use srs_v1::SrsV1;
 pub use zlmediakit::ZLMediaKit;
@@ -52,6 +54,26 @@ pub trait Speak: Send + Sync {
 
     /// What an answer to an event of this kind means.
     fn judge(&self, kind: HookEvent, answer: &Answer) -> Verdict;
+
+    /// Whether a question that got no answer is asked again.
+    fn retry(&self) -> Retry {
+        Retry::Never
+    }
+
+    /// Whether its endpoints, and the URLs of each, are asked side by side; else one after the other.
+    fn is_parallel(&self) -> bool {
+        false
+    }
+
+    /// Whether a back end that said yes is told when it comes to nothing because another said no.
+    fn takes_back(&self) -> bool {
+        false
+    }
+
+    /// Whether a back end hears of each session that begins, also where its answer was known.
+    fn counts_sessions(&self) -> bool {
+        true
+    }
 
     /// What an answer asks for beside its yes or no.
     fn reply(&self, _kind: HookEvent, _answer: &Answer) -> Reply {

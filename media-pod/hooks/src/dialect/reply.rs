@@ -1,7 +1,10 @@
 //! What an answer asks for beside its yes or no, in one form for every dialect.
 
+use headgate_hub::{Protocol, Stamps, Treatment};
 use serde_json::{Map, Value};
 use std::time::Duration;
+
+use crate::event::transport::{self, Schema};
 
 /// What an answer asks for; nothing of it is there unless the answer says so.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -10,8 +13,10 @@ pub struct Reply {
     pub options: PublishOptions,
     /// Close the stream that nobody plays, or send the player away that waits for one.
     pub close: bool,
-    /// How long the decision may be kept, a no too.
+    /// How long the decision may be kept, a no too; zero is not at all.
     pub ttl: Option<Duration>,
+    /// The same, said by a header that whatever stands in front of the back end may have set.
+    pub max_age: Option<Duration>,
     /// Below which path it holds.
     pub path: Option<String>,
     /// RTSP: where the player must name itself; empty means nowhere.
@@ -123,15 +128,70 @@ options! {
     max_track: u32 = unsigned;
 }
 
-/// Those that do something in this version.
-const IN_FORCE: &[&str] = &["auto_close"];
+/// Those that do something in this version, whatever they say. Every output is made while somebody plays it, which is all that `…_demand` can ask for.
+const IN_FORCE: &[&str] = &[
+    "modify_stamp",
+    "enable_audio",
+    "auto_close",
+    "continue_push_ms",
+    "enable_hls",
+    "enable_rtmp",
+    "enable_ts",
+    "enable_fmp4",
+    "hls_demand",
+    "rtmp_demand",
+    "ts_demand",
+    "fmp4_demand",
+    "max_track",
+];
 
 impl PublishOptions {
-    /// The names of those that were given and are about parts that do not exist yet.
+    /// The names of those that were given and ask for what this version does not do. Who switches off what is not there has what it wants.
     pub fn idle(&self) -> Vec<&'static str> {
+        let off = |flag: Option<bool>| flag == Some(false);
+        let granted = |name: &str| match name {
+            "add_mute_audio" => off(self.add_mute_audio),
+            "enable_mp4" => off(self.enable_mp4),
+            "enable_rtsp" => off(self.enable_rtsp),
+            "enable_hls_fmp4" => !off(self.enable_hls_fmp4) || off(self.enable_hls),
+            "mp4_as_player" => off(self.mp4_as_player),
+            "paced_sender_ms" => self.paced_sender_ms == Some(0),
+            "stream_replace" => self.stream_replace.as_deref() == Some(""),
+            name => IN_FORCE.contains(&name),
+        };
         let mut names = self.given();
-        names.retain(|name| !IN_FORCE.contains(name));
+        names.retain(|name| !granted(name));
         names
+    }
+
+    /// The schemas by which the stream is not to be had.
+    pub(crate) fn without(&self) -> Vec<Schema> {
+        let hls = self.enable_hls == Some(false) && self.enable_hls_fmp4 != Some(true);
+        let table = [
+            (self.enable_rtmp == Some(false), Schema::Rtmp),
+            (self.enable_ts == Some(false), Schema::Ts),
+            (self.enable_fmp4 == Some(false), Schema::Fmp4),
+            (hls, Schema::Hls),
+        ];
+        let switched_off = table.into_iter().filter(|(off, _)| *off);
+        switched_off.map(|(_, schema)| schema).collect()
+    }
+
+    /// What the media path is to do.
+    pub(crate) fn treatment(&self) -> Treatment {
+        let without = self.without();
+        let is_off = |protocol: &Protocol| without.contains(&transport::of(*protocol).0);
+        Treatment {
+            silent: self.enable_audio == Some(false),
+            tracks_max: self.max_track.map(|max| usize::try_from(max).unwrap_or(usize::MAX)),
+            stamps: match self.modify_stamp {
+                Some(1) => Stamps::Arrival,
+                Some(2) => Stamps::Even,
+                _ => Stamps::AsSent,
+            },
+            not_over: Protocol::ALL.into_iter().filter(is_off).collect(),
+            linger: self.continue_push_ms.map(|millis| Duration::from_millis(millis.into())),
+        }
     }
 }
 
@@ -200,7 +260,42 @@ mod tests {
             options,
             read(json!({"auto_close": 1, "enable_hls": 0, "enable_mp4": 1}))
         );
-        assert_eq!(options.idle(), ["enable_hls", "enable_mp4"]);
+        assert_eq!(options.idle(), ["enable_mp4"]);
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_named_and_what_is_switched_off_is_no_loss() {
+        let wvp = json!({
+            "code": 0, "enable_audio": true, "enable_mp4": false, "enable_rtsp": false, "enable_hls": true, "add_mute_audio": false,
+            "mp4_as_player": false, "rtmp_demand": false, "hls_demand": true, "modify_stamp": 2, "stream_replace": "", "paced_sender_ms": 0,
+        });
+        assert_eq!(read(wvp).idle(), <[&str; 0]>::default());
+        let all = json!({
+            "add_mute_audio": 1, "enable_mp4": 1, "enable_rtsp": 1, "mp4_as_player": 1, "paced_sender_ms": 200, "stream_replace": "x",
+            "rtsp_demand": 0, "mp4_max_second": 60, "mp4_save_path": "/a", "hls_save_path": "/b", "enable_hls_fmp4": 0,
+        });
+        assert_eq!(read(all).idle().len(), 11);
+    }
+
+    #[test]
+    fn what_can_be_done_is_said_to_the_media_path() {
+        let options = read(json!({
+            "enable_audio": 0, "max_track": 2, "modify_stamp": 1, "continue_push_ms": 5000, "enable_rtmp": 0, "enable_hls": false,
+        }));
+        let treatment = options.treatment();
+        assert!(treatment.silent);
+        assert_eq!((treatment.tracks_max, treatment.stamps), (Some(2), Stamps::Arrival));
+        assert_eq!(treatment.linger, Some(Duration::from_secs(5)));
+        let offered = |protocol| treatment.offers(protocol);
+        assert!(
+            !offered(Protocol::Rtmp)
+                && !offered(Protocol::HttpFlv)
+                && !offered(Protocol::WsFlv)
+                && !offered(Protocol::Hls)
+        );
+        assert!(offered(Protocol::HttpTs) && offered(Protocol::WsFmp4));
+        assert_eq!(options.without(), [Schema::Rtmp, Schema::Hls]);
+        assert_eq!(PublishOptions::default().treatment(), Treatment::default());
     }
 
     #[test]

@@ -22,6 +22,9 @@ pub enum Details {
         /// Its stream could be played, and now cannot.
         #[serde(default)]
         playable: bool,
+        /// By which schemas it could not.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        without: Vec<Schema>,
     },
     /// A stream can be played by one schema, or no longer.
     Changed {

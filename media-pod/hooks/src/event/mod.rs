@@ -10,7 +10,7 @@ pub use details::{
 
 use headgate_codec::{Track, TrackKind};
 use headgate_control::HookEvent;
-use headgate_hub::{Connection, Session, SessionKind, StreamName, Traffic};
+use headgate_hub::{Connection, FileRequest, Session, SessionKind, StreamName, Traffic};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::Uuid;
 
+use crate::admission::closing_of;
 use crate::identity::{self, Origin};
 use crate::wire;
 use transport::{Carrier, PLAYED, Schema};
@@ -111,6 +112,7 @@ impl Event {
             started: session.started,
             player: session.kind == SessionKind::Play,
             playable: false,
+            without: Vec::new(),
         };
         Self {
             id: id(kind, session.id, traffic),
@@ -146,6 +148,20 @@ impl Event {
             traffic,
             details: Details::None,
             origin: None,
+        }
+    }
+
+    /// A file is asked for.
+    pub fn of_file(request: &FileRequest, sequence: &Sequence) -> Self {
+        let access = HttpAccess {
+            path: request.path.clone(),
+            file_path: request.path.clone(),
+            is_dir: request.path.ends_with('/'),
+            headers: request.headers.clone(),
+        };
+        Self {
+            details: Details::HttpAccess(Box::new(access)),
+            ..Self::of_connection(HookEvent::HttpAccess, &request.connection, None, sequence)
         }
     }
 
@@ -187,11 +203,19 @@ impl Event {
     }
 
     /// The end of a publisher, whose stream could be played until now, or never could.
-    pub fn unpublished(session: &Session, traffic: Traffic, playable: bool, sequence: &Sequence) -> Self {
+    /// `without` are the schemas by which it was not to be had.
+    pub fn unpublished(
+        session: &Session,
+        traffic: Traffic,
+        playable: bool,
+        without: Vec<Schema>,
+        sequence: &Sequence,
+    ) -> Self {
         let details = Details::Ended {
             started: session.started,
             player: false,
             playable,
+            without,
         };
         Self {
             details,
@@ -199,18 +223,42 @@ impl Event {
         }
     }
 
+    /// The end of what `opening` asked for, to one who may believe that it is in. `None` for what needs no end.
+    pub(crate) fn taken_back(opening: &Self, sequence: &Sequence) -> Option<Self> {
+        let kind = closing_of(opening.kind)?;
+        let ended = Details::Ended {
+            started: opening.time,
+            player: kind == HookEvent::Stop,
+            playable: false,
+            without: Vec::new(),
+        };
+        Some(Self {
+            id: identity::closing_id(opening.session, kind.into()),
+            kind,
+            time: Timestamp::now(),
+            sequence: sequence.next(),
+            traffic: Some(Traffic::default()),
+            details: if kind == HookEvent::Close { Details::None } else { ended },
+            ..opening.clone()
+        })
+    }
+
     /// The event and what follows from it, in the order in which they are told: the end of a session is also that of what could be played, and
     /// says what it carried. Whoever makes an end known makes all of these known that are `wanted`, each under an id that follows from the session.
     pub fn with_kin(self, sequence: &Sequence, wanted: impl Fn(HookEvent) -> bool) -> Vec<Self> {
-        let Details::Ended { playable, .. } = self.details else {
+        let Details::Ended {
+            playable, ref without, ..
+        } = self.details
+        else {
             return vec![self];
         };
+        let without = without.clone();
         let mut kin = Vec::new();
         if wanted(HookEvent::FlowReport) {
             kin.push(self.kin(HookEvent::FlowReport, HookEvent::FlowReport.into(), sequence));
         }
         let gone = playable && wanted(HookEvent::StreamChanged);
-        for schema in PLAYED.into_iter().filter(|_| gone) {
+        for schema in PLAYED.into_iter().filter(|schema| gone && !without.contains(schema)) {
             let registered = None;
             kin.push(Self {
                 details: Details::Changed { schema, registered },

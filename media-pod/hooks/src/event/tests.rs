@@ -20,6 +20,7 @@ fn ended(player: bool, playable: bool) -> Event {
         started,
         player,
         playable,
+        without: Vec::new(),
     };
     Event { time, details, ..event }
 }

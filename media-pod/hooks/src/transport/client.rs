@@ -3,11 +3,14 @@
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use http::header::RETRY_AFTER;
+use http::HeaderMap;
+use http::header::{CACHE_CONTROL, RETRY_AFTER};
 use jiff::Timestamp;
 use std::error::Error;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tower::util::MapResponseLayer;
 
 use super::dial::{HttpDial, hang_up};
 use super::guard::{AddressGuard, Forbidden};
@@ -63,9 +66,11 @@ impl HttpTransports {
 
 impl Transports for HttpTransports {
     fn pool(&self) -> Arc<dyn Transport> {
+        let dialled = Arc::<AtomicU64>::default();
         Arc::new(HttpTransport {
-            client: self.client(|builder| builder.connect_timeout(CONNECT_MAX)),
+            client: self.client(|builder| builder.connect_timeout(CONNECT_MAX).connector_layer(count(&dialled))),
             guard: self.guard.clone(),
+            dialled,
         })
     }
 
@@ -80,6 +85,17 @@ impl Transports for HttpTransports {
 struct HttpTransport {
     client: Result<reqwest::Client, String>,
     guard: AddressGuard,
+    /// Connections that were opened.
+    dialled: Arc<AtomicU64>,
+}
+
+/// Around the connector of a client: counts the connections that open.
+fn count<C: 'static>(dialled: &Arc<AtomicU64>) -> MapResponseLayer<impl Fn(C) -> C + Clone + Send + Sync + 'static> {
+    let dialled = Arc::clone(dialled);
+    MapResponseLayer::new(move |connection| {
+        dialled.fetch_add(1, Ordering::Relaxed);
+        connection
+    })
 }
 
 impl Transport for HttpTransport {
@@ -93,7 +109,15 @@ impl Transport for HttpTransport {
                 .as_ref()
                 .map_err(|error| TransportError::Connect(error.clone()))?;
             let request = client.post(call.url).headers(call.headers).body(call.body);
-            read(request.send().await.map_err(|error| classify(&error))?).await
+            let before = self.dialled.load(Ordering::Relaxed);
+            let sent = request.send().await.map_err(|error| classify(&error));
+            match sent {
+                // Nobody has opened a connection meanwhile, so this one was there before.
+                Err(TransportError::Closed) if self.dialled.load(Ordering::Relaxed) == before => {
+                    Err(TransportError::Stale)
+                }
+                sent => read(sent?).await,
+            }
         }
         .boxed()
     }
@@ -106,6 +130,7 @@ async fn read(mut response: reqwest::Response) -> Result<Answer, TransportError>
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok())
         .and_then(retry_after);
+    let max_age = max_age(response.headers());
     let mut body = BytesMut::new();
     let broken = |error: reqwest::Error| TransportError::Broken(innermost(&error));
     while let Some(chunk) = response.chunk().await.map_err(broken)? {
@@ -114,6 +139,7 @@ async fn read(mut response: reqwest::Response) -> Result<Answer, TransportError>
                 status,
                 body: None,
                 retry_after,
+                max_age,
             });
         }
         body.extend_from_slice(&chunk);
@@ -122,7 +148,28 @@ async fn read(mut response: reqwest::Response) -> Result<Answer, TransportError>
         status,
         body: Some(Bytes::from(body)),
         retry_after,
+        max_age,
     })
+}
+
+/// `Cache-Control` (RFC 9111 §5.2.2), as far as it says for how long.
+fn max_age(headers: &HeaderMap) -> Option<Duration> {
+    let mut found = None;
+    let values = headers
+        .get_all(CACHE_CONTROL)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    for directive in values.flat_map(|value| value.split(',')).map(str::trim) {
+        if directive.eq_ignore_ascii_case("no-store") || directive.eq_ignore_ascii_case("no-cache") {
+            return Some(Duration::ZERO);
+        }
+        if let Some((name, seconds)) = directive.split_once('=')
+            && name.eq_ignore_ascii_case("max-age")
+        {
+            found = seconds.trim_matches('"').parse().ok().map(Duration::from_secs);
+        }
+    }
+    found
 }
 
 /// `Retry-After` in either form (RFC 9110 §10.2.3), as a time from now.
@@ -179,6 +226,22 @@ fn innermost(error: &reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_age_is_read_from_cache_control_and_no_store_is_none() {
+        let table = [
+            ("max-age=60", Some(60)),
+            ("private, Max-Age=\"5\"", Some(5)),
+            ("max-age=60, no-store", Some(0)),
+            ("no-cache", Some(0)),
+            ("max-age=soon", None),
+            ("s-maxage=9", None),
+        ];
+        for (text, seconds) in table {
+            let headers = HeaderMap::from_iter([(CACHE_CONTROL, text.parse().expect("a header"))]);
+            assert_eq!(max_age(&headers).map(|age| age.as_secs()), seconds, "{text}");
+        }
+    }
 
     #[test]
     fn retry_after_is_read_in_both_forms() {

@@ -35,6 +35,9 @@ pub enum TransportError {
     /// No connection: refused, no such name, no route, bad certificate, or too slow.
     #[error("cannot connect: {0}")]
     Connect(String),
+    /// A connection that had been kept broke before the first byte of an answer: most likely the receiver was just about to close it.
+    #[error("connection closed before an answer")]
+    Stale,
     /// The connection broke before the first byte of an answer.
     #[error("connection closed before an answer")]
     Closed,

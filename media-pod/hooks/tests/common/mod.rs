@@ -3,7 +3,7 @@
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use headgate_control::{Dialect, FailurePolicy, HookEndpoint, HookEvent, HookMatch, ServerIdentity};
+use headgate_control::{CachePolicy, Dialect, FailurePolicy, HookEndpoint, HookEvent, HookMatch, ServerIdentity};
 use headgate_hooks::dialect::Answer;
 use headgate_hooks::transport::{Call, Dial, Transport, TransportError, Transports};
 use headgate_hooks::{Hooks, SealKey, Storage};
@@ -190,6 +190,7 @@ pub(crate) fn answer(status: u16, body: &str, retry_after: Option<u64>) -> Reply
             status,
             body,
             retry_after,
+            max_age: None,
         }),
     }
 }
@@ -248,6 +249,8 @@ pub(crate) fn endpoint(name: &str) -> HookEndpoint {
         matches: HookMatch::default(),
         timeout_milliseconds: 3000,
         failure_policy: FailurePolicy::Fail,
+        reask_seconds: 0,
+        cache: CachePolicy::default(),
         opaque: String::new(),
     }
 }

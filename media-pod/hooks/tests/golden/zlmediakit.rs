@@ -112,6 +112,7 @@ fn details(kind: HookEvent, body: &Value, event: &mut Event) -> Details {
                 started,
                 player: body["player"] == true,
                 playable: false,
+                without: Vec::new(),
             }
         }
         HookEvent::StreamChanged => Details::Changed {

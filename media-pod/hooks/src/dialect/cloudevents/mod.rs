@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use std::time::Duration;
 
 use super::reply::{Password, flag};
-use super::{Answer, PublishOptions, Reply, Request, Speak, Verdict, Voice, code};
+use super::{Answer, PublishOptions, Reply, Request, Retry, Speak, Verdict, Voice, code};
 use crate::event::transport::Schema;
 use crate::event::{Details, Event};
 use crate::failure::{Cause, Failure};
@@ -87,9 +87,25 @@ impl Speak for CloudEvents {
         }
     }
 
+    fn is_parallel(&self) -> bool {
+        true
+    }
+
+    fn takes_back(&self) -> bool {
+        true
+    }
+
+    /// Once and at once, if the back end cannot have begun to answer.
+    fn retry(&self) -> Retry {
+        Retry::Unheard
+    }
+
     fn reply(&self, kind: HookEvent, answer: &Answer) -> Reply {
         let Some(object) = code::object(answer) else {
-            return Reply::default();
+            return Reply {
+                max_age: answer.max_age,
+                ..Reply::default()
+            };
         };
         let text = |key: &str| object.get(key).and_then(Value::as_str).map(str::to_owned);
         let is_query = kind.class() == EventClass::Query;
@@ -103,8 +119,8 @@ impl Speak for CloudEvents {
             ttl: object
                 .get("ttlSeconds")
                 .and_then(Value::as_u64)
-                .filter(|ttl| *ttl > 0)
                 .map(Duration::from_secs),
+            max_age: answer.max_age,
             path: text("path").filter(|path| !path.is_empty()),
             realm: (kind == HookEvent::RtspRealm).then(|| text("realm").unwrap_or_default()),
             password: (kind == HookEvent::RtspAuth)

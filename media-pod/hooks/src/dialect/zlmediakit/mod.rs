@@ -14,8 +14,11 @@ use serde_json::{Map, Value};
 use std::time::Duration;
 
 use super::reply::{Password, flag};
-use super::{Answer, PublishOptions, Reply, Request, Speak, Verdict, Voice, code};
+use super::{Answer, PublishOptions, Reply, Request, Retry, Speak, Verdict, Voice, code};
 use crate::event::Event;
+
+/// As `hook.retry_delay`.
+const RETRY_DELAY: Duration = Duration::from_secs(3);
 
 /// The no of an `on_http_access` that says why and has no code of its own.
 const NO_ACCESS: i64 = 401;
@@ -67,6 +70,16 @@ impl Speak for ZLMediaKit {
         )
     }
 
+    /// As ZLMediaKit, which says nothing where a cookie or a query is known.
+    fn counts_sessions(&self) -> bool {
+        false
+    }
+
+    /// Once, whatever came that was no answer; a code that is not 0 is one.
+    fn retry(&self) -> Retry {
+        Retry::Once(RETRY_DELAY)
+    }
+
     fn reply(&self, kind: HookEvent, answer: &Answer) -> Reply {
         let Some(object) = code::object(answer).filter(|object| object.get("code").and_then(Value::as_i64) == Some(0))
         else {
@@ -83,7 +96,7 @@ impl Speak for ZLMediaKit {
                 ..Reply::default()
             },
             HookEvent::HttpAccess => Reply {
-                ttl: seconds(&object),
+                ttl: Some(seconds(&object)),
                 path: text("path").filter(|path| !path.is_empty()),
                 ..Reply::default()
             },
@@ -103,13 +116,9 @@ impl Speak for ZLMediaKit {
     }
 }
 
-/// `second`; 0 is not at all.
-fn seconds(answer: &Map<String, Value>) -> Option<Duration> {
-    let seconds = answer
-        .get("second")
-        .and_then(Value::as_u64)
-        .filter(|seconds| *seconds > 0)?;
-    Some(Duration::from_secs(seconds))
+/// `second`; 0 is not at all, and so is none.
+fn seconds(answer: &Map<String, Value>) -> Duration {
+    Duration::from_secs(answer.get("second").and_then(Value::as_u64).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -152,7 +161,11 @@ mod tests {
         assert_eq!(kept, (Some(Duration::from_mins(10)), Some("/live")));
         let answer = Answer::of(200, r#"{"code":0,"err":"","path":"","second":0}"#);
         assert_eq!(ZLMediaKit.judge(HookEvent::HttpAccess, &answer), Verdict::Allow);
-        assert_eq!(ZLMediaKit.reply(HookEvent::HttpAccess, &answer), Reply::default());
+        let not_kept = Reply {
+            ttl: Some(Duration::ZERO),
+            ..Reply::default()
+        };
+        assert_eq!(ZLMediaKit.reply(HookEvent::HttpAccess, &answer), not_kept);
     }
 
     #[test]
