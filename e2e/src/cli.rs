@@ -83,6 +83,11 @@ enum Bench {
         #[arg(long, default_value_t = 1)]
         one_in: usize,
     },
+    /// What hooks add to a back end's own time, and how many notifications a pod delivers.
+    Hooks(benches::hooks::Options),
+    /// The back end: a process of the bench's own.
+    #[command(hide = true)]
+    HookReceiver,
     /// The floor: a process of the bench's own.
     #[command(hide = true)]
     Floor {
@@ -153,6 +158,8 @@ async fn run_bench(bench: Bench) -> Result<()> {
             let program = images::programs(&paths).await?.join("headgate-operator");
             benches::operator_faults::run(&paths, &program, one_in).await
         }
+        Bench::Hooks(options) => benches::hooks::run(&options).await,
+        Bench::HookReceiver => benches::hooks::receiver::serve().await,
         Bench::Floor { clip, window, core } => media::floor::serve(&clip, Duration::from_millis(window), core),
         Bench::Load(order) => media::process(media::load::run(order)),
     }

@@ -10,6 +10,7 @@ pub mod drain;
 mod farewell;
 pub mod gate;
 pub mod keys;
+mod letters;
 pub mod listeners;
 pub mod log;
 mod metrics;

@@ -3,6 +3,8 @@
 use crate::leave::{self, LeaveOptions};
 use crate::{process, rbac};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use headgate_control::HookNetworks;
+use ipnet::IpNet;
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -38,6 +40,17 @@ pub struct RunOptions {
     /// Image of media pods whose MediaServer names none.
     #[arg(long, env = "HEADGATE_MEDIA_IMAGE", value_name = "IMAGE")]
     pub media_image: String,
+    /// The only networks that hooks may go to; all but the denied ones when empty.
+    #[arg(
+        long,
+        env = "HEADGATE_HOOK_ALLOWED_CIDRS",
+        value_delimiter = ',',
+        value_name = "CIDR"
+    )]
+    pub hook_allowed_cidrs: Vec<IpNet>,
+    /// Networks that hooks must not go to.
+    #[arg(long, env = "HEADGATE_HOOK_DENIED_CIDRS", value_delimiter = ',', value_name = "CIDR")]
+    pub hook_denied_cidrs: Vec<IpNet>,
     /// Namespace of the operator's own Lease.
     #[arg(long, env = "POD_NAMESPACE", default_value = "default", value_name = "NAME")]
     pub namespace: String,
@@ -56,6 +69,16 @@ pub struct RunOptions {
     /// How the log looks; RUST_LOG says what is in it.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+}
+
+impl RunOptions {
+    /// Where hooks of all servers may go.
+    pub fn hook_networks(&self) -> HookNetworks {
+        HookNetworks {
+            allowed: self.hook_allowed_cidrs.clone(),
+            denied: self.hook_denied_cidrs.clone(),
+        }
+    }
 }
 
 /// How the log looks.

@@ -50,6 +50,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Image of media pods whose server names none.
     pub media_image: String,
+    /// Where hooks of all servers may go.
+    pub hook_networks: headgate_control::HookNetworks,
 }
 
 /// One cache a kind.

@@ -41,6 +41,16 @@ pub enum SecretUse {
     Pod,
     /// The key of a StreamKey.
     StreamKey,
+    /// What a HookEndpoint refers to.
+    HookEndpoint,
+}
+
+impl SecretUse {
+    /// Whether this label says that users made the Secret for objects of theirs: only those may be used for them, never our own certificates.
+    pub fn is_of_users(label: Option<&str>) -> bool {
+        let named: [&str; 2] = [Self::StreamKey.into(), Self::HookEndpoint.into()];
+        label.is_some_and(|label| named.contains(&label))
+    }
 }
 
 /// Namespace and name of an object.

@@ -124,6 +124,7 @@ fn context(options: &RunOptions, client: &Client, claim: &Claim) -> Result<(Arc<
         told: crate::hook_endpoint::Told::default(),
         metrics,
         media_image: options.media_image.clone(),
+        hook_networks: options.hook_networks(),
     };
     Ok((Arc::new(ctx), routes))
 }

@@ -156,11 +156,11 @@ grants! {
         Apply: "the headless and the client Service of a server",
     }
     watched Secret "" "secrets" {
-        Watch: "those with our label: certificates, and keys of StreamKeys",
-        Get: "the Secret that a StreamKey names, and to see whose one is whose name is taken",
+        Watch: "those with our label: certificates, keys of StreamKeys, and what HookEndpoints refer to",
+        Get: "the Secrets that a StreamKey or a HookEndpoint names, and to see whose one is whose name is taken",
         Create: "a random key where a StreamKey names a Secret that is absent",
         Apply: "the CA of a server, and what its pods mount",
-        Patch: "to label the Secret that a StreamKey names, so that a change of the key is seen at once",
+        Patch: "to label the Secrets that a StreamKey or a HookEndpoint names, so that a change is seen at once",
     }
     watched Event "events.k8s.io" "events" {
         Create: "what happened to an object",

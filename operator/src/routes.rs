@@ -7,6 +7,7 @@ use crate::names::{FORCE_ANNOTATION, ObjectKey, SERVER_LABEL, annotation, label}
 use crate::node::Standing;
 use crate::queue::Queue;
 use headgate_api::{HookEndpoint, MediaServer, ObjectRef, Stream, StreamKey};
+use headgate_resolve::REPLAY_ANNOTATION;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Resource;
@@ -57,9 +58,10 @@ impl Routes {
         }
     }
 
-    /// A HookEndpoint likewise.
+    /// A HookEndpoint likewise. What its annotation wishes is no change of the spec.
     pub fn hook(&self, change: &Change<HookEndpoint>) {
-        if change.differs(intent) {
+        let wish = |h: &HookEndpoint| annotation(h, REPLAY_ANNOTATION).map(str::to_owned);
+        if change.differs(intent) || change.differs(wish) {
             self.attachment(change, &self.queues.hooks, |h| &h.spec.server_refs);
         }
     }
@@ -120,7 +122,7 @@ impl Routes {
         }
     }
 
-    /// A Secret concerns its server, or the keys that name it and their servers.
+    /// A Secret concerns its server, or the keys and hooks that name it and their servers.
     pub fn secret(&self, change: &Change<Secret>) {
         if let Some(server) = server_of(change) {
             self.queues.servers.add(server);
@@ -129,9 +131,11 @@ impl Routes {
         let named = Word::secret(&secret.name);
         for stream_key in self.caches.keys.find(&secret.namespace, &named) {
             self.queues.keys.add(ObjectKey::of(stream_key.as_ref()));
-            for server in &stream_key.spec.server_refs {
-                self.queues.servers.add(secret.sibling(&server.name));
-            }
+            self.servers_of(&secret, &stream_key.spec.server_refs);
+        }
+        for hook in self.caches.hooks.find(&secret.namespace, &named) {
+            self.queues.hooks.add(ObjectKey::of(hook.as_ref()));
+            self.servers_of(&secret, &hook.spec.server_refs);
         }
     }
 
@@ -191,6 +195,12 @@ impl Routes {
         add(caches.keys.keys(), &queues.keys);
         add(caches.hooks.keys(), &queues.hooks);
         add(caches.streams.keys(), &queues.streams);
+    }
+
+    fn servers_of(&self, sibling: &ObjectKey, refs: &[ObjectRef]) {
+        for server in refs {
+            self.queues.servers.add(sibling.sibling(&server.name));
+        }
     }
 
     fn attached(&self, server: &ObjectKey) {
@@ -290,6 +300,26 @@ mod tests {
         });
         assert_eq!(drained(&routes.queues.servers).await, ["a", "b"]);
         assert_eq!(drained(&routes.queues.keys).await, ["alice"]);
+    }
+
+    fn hook(wish: &str) -> Arc<HookEndpoint> {
+        let yaml = format!(
+            "{{apiVersion: headgate.dev/v1alpha1, kind: HookEndpoint, metadata: {{name: b, namespace: n, annotations: {{headgate.dev/replay: '{wish}'}}}}, spec: {{serverRefs: [{{name: live}}], urls: ['http://b/'], dialect: SRS}}}}"
+        );
+        Arc::new(serde_yaml::from_str(&yaml).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wish_for_dead_letters_wakes_the_servers_that_have_them() {
+        let routes = routes();
+        let change = |from: &str, to: &str| Change {
+            old: Some(hook(from)),
+            new: Some(hook(to)),
+        };
+        routes.hook(&change("all", "all"));
+        assert!(drained(&routes.queues.servers).await.is_empty());
+        routes.hook(&change("all", "again: all"));
+        assert_eq!(drained(&routes.queues.servers).await, ["live"]);
     }
 
     #[tokio::test(start_paused = true)]

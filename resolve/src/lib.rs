@@ -4,13 +4,15 @@
 //! same of the same manifests. Nothing here trusts that the API server's schema has been applied.
 
 mod config;
+mod credentials;
 mod findings;
 mod secret;
 mod stream;
 mod urls;
 mod validate;
 
-pub use config::{EntryKind, Surroundings, entry_digests, pod_config};
+pub use config::{EntryKind, REPLAY_ANNOTATION, Surroundings, entry_digests, pod_config};
+pub use credentials::{CredentialProblem, credentials};
 pub use findings::{Back, InForce, hook_findings, key_findings, programmed, reachable, troubles};
 pub use secret::{KeyProblem, KeySource, Secrets, hash_key};
 pub use stream::{live, stream_object_name, stream_spec, stream_status};

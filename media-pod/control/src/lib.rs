@@ -28,11 +28,13 @@
 
 mod config;
 mod event;
+mod hook;
 mod peer;
 mod report;
 
 pub use config::*;
 pub use event::*;
+pub use hook::*;
 pub use peer::*;
 pub use report::*;
 

@@ -71,7 +71,8 @@ impl Worded for StreamKey {
 
 impl Worded for HookEndpoint {
     fn words(&self) -> Vec<Word> {
-        sorted(servers(&self.spec.server_refs))
+        let secrets = self.spec.secrets().into_iter().map(Word::secret);
+        sorted(servers(&self.spec.server_refs).chain(secrets))
     }
 }
 

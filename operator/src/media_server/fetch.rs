@@ -11,6 +11,7 @@ use crate::orphans::Survey;
 use crate::runner::Error;
 use crate::tls::{Material, Verdict};
 use headgate_api::{HookEndpoint, MediaServer, MediaServerSpec, StreamKey};
+use headgate_control::HookNetworks;
 use headgate_resolve::{KeySource, Secrets};
 use k8s_openapi::api::core::v1::{Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -50,6 +51,8 @@ pub struct Fetched {
     pub farewell: Option<Farewell>,
     /// For pods whose server names no image.
     pub media_image: String,
+    /// Where hooks may go.
+    pub hook_networks: HookNetworks,
     /// Read once.
     pub now: Timestamp,
 }
@@ -104,19 +107,20 @@ pub struct Linked {
     pub quiet: Option<Duration>,
 }
 
-/// The Secrets that some StreamKeys of one namespace name.
+/// The Secrets that some StreamKeys and HookEndpoints of one namespace name.
 #[derive(Clone, Debug, Default)]
 pub struct KeySecrets(BTreeMap<String, Arc<Secret>>);
 
 impl KeySecrets {
     /// Those that the watch knows.
-    pub fn of(ctx: &Context, namespace: &str, keys: &[Arc<StreamKey>]) -> Self {
-        let of_keys = |s: &Arc<Secret>| label(s.as_ref(), SECRET_LABEL) == Some(SecretUse::StreamKey.into());
-        let secret = |k: &Arc<StreamKey>| {
-            let name = ObjectKey::new(namespace, &k.spec.secret_ref.name);
-            ctx.caches.secrets.get(&name).filter(of_keys)
-        };
-        keys.iter().filter_map(secret).collect()
+    pub fn of(ctx: &Context, namespace: &str, keys: &[Arc<StreamKey>], hooks: &[Arc<HookEndpoint>]) -> Self {
+        let keys = keys.iter().map(|k| k.spec.secret_ref.name.as_str());
+        let hooks = hooks.iter().flat_map(|h| h.spec.secrets());
+        let of_users = |s: &Arc<Secret>| SecretUse::is_of_users(label(s.as_ref(), SECRET_LABEL));
+        keys.chain(hooks)
+            .filter_map(|name| ctx.caches.secrets.get(&ObjectKey::new(namespace, name)))
+            .filter(of_users)
+            .collect()
     }
 }
 
@@ -149,6 +153,7 @@ pub async fn fetch(ctx: &Context, key: &ObjectKey) -> Result<Option<Fetched>, Er
     }
     let attached = Word::server(&key.name);
     let keys = ctx.caches.keys.find(&key.namespace, &attached);
+    let hooks = ctx.caches.hooks.find(&key.namespace, &attached);
     let children = children(ctx, key).await?;
     let seen = pods.iter().map(|l| (l.pod.as_ref(), l.view.as_ref()));
     Ok(Some(Fetched {
@@ -160,11 +165,12 @@ pub async fn fetch(ctx: &Context, key: &ObjectKey) -> Result<Option<Fetched>, Er
         children,
         pods,
         reserved: reserved(ctx, &server),
-        secrets: KeySecrets::of(ctx, &key.namespace, &keys),
+        secrets: KeySecrets::of(ctx, &key.namespace, &keys, &hooks),
         keys,
-        hooks: ctx.caches.hooks.find(&key.namespace, &attached),
+        hooks,
         farewell,
         media_image: ctx.media_image.clone(),
+        hook_networks: ctx.hook_networks.clone(),
         now: now(),
         server,
     }))

@@ -177,6 +177,7 @@ pub fn config_for(fetched: &Fetched, orphans: Vec<Orphan>) -> PodConfig {
     let surroundings = Surroundings {
         orphans,
         peers: fleet::peers(fetched),
+        hook_networks: fetched.hook_networks.clone(),
     };
     pod_config(
         &fetched.server,

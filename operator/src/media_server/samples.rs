@@ -42,6 +42,7 @@ pub fn fetched(spec: &str) -> Fetched {
         slowed: None,
         farewell: None,
         media_image: "headgate/media-pod:1".into(),
+        hook_networks: headgate_control::HookNetworks::default(),
         now: noon(),
     }
 }
