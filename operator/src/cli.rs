@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::leave::{self, LeaveOptions};
 use crate::{process, rbac};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use headgate_control::HookNetworks;
@@ -21,6 +22,8 @@ pub struct Cli {
 enum Command {
     /// Run the operator.
     Run(RunOptions),
+    /// Before it is uninstalled: stop the operator, and take its finalizers off, so that objects and namespaces can be deleted without it.
+    Leave(LeaveOptions),
     /// Print the CustomResourceDefinitions.
     Crds,
     /// Print the rules of a Role that the operator needs.
@@ -95,14 +98,22 @@ impl Cli {
             Command::Rbac { place } => print(&rbac::yaml(place)),
             Command::Run(options) => {
                 start_log(options.log_format);
-                match process::run(options).await {
-                    Ok(()) => ExitCode::SUCCESS,
-                    Err(error) => {
-                        tracing::error!("{error}");
-                        ExitCode::FAILURE
-                    }
-                }
+                ended(process::run(options).await)
             }
+            Command::Leave(options) => {
+                start_log(LogFormat::Text);
+                ended(leave::run(options).await)
+            }
+        }
+    }
+}
+
+fn ended<E: std::fmt::Display>(outcome: Result<(), E>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::node::Standing;
 use crate::queue::Queue;
 use headgate_api::{HookEndpoint, MediaServer, ObjectRef, Stream, StreamKey};
 use headgate_resolve::REPLAY_ANNOTATION;
-use k8s_openapi::api::core::v1::{Node, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Resource;
 use std::collections::HashSet;
@@ -109,6 +109,16 @@ impl Routes {
             if let Some(server) = label(pod.as_ref(), SERVER_LABEL) {
                 self.queues.servers.add(ObjectKey::of(pod.as_ref()).sibling(server));
             }
+        }
+    }
+
+    /// A namespace concerns the servers in it when somebody deletes it.
+    pub fn namespace(&self, change: &Change<Namespace>) {
+        let Some(namespace) = key(change).filter(|_| change.differs(crate::namespace::goes)) else {
+            return;
+        };
+        for server in self.caches.servers.keys_in(&namespace.name) {
+            self.queues.servers.add(server);
         }
     }
 
@@ -310,6 +320,27 @@ mod tests {
         assert!(drained(&routes.queues.servers).await.is_empty());
         routes.hook(&change("all", "again: all"));
         assert_eq!(drained(&routes.queues.servers).await, ["live"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_namespace_wakes_its_servers_when_it_is_deleted_and_not_when_it_is_labelled() {
+        let routes = routes();
+        for (namespace, name) in [("n", "a"), ("n", "b"), ("other", "c")] {
+            let yaml = format!(
+                "{{apiVersion: headgate.dev/v1alpha1, kind: MediaServer, metadata: {{name: {name}, namespace: {namespace}}}, spec: {{}}}}"
+            );
+            routes.caches.servers.known(serde_yaml::from_str(&yaml).unwrap());
+        }
+        let namespace = |more: &str| -> Option<Arc<Namespace>> {
+            Some(Arc::new(
+                serde_yaml::from_str(&format!("{{metadata: {{name: n{more}}}}}")).unwrap(),
+            ))
+        };
+        let change = |old, new| routes.namespace(&Change { old, new });
+        change(namespace(""), namespace(", labels: {a: b}"));
+        assert!(drained(&routes.queues.servers).await.is_empty());
+        change(namespace(""), namespace(", deletionTimestamp: '2027-01-01T12:00:00Z'"));
+        assert_eq!(drained(&routes.queues.servers).await, ["a", "b"]);
     }
 
     #[tokio::test(start_paused = true)]

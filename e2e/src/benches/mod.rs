@@ -2,6 +2,7 @@
 
 pub mod hooks;
 pub mod media;
+pub mod operator_faults;
 pub mod operator_scale;
 mod release;
 mod results;

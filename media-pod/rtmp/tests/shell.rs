@@ -10,7 +10,7 @@
 mod support;
 
 use bytes::Bytes;
-use headgate_hub::EndReason;
+use headgate_hub::{EndReason, Newcomers};
 use headgate_rtmp::amf0::Value;
 use headgate_rtmp::client::{Event, Purpose};
 use headgate_rtmp::serve::Options;
@@ -194,7 +194,7 @@ async fn a_publisher_that_sends_words_and_no_media_is_ended() {
 #[tokio::test]
 async fn a_server_on_its_way_out_refuses_the_connection_itself() {
     let server = Server::start(Options::default()).await;
-    server.hub.refuse_newcomers(true);
+    server.hub.let_in(Newcomers::None);
     let mut peer = Peer::new(&server, Purpose::Play, "alice").await;
     let said = peer.rest().await;
     let [Event::Refused { code, description }] = &said[..] else {

@@ -4,7 +4,7 @@ use crate::media_server::pod_state;
 use crate::names::{SERVER_LABEL, label};
 use crate::node::node_of;
 use headgate_api::{HookEndpoint, MediaServer, ObjectRef, Stream, StreamKey};
-use k8s_openapi::api::core::v1::{Node, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Resource;
 use sha2::{Digest as _, Sha256};
@@ -97,6 +97,12 @@ impl Worded for PodDisruptionBudget {
 }
 
 impl Worded for Node {
+    fn words(&self) -> Vec<Word> {
+        Vec::new()
+    }
+}
+
+impl Worded for Namespace {
     fn words(&self) -> Vec<Word> {
         Vec::new()
     }

@@ -33,6 +33,8 @@ use std::time::Duration;
 
 /// After its deadline a server that is being deleted waits so many seconds more for its pods to be gone.
 const LAST_SECONDS: i64 = 60;
+/// Between two looks at pods whose time is about over.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// What to do about a server.
 pub struct Planned {
@@ -126,13 +128,16 @@ fn goodbye(fetched: &Fetched, farewell: Farewell) -> Work {
         Farewell::Drain => fetched.pods.iter().all(|l| late > 0 && leaving(&l.pod)),
         Farewell::AtOnce => {
             work.delete = fleet::all_at_once(fetched);
+            work.wishes = fleet::all_leave_now(fetched);
             work.marks.clear();
-            true
+            let over = fleet::when_over(fetched);
+            work.next = over.map(|wait| wait.max(AGAIN));
+            over.is_none()
         }
     };
     if is_over {
         work.finalizer = Finalizer::Remove;
-    } else if late <= 0 {
+    } else if farewell == Farewell::Drain && late <= 0 {
         let left = u64::try_from(late.saturating_neg()).unwrap_or(0).saturating_add(1);
         work.next = [work.next, Some(Duration::from_secs(left))].into_iter().flatten().min();
     }
@@ -185,7 +190,7 @@ pub fn config_for(fetched: &Fetched, orphans: Vec<Orphan>) -> PodConfig {
 
 fn certificates(fetched: &Fetched, server: &MediaServer) -> (Verdict, Verdict) {
     let key = ObjectKey::of(server);
-    let authority = fetched.children.authority.as_deref().and_then(Material::of);
+    let authority = fetched.authority();
     let leaf = fetched.children.pod_secret.as_deref().and_then(Material::of);
     let first = Material::authority_verdict(authority.as_ref(), fetched.now);
     let second = match first {

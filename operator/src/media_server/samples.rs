@@ -37,6 +37,7 @@ pub fn fetched(spec: &str) -> Fetched {
         keys: vec![],
         hooks: vec![],
         secrets: KeySecrets::default(),
+        remembered: None,
         survey: Survey::default(),
         slowed: None,
         farewell: None,
