@@ -1,6 +1,6 @@
 //! HookEndpoint: a back end that is asked and told about sessions.
 
-use crate::bounds::{ObjectRef, conditions};
+use crate::bounds::{ObjectRef, SecretKeyRef, conditions};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -73,9 +73,150 @@ pub struct HookEndpointSpec {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 256))]
     pub opaque: String,
+    /// How it is told.
+    #[serde(default)]
+    pub delivery: Delivery,
+    /// Sign each request as Standard Webhooks has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing: Option<Signing>,
+    /// Carried by each request. Not those that requests have anyway, and not `Authorization` beside `authentication`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub headers: Vec<Header>,
+    /// How each request proves whom it comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<Proof>,
+    /// For URLs of https. The certificate of the back end is always verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<HookTls>,
     /// Neither ask nor tell it, without deleting it.
     #[serde(default)]
     pub suspend: bool,
+}
+
+/// How a back end is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Delivery {
+    /// In which order.
+    #[serde(default)]
+    pub ordering: Ordering,
+    /// What a notification survives that is not delivered yet.
+    #[serde(default)]
+    pub durability: Durability,
+    /// How long one is tried, in seconds. Then it is a dead letter, which is kept and can be sent once more.
+    #[serde(default = "a_day")]
+    #[schemars(range(min = 60, max = 259_200))]
+    pub max_age_seconds: i32,
+}
+
+/// The order of notifications.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Ordering {
+    /// Those of one stream one after the other, repeats included; streams side by side.
+    #[default]
+    PerStream,
+    /// As they come, side by side: one that is not taken holds up no other.
+    None,
+}
+
+/// What a notification survives that is not delivered yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Durability {
+    /// The end of the process, however it ends: it is written before it is sent.
+    #[default]
+    Process,
+    /// That of the node too, where the pod's volume outlives it: it is synced to the disk, and so is each session before it is let in.
+    Node,
+    /// Nothing: it is in memory only.
+    None,
+}
+
+/// What requests are signed with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Signing {
+    /// The Secret with the keys: `current`, and while the back end changes over `previous`, which then signs too. Each is 24 to 64 bytes in base64, with or
+    /// without `whsec_` before it. Changed there, the new ones are in force within a few seconds.
+    pub secret_ref: ObjectRef,
+}
+
+/// A header of each request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.value) != has(self.valueFrom)").message("a header has either `value` or `valueFrom`"))]
+pub struct Header {
+    /// Its name.
+    #[schemars(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"))]
+    #[x_kube(
+        validation = Rule::new("!self.lowerAscii().matches('^(host|connection|content-.*|transfer-encoding|te|trailer|upgrade|expect|keep-alive|proxy-.*|webhook-.*|x-media-.*)$')").message("requests have this header anyway")
+    )]
+    pub name: String,
+    /// Its value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096), regex(pattern = r"^[\x20-\x7e]*$"))]
+    pub value: Option<String>,
+    /// Where its value is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_from: Option<HeaderSource>,
+}
+
+/// Where the value of a header is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HeaderSource {
+    /// An entry of a Secret.
+    pub secret_key_ref: SecretKeyRef,
+}
+
+/// How requests prove whom they come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.bearerSecretRef) != has(self.basicSecretRef)").message("name either `bearerSecretRef` or `basicSecretRef`"))]
+pub struct Proof {
+    /// The entry of a Secret with a token, sent as `Authorization: Bearer TOKEN`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bearer_secret_ref: Option<SecretKeyRef>,
+    /// A Secret with the entries `username` and `password`, as type `kubernetes.io/basic-auth` has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basic_secret_ref: Option<ObjectRef>,
+}
+
+/// TLS to a back end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HookTls {
+    /// The entry of a Secret with the certificates, in PEM, one of which must have signed that of the back end. When absent, the well-known ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret_ref: Option<SecretKeyRef>,
+    /// A Secret with the entries `tls.crt` and `tls.key`, as type `kubernetes.io/tls` has them: the certificate by which the back end knows the pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret_ref: Option<ObjectRef>,
+}
+
+impl HookEndpointSpec {
+    /// The names of the Secrets that it refers to, each once.
+    pub fn secrets(&self) -> Vec<&str> {
+        let signing = self.signing.as_ref().map(|s| s.secret_ref.name.as_str());
+        let sources = self.headers.iter().filter_map(|h| h.value_from.as_ref());
+        let headers = sources.map(|source| source.secret_key_ref.name.as_str());
+        let proof = self.authentication.iter().flat_map(|proof| {
+            let bearer = proof.bearer_secret_ref.as_ref().map(|r| r.name.as_str());
+            bearer
+                .into_iter()
+                .chain(proof.basic_secret_ref.as_ref().map(|r| r.name.as_str()))
+        });
+        let tls = self.tls.iter().flat_map(|tls| {
+            let authorities = tls.ca_secret_ref.as_ref().map(|r| r.name.as_str());
+            authorities
+                .into_iter()
+                .chain(tls.client_secret_ref.as_ref().map(|r| r.name.as_str()))
+        });
+        let mut names: Vec<&str> = signing.into_iter().chain(headers).chain(proof).chain(tls).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
 }
 
 /// Whose callbacks a back end understands.
@@ -250,6 +391,14 @@ pub struct HookEndpointStatus {
     #[serde(default)]
     #[schemars(length(max = 16))]
     pub dead: String,
+    /// Dead letters that the pods keep, coarse as `pending`: the annotation `headgate.dev/replay` sends them once more.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub dead_letters: String,
+    /// For how long the oldest notification that is not delivered has waited, coarse: 10, 60, 600, 3600, 21600 or 86400 seconds and more; absent below that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 86_400))]
+    pub oldest_pending_seconds: Option<i32>,
     /// The last call that was not answered as it should, or that was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<LastFailure>,
@@ -267,6 +416,20 @@ pub struct LastFailure {
     /// What happened.
     #[schemars(length(max = 1024))]
     pub message: String,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self {
+            ordering: Ordering::PerStream,
+            durability: Durability::Process,
+            max_age_seconds: a_day(),
+        }
+    }
+}
+
+fn a_day() -> i32 {
+    86_400
 }
 
 impl Default for DecisionCache {

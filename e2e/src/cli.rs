@@ -11,6 +11,7 @@ use crate::cluster::{Layout, status, teardown, up};
 use crate::demo;
 use crate::error::{Context as _, Error, Result};
 use crate::harness::{self, Cluster, Scenario};
+use crate::images;
 use crate::receiver::Receiver;
 use crate::scenarios;
 use crate::tools::go::Tools;
@@ -76,6 +77,17 @@ enum Bench {
     Media(media::Options),
     /// The operator's memory, start, latency and quiet, with a real API server and played media pods.
     OperatorScale(benches::operator_scale::Scale),
+    /// The operator is killed after every write of a media server's life, and its API server fails in other ways.
+    OperatorFaults {
+        /// After one in so many writes only.
+        #[arg(long, default_value_t = 1)]
+        one_in: usize,
+    },
+    /// What hooks add to a back end's own time, and how many notifications a pod delivers.
+    Hooks(benches::hooks::Options),
+    /// The back end: a process of the bench's own.
+    #[command(hide = true)]
+    HookReceiver,
     /// The floor: a process of the bench's own.
     #[command(hide = true)]
     Floor {
@@ -141,6 +153,13 @@ async fn run_bench(bench: Bench) -> Result<()> {
     match bench {
         Bench::Media(options) => media::run(&options).await,
         Bench::OperatorScale(scale) => benches::operator_scale::run(&Paths::find()?, &scale).await,
+        Bench::OperatorFaults { one_in } => {
+            let paths = Paths::find()?;
+            let program = images::programs(&paths).await?.join("headgate-operator");
+            benches::operator_faults::run(&paths, &program, one_in).await
+        }
+        Bench::Hooks(options) => benches::hooks::run(&options).await,
+        Bench::HookReceiver => benches::hooks::receiver::serve().await,
         Bench::Floor { clip, window, core } => media::floor::serve(&clip, Duration::from_millis(window), core),
         Bench::Load(order) => media::process(media::load::run(order)),
     }

@@ -37,6 +37,18 @@ pub struct Faults {
     pub gone_every: usize,
 }
 
+impl Faults {
+    /// Nothing goes wrong.
+    pub const NONE: Self = Self {
+        cut_after: None,
+        conflict_every: 0,
+        busy_every: 0,
+        delay: Duration::ZERO,
+        watch_max: None,
+        gone_every: 0,
+    };
+}
+
 /// The proxy. It ends when dropped.
 #[derive(Debug)]
 pub struct ApiProxy {

@@ -7,7 +7,9 @@ use crate::generate::{chart, differences, files, write};
 use crate::tools::apt;
 use crate::tools::go::Tools;
 use crate::tools::paths::{Paths, workspace};
+use crate::tools::webhooks::{self, Library};
 use crate::ui::{complain, say, seconds, step};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// A check that is a cargo command of its own.
@@ -42,6 +44,13 @@ pub async fn run(paths: &Paths, no_cluster: bool) -> Result<()> {
     apt::install().await?;
     for (what, args) in CARGO {
         step(format_args!("{what}: cargo {}", args.join(" ")), cargo(args)).await?;
+    }
+    for library in webhooks::ensure(paths).await? {
+        step(
+            format_args!("signatures of hooks: {}", library.test.replace('_', " ")),
+            signatures(&library),
+        )
+        .await?;
     }
     step(
         "generated files are as committed, the chart is clean",
@@ -85,13 +94,39 @@ pub async fn generated(paths: &Paths, check: bool) -> Result<()> {
     }
 }
 
+/// The tests that need a library that is not of Rust.
+async fn signatures(library: &Library) -> Result<()> {
+    let args = [
+        "test",
+        "-p",
+        "headgate-hooks",
+        "--quiet",
+        "--test",
+        "official",
+        "--",
+        "--ignored",
+        "--exact",
+        library.test,
+    ];
+    cargo_with(&args, Some((library.variable, &library.folder))).await
+}
+
 /// A failure shows the end of both of its outputs: cargo says which test failed on one, and the test says why on the other.
 async fn cargo(args: &[&str]) -> Result<()> {
+    cargo_with(args, None).await
+}
+
+/// The same, told where something is.
+async fn cargo_with(args: &[&str], place: Option<(&str, &Path)>) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let command = Cmd::new(cargo)
         .args(args)
         .dir(workspace())
         .env("RUSTDOCFLAGS", "--deny warnings");
+    let command = match place {
+        Some((name, folder)) => command.env(name, folder),
+        None => command,
+    };
     let output = command.timeout(Duration::from_mins(40)).output().await?;
     if output.status.success() {
         return Ok(());

@@ -3,8 +3,9 @@
 use crate::cluster::ClusterOptions;
 use crate::log::LogFormat;
 use crate::standalone::{self, StandaloneOptions};
-use crate::{cluster, log};
+use crate::{cluster, letters, log};
 use clap::{Parser, Subcommand};
+use headgate_control::STATE_DIR;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -39,6 +40,15 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         server: Option<String>,
     },
+    /// List the notifications that this pod has given up, a JSON object a line; the annotation headgate.dev/replay of a HookEndpoint sends them once more.
+    DeadLetters {
+        /// The state folder of the pod.
+        #[arg(long, env = "HEADGATE_STATE", default_value = STATE_DIR, value_name = "DIR")]
+        state: PathBuf,
+        /// Only those for this HookEndpoint.
+        #[arg(long, value_name = "NAME")]
+        endpoint: Option<String>,
+    },
 }
 
 impl Cli {
@@ -47,6 +57,7 @@ impl Cli {
         log::start(self.log_format);
         let done = match self.command {
             Some(Command::Check { dir, server }) => return standalone::check(&dir, server.as_deref()),
+            Some(Command::DeadLetters { state, endpoint }) => return letters::list(&state, endpoint.as_deref()),
             Some(Command::Run(options)) => cluster::run(options).await.map_err(|e| e.to_string()),
             None => match self.standalone {
                 Some(options) => standalone::run(options).await.map_err(|e| e.to_string()),

@@ -5,9 +5,9 @@ use crate::pod::{Pod, Setup};
 use crate::stop::Signals;
 use crate::{admin, control, state};
 use headgate_control::{CONFIG_FILE, PodConfig, SEAL_FILE, STATE_DIR};
-use headgate_hooks::{SealKey, Storage};
+use headgate_hooks::{Place, SealKey, Storage};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +39,9 @@ pub struct ClusterOptions {
     /// Its namespace.
     #[arg(long, env = "POD_NAMESPACE", default_value = "")]
     pub pod_namespace: String,
+    /// Its own addresses, which no hook may go to.
+    #[arg(long, env = "POD_IP", value_delimiter = ',', value_name = "ADDR")]
+    pub pod_ips: Vec<IpAddr>,
     /// How long the process has from SIGTERM to SIGKILL: the drain's deadline and 60 s at best, of which it needs 45 [default: that of the config it starts with].
     #[arg(long, env = "TERMINATION_GRACE_SECONDS", value_name = "N")]
     pub grace_seconds: Option<u32>,
@@ -80,7 +83,10 @@ pub async fn run(options: ClusterOptions) -> Result<(), CannotStart> {
     let name = own_name(&options);
     let pod = Pod::with(&Setup {
         name: &name,
-        allow_loopback: false,
+        place: Place {
+            allow_loopback: false,
+            never: &out_of_bounds(&options.pod_ips),
+        },
         storage: Storage {
             state: Some(&options.state),
             seal: seal_key(&options.config_dir)?,
@@ -108,6 +114,13 @@ pub async fn run(options: ClusterOptions) -> Result<(), CannotStart> {
     tokio::time::sleep(LAST_WORDS).await;
     stop.cancel();
     Ok(())
+}
+
+/// The pod itself, and the API server as every container knows it: what is there trusts whoever is inside.
+fn out_of_bounds(own: &[IpAddr]) -> Vec<IpAddr> {
+    let api_server = std::env::var("KUBERNETES_SERVICE_HOST").ok();
+    let api_server = api_server.and_then(|host| host.parse().ok());
+    own.iter().copied().chain(api_server).collect()
 }
 
 /// What the operator gives to a pod that it makes for this config; a later one cannot change it.

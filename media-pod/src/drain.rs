@@ -8,12 +8,12 @@ mod shell;
 
 pub use shell::{Draining, Final, MARGIN};
 
-use headgate_hub::SessionKind;
+use headgate_hub::{Newcomers, SessionKind};
 use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// Before the first viewer is told to leave: by then the Service leads elsewhere.
+/// Before the first viewer is told to leave, and while new ones are still let in: by then the Service leads elsewhere.
 const HEAD_START: Duration = Duration::from_secs(2);
 /// Over this time viewers are told to leave, so that they do not all come to the other pods at once.
 const SPREAD: Duration = Duration::from_secs(10);
@@ -117,13 +117,24 @@ impl Drain {
         let leaves = |o: &Occupant| Some((o.session, self.leaves(o, alone)?));
         let (due, later): (Vec<_>, Vec<_>) = occupants.iter().filter_map(leaves).partition(|(_, at)| *at <= now);
         let last_call = before(deadline, LAST_CALL.min(self.share(4)));
-        let settled = if alone { self.since } else { self.head_start() };
-        let coming = later.iter().map(|(_, at)| *at).chain([last_call, settled, deadline]);
+        let led_elsewhere = self.head_start();
+        let settled = if alone { self.since } else { led_elsewhere };
+        let times = [last_call, settled, led_elsewhere, deadline];
+        let coming = later.iter().map(|(_, at)| *at).chain(times);
         Step {
             end: due.into_iter().map(|(session, _)| session).collect(),
             last_call: now >= last_call,
             done: self.is_final() && occupants.is_empty() && now >= settled,
             next: coming.filter(|at| *at > now).min(),
+        }
+    }
+
+    /// Who may come in at `now`: players as long as the Service may still lead them here. A publisher would have to move again.
+    pub fn newcomers(&self, now: Instant) -> Newcomers {
+        if now < self.head_start().min(self.deadline()) {
+            Newcomers::Players
+        } else {
+            Newcomers::None
         }
     }
 
@@ -256,6 +267,23 @@ mod tests {
         assert!(!drain.step(start + seconds(599), false, &publisher).done);
         assert!(drain.step(start + seconds(600), false, &publisher).done);
         assert!(told(start, 0).step(start, false, &publisher).done);
+    }
+
+    #[test]
+    fn players_come_in_until_the_service_leads_them_elsewhere() {
+        let start = Instant::now();
+        let step = |length, alone, at: f64| {
+            let (drain, now) = (told(start, length), start + SECOND.mul_f64(at));
+            let step = drain.step(now, alone, &[session(SessionKind::Publish, 0, true)]);
+            (drain.newcomers(now), step.next.map(|next| (next - start).as_secs_f64()))
+        };
+        for alone in [true, false] {
+            assert_eq!(step(600, alone, 0.0), (Newcomers::Players, Some(2.0)));
+            assert_eq!(step(600, alone, 2.0).0, Newcomers::None);
+        }
+        assert_eq!(step(4, false, 0.9).0, Newcomers::Players);
+        assert_eq!(step(4, false, 1.0).0, Newcomers::None);
+        assert_eq!(step(0, false, 0.0).0, Newcomers::None);
     }
 
     #[test]

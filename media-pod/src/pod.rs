@@ -11,7 +11,7 @@ use crate::unwatched;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use headgate_control::{Applied, ListenerProtocol, OnConflict, PodConfig, PodReport, Problem, StreamKey};
 use headgate_front::{Bounds, Census};
-use headgate_hooks::{Hooks, Storage};
+use headgate_hooks::{Hooks, Place, Storage};
 use headgate_hub::{EndReason, Hub, Settings};
 use headgate_relay::{Patience, Peers, Relay};
 use parking_lot::Mutex;
@@ -34,8 +34,8 @@ const SESSIONS_END: Duration = Duration::from_secs(3);
 pub struct Setup<'a> {
     /// Name of this pod among those of its server.
     pub name: &'a str,
-    /// Hooks may go to this host.
-    pub allow_loopback: bool,
+    /// Where hooks must and may not go.
+    pub place: Place<'a>,
     /// Where hooks keep what must outlive the process.
     pub storage: Storage<'a>,
 }
@@ -110,7 +110,10 @@ impl Pod {
     /// As [`Pod::with`], nameless and with all of it in memory.
     pub fn new(allow_loopback: bool) -> Result<Arc<Self>, prometheus::Error> {
         Self::with(&Setup {
-            allow_loopback,
+            place: Place {
+                allow_loopback,
+                ..Place::default()
+            },
             ..Setup::default()
         })
     }
@@ -120,7 +123,7 @@ impl Pod {
         let registry = Registry::new();
         metrics::register(&registry)?;
         let service = headgate_hooks::new_service_id();
-        let hooks = Hooks::new(&registry, &service, setup.allow_loopback, &setup.storage)?;
+        let hooks = Hooks::new(&registry, &service, &setup.place, &setup.storage)?;
         let gate = Arc::new(PodGate::new(closed(), hooks.clone()));
         let peers = Arc::<Peers>::default();
         let relay_metrics = headgate_relay::Metrics::register(&registry)?;
@@ -136,6 +139,8 @@ impl Pod {
         });
         let (vhosts, shutdown) = (Arc::<ArcSwap<Vec<String>>>::default(), CancellationToken::new());
         let census = Arc::new(Census::new(Some(headgate_front::Metrics::register(&registry)?)));
+        let push = crate::pushes::push(&hub, &setup.place, &registry, &shutdown)?;
+        gate.forward_by(Arc::new(push));
         let served = Served {
             hub: hub.clone(),
             census: Arc::clone(&census),
@@ -176,6 +181,7 @@ impl Pod {
             takeover: config.publish.on_conflict == OnConflict::Takeover,
         };
         self.gate.set(policy);
+        self.hooks.restrict(&config.hook_networks);
         if let Some(old) = self.config.load().as_deref() {
             self.hooks.forget_keys(&changed_keys(old, &config));
         }

@@ -380,7 +380,10 @@ async fn the_ledger_says_what_is_open_that_this_is_all_and_what_changes() {
         let seal = Some(SealKey::new(&[7; 32]).unwrap());
         let storage = Storage { state: None, seal };
         Pod::with(&Setup {
-            allow_loopback: true,
+            place: headgate_hooks::Place {
+                allow_loopback: true,
+                ..headgate_hooks::Place::default()
+            },
             storage,
             ..Setup::default()
         })

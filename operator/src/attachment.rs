@@ -243,6 +243,20 @@ mod tests {
     }
 
     #[test]
+    fn a_hook_is_another_when_what_its_secret_holds_is() {
+        let yaml = "{apiVersion: headgate.dev/v1alpha1, kind: HookEndpoint, metadata: {name: b, namespace: n}, spec: {serverRefs: [{name: live}], dialect: SRS, urls: ['http://b/'], headers: [{name: X-A, valueFrom: {secretKeyRef: {name: s}}}]}}";
+        let hook: HookEndpoint = serde_yaml::from_str(yaml).unwrap();
+        let wanted = |secrets: &KeySecrets| attached(vec![]).wanted_hook(&hook, secrets);
+        let first = wanted(&secrets("one"));
+        assert_eq!(first, wanted(&secrets("one\n")));
+        assert_ne!(first, wanted(&secrets("two")));
+        assert!(
+            wanted(&KeySecrets::default()).is_some_and(|d| Some(d) != first),
+            "it stays, and is not called"
+        );
+    }
+
+    #[test]
     fn an_object_says_that_its_server_is_being_deleted() {
         let said = |deleted: Option<&str>| {
             let mut attachment = attached(vec![]);

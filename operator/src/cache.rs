@@ -133,6 +133,14 @@ impl<K: Kept> Cache<K> {
         found.map(|name| ObjectKey::new(namespace, name)).collect()
     }
 
+    /// The keys of those of a namespace, by name.
+    pub fn keys_in(&self, namespace: &str) -> Vec<ObjectKey> {
+        let store = self.store.read();
+        let shelf = store.shelves.get(namespace);
+        let names = shelf.into_iter().flat_map(Shelf::names);
+        names.map(|name| ObjectKey::new(namespace, name)).collect()
+    }
+
     /// How many have a word, in all namespaces.
     pub fn count(&self, word: &Word) -> usize {
         let store = self.store.read();

@@ -1,7 +1,10 @@
 //! The command line.
 
+use crate::leave::{self, LeaveOptions};
 use crate::{process, rbac};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use headgate_control::HookNetworks;
+use ipnet::IpNet;
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -19,6 +22,8 @@ pub struct Cli {
 enum Command {
     /// Run the operator.
     Run(RunOptions),
+    /// Before it is uninstalled: stop the operator, and take its finalizers off, so that objects and namespaces can be deleted without it.
+    Leave(LeaveOptions),
     /// Print the CustomResourceDefinitions.
     Crds,
     /// Print the rules of a Role that the operator needs.
@@ -35,6 +40,17 @@ pub struct RunOptions {
     /// Image of media pods whose MediaServer names none.
     #[arg(long, env = "HEADGATE_MEDIA_IMAGE", value_name = "IMAGE")]
     pub media_image: String,
+    /// The only networks that hooks may go to; all but the denied ones when empty.
+    #[arg(
+        long,
+        env = "HEADGATE_HOOK_ALLOWED_CIDRS",
+        value_delimiter = ',',
+        value_name = "CIDR"
+    )]
+    pub hook_allowed_cidrs: Vec<IpNet>,
+    /// Networks that hooks must not go to.
+    #[arg(long, env = "HEADGATE_HOOK_DENIED_CIDRS", value_delimiter = ',', value_name = "CIDR")]
+    pub hook_denied_cidrs: Vec<IpNet>,
     /// Namespace of the operator's own Lease.
     #[arg(long, env = "POD_NAMESPACE", default_value = "default", value_name = "NAME")]
     pub namespace: String,
@@ -55,6 +71,16 @@ pub struct RunOptions {
     pub log_format: LogFormat,
 }
 
+impl RunOptions {
+    /// Where hooks of all servers may go.
+    pub fn hook_networks(&self) -> HookNetworks {
+        HookNetworks {
+            allowed: self.hook_allowed_cidrs.clone(),
+            denied: self.hook_denied_cidrs.clone(),
+        }
+    }
+}
+
 /// How the log looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -72,14 +98,22 @@ impl Cli {
             Command::Rbac { place } => print(&rbac::yaml(place)),
             Command::Run(options) => {
                 start_log(options.log_format);
-                match process::run(options).await {
-                    Ok(()) => ExitCode::SUCCESS,
-                    Err(error) => {
-                        tracing::error!("{error}");
-                        ExitCode::FAILURE
-                    }
-                }
+                ended(process::run(options).await)
             }
+            Command::Leave(options) => {
+                start_log(LogFormat::Text);
+                ended(leave::run(options).await)
+            }
+        }
+    }
+}
+
+fn ended<E: std::fmt::Display>(outcome: Result<(), E>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::metrics::Metrics;
 use crate::names::{FIELD_MANAGER, ObjectKey};
 use crate::rbac::may;
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -134,6 +134,31 @@ impl Cluster {
         bounded(Api::<K>::all(self.client.clone()).get_opt(name)).await
     }
 
+    /// All of a namespace that have these labels; of all namespaces when it is empty.
+    pub async fn list<K: Namespaced + may::List>(&self, namespace: &str, labels: &str) -> Result<Vec<K>, ClusterError> {
+        let api = if namespace.is_empty() {
+            Api::all(self.client.clone())
+        } else {
+            self.api::<K>(namespace)
+        };
+        let found = bounded(api.list(&ListParams::default().labels(labels))).await;
+        found.map(|list| list.items)
+    }
+
+    /// Has it no replicas any more. One that is gone already is fine.
+    pub async fn stop<K: Namespaced + may::Scale>(&self, key: &ObjectKey) -> Result<(), ClusterError> {
+        let api = self.api::<K>(&key.namespace);
+        let none = Patch::Merge(json!({ "spec": { "replicas": 0 } }));
+        let params = PatchParams::default();
+        match self
+            .write::<K, _>("scale", api.patch_scale(&key.name, &params, &none))
+            .await
+        {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Makes one.
     pub async fn create<K: Namespaced + may::Create>(&self, object: &K) -> Result<K, ClusterError> {
         let api = self.api::<K>(&ObjectKey::of(object).namespace);
@@ -197,7 +222,7 @@ impl Cluster {
             .await
     }
 
-    /// Takes one away, only if it is still the one with that UID. One that is gone already is fine.
+    /// Takes one away, only if it is still the one with that UID; another under its name is a conflict. One that is gone already is fine.
     pub async fn delete<K: Namespaced + may::Delete>(&self, key: &ObjectKey, uid: &str) -> Result<(), ClusterError> {
         self.timed_delete::<K>(key, uid, None).await
     }
@@ -219,7 +244,7 @@ impl Cluster {
         };
         let api = self.api::<K>(&key.namespace);
         match self.write::<K, _>("delete", api.delete(&key.name, &params)).await {
-            Err(e) if !e.is_not_found() && !e.is_conflict() => Err(e),
+            Err(e) if !e.is_not_found() => Err(e),
             _ => Ok(()),
         }
     }

@@ -13,7 +13,7 @@ use crate::status::{Holds, Turns, Writes};
 use crate::stream::{Flow, Twice};
 use crate::tls::Clients;
 use headgate_api::{HookEndpoint, MediaServer, Stream, StreamKey};
-use k8s_openapi::api::core::v1::{Node, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::jiff::Timestamp;
 use std::sync::Arc;
@@ -50,6 +50,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Image of media pods whose server names none.
     pub media_image: String,
+    /// Where hooks of all servers may go.
+    pub hook_networks: headgate_control::HookNetworks,
 }
 
 /// One cache a kind.
@@ -73,6 +75,8 @@ pub struct Caches {
     pub budgets: Arc<Cache<PodDisruptionBudget>>,
     /// All, where the operator may know of them; empty and never synced where it may not.
     pub nodes: Arc<Cache<Node>>,
+    /// Likewise.
+    pub namespaces: Arc<Cache<Namespace>>,
 }
 
 impl Caches {

@@ -43,12 +43,14 @@ pub enum SecretUse {
     StreamKey,
     /// The certificate of a listener.
     Listener,
+    /// What a HookEndpoint refers to.
+    HookEndpoint,
 }
 
 impl SecretUse {
     /// Whether this label says that users made the Secret for objects of theirs: only those may be used for them, never our own certificates.
     pub fn is_of_users(label: Option<&str>) -> bool {
-        let named: [&str; 2] = [Self::StreamKey.into(), Self::Listener.into()];
+        let named: [&str; 3] = [Self::StreamKey.into(), Self::HookEndpoint.into(), Self::Listener.into()];
         label.is_some_and(|label| named.contains(&label))
     }
 }

@@ -1,7 +1,7 @@
 //! Nodes, as far as the media pods on them are concerned. Where the operator may not read them, it goes on without.
 
 use crate::cache::global_watch;
-use crate::cluster::ClusterError;
+use crate::cluster::{ClusterError, Global};
 use crate::context::Context;
 use crate::rbac::may;
 use crate::routes::Routes;
@@ -21,6 +21,8 @@ const EMPTYING: &[&str] = &[
 ];
 /// The taint by which somebody says that nothing runs on a node any more.
 const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
+const WITHOUT: &str = "nodes may not be read: pods are not drained before their node is, and not replaced when it is lost; grant what `rbac \
+    cluster` prints";
 /// After a first look that failed.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -86,7 +88,7 @@ pub async fn standing(ctx: &Context, pod: &Pod) -> Result<Standing, ClusterError
 
 /// Keeps the cache of nodes fed, if the operator may read them.
 pub async fn watch(client: Client, ctx: Arc<Context>, routes: Routes, stop: CancellationToken) {
-    let granted = stop.run_until_cancelled(is_granted(&client)).await;
+    let granted = stop.run_until_cancelled(is_granted::<Node>(&client, WITHOUT)).await;
     if granted != Some(true) {
         return;
     }
@@ -99,12 +101,9 @@ pub async fn watch(client: Client, ctx: Arc<Context>, routes: Routes, stop: Canc
     global_watch::<Node>(client, nodes, metrics, changed, stop).await;
 }
 
-/// Asks until there is a plain answer.
-async fn is_granted(client: &Client) -> bool
-where
-    Node: may::Watch,
-{
-    let api: Api<Node> = Api::all(client.clone());
+/// Whether all objects of a kind that lives in no namespace may be listed. Asks until there is a plain answer, and says it when it is no.
+pub async fn is_granted<K: Global + may::Watch>(client: &Client, without: &'static str) -> bool {
+    let api = Api::<K>::all(client.clone());
     loop {
         match api
             .list_metadata(&ListParams::default().limit(1))
@@ -113,13 +112,10 @@ where
         {
             Ok(_) => return true,
             Err(error) if error.is_verdict() => {
-                tracing::warn!(
-                    %error,
-                    "nodes may not be read: pods are not drained before their node is, and not replaced when it is lost; grant what `rbac cluster` prints"
-                );
+                tracing::warn!(%error, "{without}");
                 return false;
             }
-            Err(error) => tracing::warn!(%error, "nodes not read; trying again"),
+            Err(error) => tracing::warn!(kind = %K::kind(&()), %error, "not read; trying again"),
         }
         sleep(LOOK_AGAIN).await;
     }

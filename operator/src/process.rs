@@ -15,7 +15,7 @@ use crate::rbac::may;
 use crate::routes::Routes;
 use crate::stream::Streams;
 use crate::stream_key::Keys;
-use crate::{admin, node, runner};
+use crate::{admin, namespace, node, runner};
 use headgate_api::{HookEndpoint, MediaServer, Stream, StreamKey};
 use k8s_openapi::api::core::v1::{Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -124,6 +124,7 @@ fn context(options: &RunOptions, client: &Client, claim: &Claim) -> Result<(Arc<
         told: crate::hook_endpoint::Told::default(),
         metrics,
         media_image: options.media_image.clone(),
+        hook_networks: options.hook_networks(),
     };
     Ok((Arc::new(ctx), routes))
 }
@@ -155,6 +156,12 @@ fn watches(
     start.watch::<Secret>(tasks, &caches.secrets, SECRET_LABEL, Routes::secret);
     start.watch::<PodDisruptionBudget>(tasks, &caches.budgets, SERVER_LABEL, Routes::budget);
     tasks.spawn(node::watch(client.clone(), ctx.clone(), routes.clone(), stop.clone()));
+    tasks.spawn(namespace::watch(
+        client.clone(),
+        ctx.clone(),
+        routes.clone(),
+        stop.clone(),
+    ));
 }
 
 struct Start<'a> {

@@ -2,6 +2,7 @@
 //! chart. A call that the table does not list does not compile; a grant that no code uses fails a test.
 
 use headgate_api::{HookEndpoint, MediaServer, Stream, StreamKey};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Secret, Service};
 use k8s_openapi::api::events::v1::Event;
@@ -15,6 +16,8 @@ pub enum Call {
     Watch,
     /// Read one by name.
     Get,
+    /// List once.
+    List,
     /// Make one.
     Create,
     /// Server-side apply; makes it when absent.
@@ -27,6 +30,8 @@ pub enum Call {
     Delete,
     /// Server-side apply to the status subresource.
     ApplyStatus,
+    /// Say how many replicas there are to be.
+    Scale,
 }
 
 impl Call {
@@ -34,9 +39,10 @@ impl Call {
         match self {
             Self::Watch => &["list", "watch"],
             Self::Get => &["get"],
+            Self::List => &["list"],
             Self::Create => &["create"],
             Self::Apply => &["create", "patch"],
-            Self::Patch | Self::ApplyStatus => &["patch"],
+            Self::Patch | Self::ApplyStatus | Self::Scale => &["patch"],
             Self::Update => &["update"],
             Self::Delete => &["delete"],
         }
@@ -66,6 +72,8 @@ pub mod may {
     pub trait Watch {}
     /// Read by name.
     pub trait Get {}
+    /// List.
+    pub trait List {}
     /// Make.
     pub trait Create {}
     /// Server-side apply.
@@ -78,19 +86,32 @@ pub mod may {
     pub trait Delete {}
     /// Apply a status.
     pub trait ApplyStatus {}
+    /// Scale.
+    pub trait Scale {}
 }
 
-macro_rules! grants {
-    ($($own:ident $kind:ident $group:literal $resource:literal { $($call:ident: $why:literal,)+ })+) => {
-        $($(impl may::$call for $kind {})+)+
-        /// Everything the operator may do.
-        pub const GRANTS: &[Grant] = &[$($(
-            Grant { kind: stringify!($kind), group: $group, resource: $resource, place: grants!(@$own), call: Call::$call, why: $why },
+macro_rules! table {
+    ($(#[$doc:meta])* $name:ident: $($own:ident $kind:ident $group:literal $resource:literal { $($call:ident: $why:literal,)+ })+) => {
+        $(#[$doc])*
+        pub const $name: &[Grant] = &[$($(
+            Grant { kind: stringify!($kind), group: $group, resource: $resource, place: table!(@$own), call: Call::$call, why: $why },
         )+)+];
     };
     (@own) => { Place::Own };
     (@watched) => { Place::Watched };
     (@cluster) => { Place::Cluster };
+    (@leaving) => { Place::Leaving };
+    (@leaving_own) => { Place::LeavingOwn };
+}
+
+macro_rules! grants {
+    ($($own:ident $kind:ident $group:literal $resource:literal { $($call:ident: $why:literal,)+ })+) => {
+        $($(impl may::$call for $kind {})+)+
+        table! {
+            /// Everything the operator may do.
+            GRANTS: $($own $kind $group $resource { $($call: $why,)+ })+
+        }
+    };
 }
 
 grants! {
@@ -135,11 +156,11 @@ grants! {
         Apply: "the headless and the client Service of a server",
     }
     watched Secret "" "secrets" {
-        Watch: "those with our label: certificates, and keys of StreamKeys",
-        Get: "the Secrets that a StreamKey or a listener names, and to see whose one is whose name is taken",
+        Watch: "those with our label: certificates, keys of StreamKeys, and what HookEndpoints and listeners refer to",
+        Get: "the Secrets that a StreamKey, a HookEndpoint or a listener names, and to see whose one is whose name is taken",
         Create: "a random key where a StreamKey names a Secret that is absent",
         Apply: "the CA of a server, and what its pods mount",
-        Patch: "to label the Secrets that a StreamKey or a listener names, so that a change is seen at once",
+        Patch: "to label the Secrets that a StreamKey, a HookEndpoint or a listener names, so that a change is seen at once",
     }
     watched Event "events.k8s.io" "events" {
         Create: "what happened to an object",
@@ -149,11 +170,43 @@ grants! {
         Watch: "to drain the media pods of a node that is cordoned before they are evicted, and to replace those of one that is out of reach",
         Get: "to be sure that one was given up, before its pods are",
     }
+    cluster Namespace "" "namespaces" {
+        Watch: "to see at once that one is being deleted: Kubernetes deletes the servers in it only when their pods are gone",
+    }
     own Lease "coordination.k8s.io" "leases" {
         Get: "who leads",
         Create: "the first time",
         Update: "to lead, to go on leading, and to stop",
     }
+}
+
+table! {
+    /// What `headgate-operator leave` may do, which runs for a moment before the operator is uninstalled.
+    LEAVING:
+    leaving MediaServer "headgate.dev" "mediaservers" {
+        List: "to find those that carry our finalizer",
+        Patch: "to take it off: nobody is left who would",
+    }
+    leaving Stream "headgate.dev" "streams" {
+        List: "to find those that carry our finalizer",
+        Patch: "to take it off: nobody is left who would",
+    }
+    leaving_own Deployment "apps" "deployments" {
+        Scale: "to stop the operator, which would put the finalizers on again",
+    }
+    leaving_own Pod "" "pods" {
+        List: "to see that it has stopped",
+    }
+}
+
+impl may::List for MediaServer {}
+impl may::List for Stream {}
+impl may::List for Pod {}
+impl may::Scale for Deployment {}
+
+/// All grants of both programs.
+fn all() -> impl Iterator<Item = &'static Grant> {
+    GRANTS.iter().chain(LEAVING)
 }
 
 /// Where rules are needed.
@@ -165,15 +218,21 @@ pub enum Place {
     Own,
     /// In no namespace: a ClusterRole. The operator can do without.
     Cluster,
+    /// In each namespace that the operator minded, before it is uninstalled.
+    Leaving,
+    /// In its own namespace, before it is uninstalled.
+    LeavingOwn,
 }
 
 impl Place {
     /// All, with the names of their files.
     #[cfg(test)]
-    const ALL: [(Self, &str); 3] = [
+    const ALL: [(Self, &str); 5] = [
         (Self::Watched, "watched"),
         (Self::Own, "own"),
         (Self::Cluster, "cluster"),
+        (Self::Leaving, "leaving"),
+        (Self::LeavingOwn, "leaving-own"),
     ];
 }
 
@@ -183,34 +242,40 @@ pub fn yaml(place: Place) -> String {
         Place::Watched => ("in the namespaces that it minds", "watched"),
         Place::Own => ("in its own namespace", "own"),
         Place::Cluster => (
-            "outside of namespaces. Without this it goes on, and does not know of nodes",
+            "outside of namespaces. Without this it goes on, knows nothing of nodes, and sees late that a namespace is being deleted",
             "cluster",
         ),
+        Place::Leaving => ("for its objects, before it is uninstalled", "leaving"),
+        Place::LeavingOwn => ("in its own namespace, before it is uninstalled", "leaving-own"),
     };
     let mut text =
         format!("# What the operator may do {what}.\n# Generated by `headgate-operator rbac {word}`; do not edit.\n");
     let mut targets: Vec<(&str, String)> = Vec::new();
-    for grant in GRANTS.iter().filter(|g| g.place == place) {
+    for grant in all().filter(|g| g.place == place) {
         let target = target(grant);
         if !targets.contains(&target) {
             targets.push(target);
         }
     }
     for target in &targets {
-        rule(&mut text, target);
+        rule(&mut text, place, target);
     }
     text
 }
 
 fn target(grant: &Grant) -> (&'static str, String) {
-    let subresource = if grant.call == Call::ApplyStatus { "/status" } else { "" };
+    let subresource = match grant.call {
+        Call::ApplyStatus => "/status",
+        Call::Scale => "/scale",
+        _ => "",
+    };
     (grant.group, format!("{}{subresource}", grant.resource))
 }
 
-fn rule(text: &mut String, wanted: &(&str, String)) {
+fn rule(text: &mut String, place: Place, wanted: &(&str, String)) {
     let mut verbs: Vec<&str> = Vec::new();
     let mut whys = String::new();
-    for grant in GRANTS.iter().filter(|g| target(g) == *wanted) {
+    for grant in all().filter(|g| g.place == place && target(g) == *wanted) {
         let added = grant.call.verbs();
         let _ = writeln!(whys, "  # {}: {}: {}.", grant.kind, added.join(", "), grant.why);
         let new: Vec<&str> = added.iter().copied().filter(|v| !verbs.contains(v)).collect();
@@ -249,6 +314,8 @@ mod tests {
         let method = match grant.call {
             Call::Watch => "watch",
             Call::Get => "get",
+            Call::List => "list",
+            Call::Scale => "stop",
             Call::Create => "create",
             Call::Apply => "apply",
             Call::Patch => "patch",
@@ -262,7 +329,7 @@ mod tests {
     #[test]
     fn every_grant_is_used() {
         let code = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
-        for grant in GRANTS {
+        for grant in all() {
             assert!(
                 code.contains(&how_it_is_written(grant)),
                 "no code says {}",

@@ -7,7 +7,8 @@ use crate::names::{FORCE_ANNOTATION, ObjectKey, SERVER_LABEL, annotation, label}
 use crate::node::Standing;
 use crate::queue::Queue;
 use headgate_api::{HookEndpoint, MediaServer, ObjectRef, Stream, StreamKey};
-use k8s_openapi::api::core::v1::{Node, Pod, Secret, Service};
+use headgate_resolve::REPLAY_ANNOTATION;
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Resource;
 use std::collections::HashSet;
@@ -57,9 +58,10 @@ impl Routes {
         }
     }
 
-    /// A HookEndpoint likewise.
+    /// A HookEndpoint likewise. What its annotation wishes is no change of the spec.
     pub fn hook(&self, change: &Change<HookEndpoint>) {
-        if change.differs(intent) {
+        let wish = |h: &HookEndpoint| annotation(h, REPLAY_ANNOTATION).map(str::to_owned);
+        if change.differs(intent) || change.differs(wish) {
             self.attachment(change, &self.queues.hooks, |h| &h.spec.server_refs);
         }
     }
@@ -110,7 +112,17 @@ impl Routes {
         }
     }
 
-    /// A Secret concerns its server and those whose listeners name it, or the keys that name it and their servers.
+    /// A namespace concerns the servers in it when somebody deletes it.
+    pub fn namespace(&self, change: &Change<Namespace>) {
+        let Some(namespace) = key(change).filter(|_| change.differs(crate::namespace::goes)) else {
+            return;
+        };
+        for server in self.caches.servers.keys_in(&namespace.name) {
+            self.queues.servers.add(server);
+        }
+    }
+
+    /// A Secret concerns its server and those whose listeners name it, or the keys and hooks that name it and their servers.
     pub fn secret(&self, change: &Change<Secret>) {
         if let Some(server) = server_of(change) {
             self.queues.servers.add(server);
@@ -122,9 +134,11 @@ impl Routes {
         }
         for stream_key in self.caches.keys.find(&secret.namespace, &named) {
             self.queues.keys.add(ObjectKey::of(stream_key.as_ref()));
-            for server in &stream_key.spec.server_refs {
-                self.queues.servers.add(secret.sibling(&server.name));
-            }
+            self.servers_of(&secret, &stream_key.spec.server_refs);
+        }
+        for hook in self.caches.hooks.find(&secret.namespace, &named) {
+            self.queues.hooks.add(ObjectKey::of(hook.as_ref()));
+            self.servers_of(&secret, &hook.spec.server_refs);
         }
     }
 
@@ -184,6 +198,12 @@ impl Routes {
         add(caches.keys.keys(), &queues.keys);
         add(caches.hooks.keys(), &queues.hooks);
         add(caches.streams.keys(), &queues.streams);
+    }
+
+    fn servers_of(&self, sibling: &ObjectKey, refs: &[ObjectRef]) {
+        for server in refs {
+            self.queues.servers.add(sibling.sibling(&server.name));
+        }
     }
 
     fn attached(&self, server: &ObjectKey) {
@@ -283,6 +303,47 @@ mod tests {
         });
         assert_eq!(drained(&routes.queues.servers).await, ["a", "b"]);
         assert_eq!(drained(&routes.queues.keys).await, ["alice"]);
+    }
+
+    fn hook(wish: &str) -> Arc<HookEndpoint> {
+        let yaml = format!(
+            "{{apiVersion: headgate.dev/v1alpha1, kind: HookEndpoint, metadata: {{name: b, namespace: n, annotations: {{headgate.dev/replay: '{wish}'}}}}, spec: {{serverRefs: [{{name: live}}], urls: ['http://b/'], dialect: SRS}}}}"
+        );
+        Arc::new(serde_yaml::from_str(&yaml).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wish_for_dead_letters_wakes_the_servers_that_have_them() {
+        let routes = routes();
+        let change = |from: &str, to: &str| Change {
+            old: Some(hook(from)),
+            new: Some(hook(to)),
+        };
+        routes.hook(&change("all", "all"));
+        assert!(drained(&routes.queues.servers).await.is_empty());
+        routes.hook(&change("all", "again: all"));
+        assert_eq!(drained(&routes.queues.servers).await, ["live"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_namespace_wakes_its_servers_when_it_is_deleted_and_not_when_it_is_labelled() {
+        let routes = routes();
+        for (namespace, name) in [("n", "a"), ("n", "b"), ("other", "c")] {
+            let yaml = format!(
+                "{{apiVersion: headgate.dev/v1alpha1, kind: MediaServer, metadata: {{name: {name}, namespace: {namespace}}}, spec: {{}}}}"
+            );
+            routes.caches.servers.known(serde_yaml::from_str(&yaml).unwrap());
+        }
+        let namespace = |more: &str| -> Option<Arc<Namespace>> {
+            Some(Arc::new(
+                serde_yaml::from_str(&format!("{{metadata: {{name: n{more}}}}}")).unwrap(),
+            ))
+        };
+        let change = |old, new| routes.namespace(&Change { old, new });
+        change(namespace(""), namespace(", labels: {a: b}"));
+        assert!(drained(&routes.queues.servers).await.is_empty());
+        change(namespace(""), namespace(", deletionTimestamp: '2027-01-01T12:00:00Z'"));
+        assert_eq!(drained(&routes.queues.servers).await, ["a", "b"]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -94,8 +94,9 @@ where
     let uid = object.meta().uid.clone().unwrap_or_default();
     match ctx.cluster.apply_status::<K>(&key, &uid, new).await {
         Ok(object) => Ok(Written::New(Box::new(object))),
-        // It is gone, or another came after it: its own event says so.
-        Err(error) if error.is_not_found() || error.is_conflict() => Ok(Written::Same),
+        Err(error) if error.is_not_found() => Ok(Written::Same),
+        // Another came after it under its name, or somebody else wrote in the same moment.
+        Err(error) if error.is_conflict() => Ok(Written::Later(INTERVAL)),
         Err(error) => Err(error.into()),
     }
 }

@@ -126,6 +126,7 @@ impl Kind for Streams {
         }
         match (todo, &fetched.object, &fetched.live) {
             (Todo::Show, object, _) => applied.object.clone_from(object),
+            (Todo::Hold, Some(object), _) => applied.object = hold(ctx, object).await?,
             (Todo::Lost, object, _) => {
                 applied.object.clone_from(object);
                 applied.live = None;
@@ -252,6 +253,19 @@ fn left(ctx: &Context, object: Option<&Stream>, server: Option<&MediaServer>) ->
         ctx.queues.servers.add(ObjectKey::of(server));
     }
     left
+}
+
+/// Puts our finalizer on one that has lost it. Without it a deletion would cut nobody.
+async fn hold(ctx: &Context, object: &Stream) -> Result<Option<Arc<Stream>>, Error> {
+    let mut wanted = object.finalizers().to_vec();
+    wanted.push(KICK_FINALIZER.into());
+    let patch = json!({ "metadata": { "uid": object.uid(), "resourceVersion": object.resource_version(), "finalizers": wanted } });
+    match ctx.cluster.patch::<Stream>(&ObjectKey::of(object), patch).await {
+        Ok(written) => Ok(Some(Arc::new(written))),
+        // Its own event says so.
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Takes our finalizer off, and leaves those of others.

@@ -72,6 +72,16 @@ pub struct Material {
     authority: Option<String>,
 }
 
+impl From<Pair> for Material {
+    fn from(pair: Pair) -> Self {
+        Self {
+            certificate: pair.certificate,
+            key: pair.key,
+            authority: None,
+        }
+    }
+}
+
 impl Material {
     /// From a Secret; `None` when it lacks either entry.
     pub fn of(secret: &Secret) -> Option<Self> {
@@ -154,9 +164,12 @@ impl Facts {
         })
     }
 
+    /// One that is good only from later on, by a clock that is a little behind, stays: for those who have to believe it nothing would be
+    /// better with another.
     fn is_fresh(&self, now: Timestamp) -> bool {
         let third = self.until.saturating_sub(self.from).max(0).checked_div(3).unwrap_or(0);
-        (self.from..self.until.saturating_sub(third)).contains(&now.as_second())
+        let day = i64::try_from(DAY.as_secs()).unwrap_or(0);
+        (self.from.saturating_sub(day)..self.until.saturating_sub(third)).contains(&now.as_second())
     }
 }
 
@@ -198,6 +211,49 @@ mod tests {
         assert_eq!(
             Material::authority_verdict(Some(&ca), at(365 * 7)),
             Verdict::Issue("Old")
+        );
+    }
+
+    #[test]
+    fn an_operator_whose_clock_is_hours_behind_keeps_what_another_issued_and_one_from_the_far_future_goes() {
+        let authority = Authority::issue("live", at(10)).unwrap();
+        let ca = material(authority.pair(), None);
+        let leaf = authority.server("x", at(10)).unwrap();
+        let leaf = material(&leaf, Some(&ca.certificate));
+        let verdicts = |days: i64, hours: i64| {
+            let now = Timestamp::from_second(at(days).as_second().saturating_add(hours.saturating_mul(3600))).unwrap();
+            let of_leaf = Material::leaf_verdict(Some(&leaf), Some(&ca), "x", now);
+            (Material::authority_verdict(Some(&ca), now), of_leaf)
+        };
+        assert_eq!(verdicts(10, -20), (Verdict::Keep, Verdict::Keep));
+        assert_eq!(verdicts(8, 0), (Verdict::Issue("Old"), Verdict::Issue("Old")));
+    }
+
+    #[test]
+    fn who_believes_a_certificate_may_be_an_hour_behind_who_issued_it() {
+        use rustls::client::danger::ServerCertVerifier as _;
+        use rustls::pki_types::pem::PemObject as _;
+        use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let der = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        let authority = Authority::issue("live", at(0)).unwrap();
+        let leaf = authority.server("x", at(0)).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(der(&authority.pair().certificate)).unwrap();
+        let verifier = rustls::client::WebPkiServerVerifier::builder(std::sync::Arc::new(roots))
+            .build()
+            .unwrap();
+        let believes = |minutes: i64| {
+            let now = at(0).as_second().saturating_add(minutes.saturating_mul(60));
+            let now = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now).unwrap()));
+            let name = ServerName::try_from("x").unwrap();
+            verifier
+                .verify_server_cert(&der(&leaf.certificate), &[], &name, &[], now)
+                .is_ok()
+        };
+        assert_eq!(
+            [-61, -59, 0, 60 * 24 * 89, 60 * 24 * 91].map(believes),
+            [false, true, true, true, false]
         );
     }
 

@@ -1,6 +1,6 @@
 //! [`pod_config`]: one server with all that is attached to it, as one [`PodConfig`].
 
-use crate::{Secrets, certificate, hash_key, validate_hook, validate_key};
+use crate::{Secrets, certificate, credentials, hash_key, validate_hook, validate_key};
 use headgate_api as api;
 use headgate_control as control;
 use ipnet::IpNet;
@@ -8,6 +8,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+
+/// On a HookEndpoint: which dead letters its pods send once more. See [`control::Replay::parse`].
+pub const REPLAY_ANNOTATION: &str = "headgate.dev/replay";
 
 /// Which kind of object an entry of a config came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,6 +28,8 @@ pub struct Surroundings {
     pub peers: Vec<control::Peer>,
     /// Sessions of pods that are gone, each with the pod that closes it.
     pub orphans: Vec<control::Orphan>,
+    /// Where hooks may go.
+    pub hook_networks: control::HookNetworks,
 }
 
 /// The config for the pods of `server`. `keys` and `hooks` may hold objects of other servers and objects that cannot be accepted:
@@ -63,12 +68,13 @@ pub fn pod_config<'a>(
             ingest_kilobits_per_second: spec.limits.ingest_kilobits_per_second.map(unsigned),
         },
         keys: keys.into_iter().filter_map(|k| stream_key(&name, k, secrets)).collect(),
-        hooks: ordered(&name, hooks),
+        hooks: ordered(&name, hooks, secrets),
         drain: control::DrainPolicy {
             deadline_seconds: unsigned(spec.drain.deadline_seconds),
         },
         peers: surroundings.peers,
         orphans: surroundings.orphans,
+        hook_networks: surroundings.hook_networks,
     };
     config.peers.sort();
     config.keys.sort_by(|a, b| a.name.cmp(&b.name));
@@ -176,21 +182,27 @@ fn stream_key(server: &str, key: &api::StreamKey, secrets: &dyn Secrets) -> Opti
     })
 }
 
-fn ordered<'a>(server: &str, hooks: impl IntoIterator<Item = &'a api::HookEndpoint>) -> Vec<control::HookEndpoint> {
+fn ordered<'a>(
+    server: &str,
+    hooks: impl IntoIterator<Item = &'a api::HookEndpoint>,
+    secrets: &dyn Secrets,
+) -> Vec<control::HookEndpoint> {
     let mut placed: Vec<(i32, control::HookEndpoint)> = hooks
         .into_iter()
-        .filter_map(|h| Some((h.spec.order, hook(server, h)?)))
+        .filter_map(|h| Some((h.spec.order, hook(server, h, secrets)?)))
         .collect();
     placed.sort_by(|a, b| (a.0, &a.1.name).cmp(&(b.0, &b.1.name)));
     placed.into_iter().map(|(_, hook)| hook).collect()
 }
 
-fn hook(server: &str, hook: &api::HookEndpoint) -> Option<control::HookEndpoint> {
+/// One whose Secrets are not as they should be stays in the config: without it sessions would go in unasked.
+fn hook(server: &str, hook: &api::HookEndpoint, secrets: &dyn Secrets) -> Option<control::HookEndpoint> {
     let spec = &hook.spec;
     let gone = hook.metadata.deletion_timestamp.is_some() || spec.suspend;
     if gone || !names(&spec.server_refs, server) || validate_hook(spec).is_err() {
         return None;
     }
+    let resolved = credentials(spec, secrets);
     Some(control::HookEndpoint {
         name: hook.metadata.name.clone()?,
         dialect: dialect(spec.dialect),
@@ -215,7 +227,32 @@ fn hook(server: &str, hook: &api::HookEndpoint) -> Option<control::HookEndpoint>
             stale_seconds: unsigned(spec.cache.stale_seconds),
         },
         opaque: spec.opaque.clone(),
+        delivery: delivery(&spec.delivery),
+        unresolved: resolved.as_ref().err().map(ToString::to_string),
+        credentials: resolved.unwrap_or_default(),
+        replay: replay(hook).and_then(Result::ok),
     })
+}
+
+fn delivery(from: &api::Delivery) -> control::DeliveryPolicy {
+    control::DeliveryPolicy {
+        ordering: match from.ordering {
+            api::Ordering::PerStream => control::Ordering::PerStream,
+            api::Ordering::None => control::Ordering::None,
+        },
+        durability: match from.durability {
+            api::Durability::Process => control::Durability::Process,
+            api::Durability::Node => control::Durability::Node,
+            api::Durability::None => control::Durability::None,
+        },
+        max_age_seconds: unsigned(from.max_age_seconds).max(1),
+    }
+}
+
+/// Which dead letters an endpoint's annotation wants to be sent once more, if it has one.
+pub(crate) fn replay(hook: &api::HookEndpoint) -> Option<Result<control::Replay, control::BadReplay>> {
+    let wish = hook.metadata.annotations.as_ref()?.get(REPLAY_ANNOTATION)?;
+    Some(control::Replay::parse(wish))
 }
 
 /// What the spec says, else about what the dialect's own servers wait.
@@ -363,6 +400,32 @@ mod tests {
             let spec: api::HookEndpointSpec = serde_yaml::from_str(&yaml).unwrap();
             assert_eq!(events(&spec), [*event]);
         }
+    }
+
+    #[test]
+    fn an_endpoint_whose_secret_is_missing_is_in_force_and_not_called() {
+        let mut unsigned = hook("b", 0);
+        unsigned.spec.signing = Some(api::Signing {
+            secret_ref: api::ObjectRef { name: "missing".into() },
+        });
+        let config = pod_config(&server(), [], [&unsigned], &Keys, Surroundings::default());
+        let said = config.hooks[0].unresolved.as_deref();
+        assert_eq!(
+            said,
+            Some("Secret \"missing\" does not exist in this namespace: create it")
+        );
+    }
+
+    #[test]
+    fn a_wish_for_dead_letters_comes_from_the_annotation() {
+        let wish = |text: &str| {
+            let mut hook = hook("b", 0);
+            hook.metadata.annotations = Some([(REPLAY_ANNOTATION.to_owned(), text.to_owned())].into());
+            let config = pod_config(&server(), [], [&hook], &Keys, Surroundings::default());
+            config.hooks[0].replay.as_ref().map(|replay| replay.wish.clone())
+        };
+        assert_eq!(wish("all").as_deref(), Some("all"));
+        assert_eq!(wish("everything"), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a StreamKey or HookEndpoint should say of itself.
 
-use crate::{KeyProblem, Secrets, config, hash_key, validate_hook, validate_key};
+use crate::{KeyProblem, Secrets, config, credentials, hash_key, validate_hook, validate_key};
 use headgate_api::condition::{ConditionType, Finding};
 use headgate_api::{HookEndpoint, HookEndpointSpec, ObjectRef, StreamKey};
 use headgate_control::{HookEvent, HookReport};
@@ -31,17 +31,39 @@ pub fn key_findings(key: &StreamKey, server_exists: &dyn Fn(&str) -> bool, secre
 }
 
 /// `Accepted` and `ResolvedRefs` of an endpoint.
-pub fn hook_findings(hook: &HookEndpoint, server_exists: &dyn Fn(&str) -> bool) -> Vec<Finding> {
+pub fn hook_findings(hook: &HookEndpoint, server_exists: &dyn Fn(&str) -> bool, secrets: &dyn Secrets) -> Vec<Finding> {
     let spec = &hook.spec;
     let accepted = accepted(
         validate_hook(spec).map_err(|e| (e.reason(), e.to_string())),
         &spec.server_refs,
         server_exists,
     );
-    vec![
-        with_silent(accepted, spec),
-        Finding::yes(ConditionType::ResolvedRefs, "Resolved", "it refers to no Secret"),
-    ]
+    let said = if spec.secrets().is_empty() {
+        "it refers to no Secret"
+    } else {
+        "what it refers to is in its Secrets"
+    };
+    let resolved = match credentials(spec, secrets) {
+        Ok(_) => Finding::yes(ConditionType::ResolvedRefs, "Resolved", said),
+        Err(problem) => Finding::no(
+            ConditionType::ResolvedRefs,
+            problem.reason(),
+            format!("{problem}; until then it is not called: failurePolicy decides, and notifications wait"),
+        ),
+    };
+    vec![with_wish(with_silent(accepted, spec), hook), resolved]
+}
+
+/// Says that the wish for dead letters cannot be read; all else is as it would be.
+fn with_wish(accepted: Finding, hook: &HookEndpoint) -> Finding {
+    match config::replay(hook) {
+        Some(Err(bad)) if accepted.status == Some(true) => Finding::yes(
+            ConditionType::Accepted,
+            "BadReplay",
+            format!("{}; annotation {}: {bad}", accepted.message, config::REPLAY_ANNOTATION),
+        ),
+        _ => accepted,
+    }
 }
 
 /// Names the events of which the back end will not hear: those that its dialect does not have, and those that nothing raises yet.
@@ -156,7 +178,24 @@ pub fn reachable(back: &Back) -> [Finding; 2] {
         _ => Finding::unknown(reach, "NotCalledYet", "no pod has tried to connect to it yet"),
     };
     let pending: u64 = back.reports.iter().map(|r| u64::from(r.pending)).sum();
-    let second = if (failing.is_some() || doubtful.is_some()) && pending > 0 {
+    let suspended = back.reports.iter().any(|r| r.suspended);
+    let in_memory = back.reports.iter().any(|r| r.in_memory);
+    let second = if suspended {
+        Finding::no(
+            deliver,
+            "Gone",
+            format!(
+                "it answered 410: {} notifications wait until it is edited or answers again",
+                crate::coarse(pending)
+            ),
+        )
+    } else if in_memory {
+        Finding::no(
+            deliver,
+            "OutboxNotWritten",
+            "the disk of a pod does not take notifications: they are sent, and what waits is lost with its process",
+        )
+    } else if (failing.is_some() || doubtful.is_some()) && pending > 0 {
         Finding::no(
             deliver,
             "Retrying",
@@ -378,7 +417,45 @@ mod tests {
             "{{apiVersion: headgate.dev/v1alpha1, kind: HookEndpoint, metadata: {{name: b}}, spec: {{serverRefs: [{{name: live}}], urls: ['http://b/x'], {rest}}}}}"
         );
         let hook: HookEndpoint = serde_yaml::from_str(&yaml).unwrap();
-        hook_findings(&hook, &|_| true).remove(0)
+        hook_findings(&hook, &|_| true, &NoSecrets).remove(0)
+    }
+
+    struct NoSecrets;
+    impl Secrets for NoSecrets {
+        fn entry(&self, _: &str, _: &str) -> crate::KeySource<'_> {
+            crate::KeySource::NoSecret
+        }
+    }
+
+    #[test]
+    fn an_endpoint_says_which_secret_it_misses_and_what_comes_of_it() {
+        let yaml = "{apiVersion: headgate.dev/v1alpha1, kind: HookEndpoint, metadata: {name: b}, spec: {serverRefs: [{name: live}], urls: ['http://b/x'], dialect: SRS, signing: {secretRef: {name: s}}}}";
+        let hook: HookEndpoint = serde_yaml::from_str(yaml).unwrap();
+        let resolved = hook_findings(&hook, &|_| true, &NoSecrets).remove(1);
+        assert_eq!((resolved.status, resolved.reason), (Some(false), "SecretNotFound"));
+        assert!(
+            resolved.message.contains("failurePolicy decides"),
+            "{}",
+            resolved.message
+        );
+    }
+
+    #[test]
+    fn a_back_end_that_said_it_is_gone_and_a_disk_that_is_full_are_not_delivering() {
+        let reason = |report: HookReport| {
+            let [_, deliver] = reachable(&Back { reports: vec![report] });
+            (deliver.status, deliver.reason)
+        };
+        let gone = HookReport {
+            suspended: true,
+            ..answered(None)
+        };
+        assert_eq!(reason(gone), (Some(false), "Gone"));
+        let full = HookReport {
+            in_memory: true,
+            ..answered(None)
+        };
+        assert_eq!(reason(full), (Some(false), "OutboxNotWritten"));
     }
 
     #[test]

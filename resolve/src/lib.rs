@@ -4,6 +4,7 @@
 //! same of the same manifests. Nothing here trusts that the API server's schema has been applied.
 
 mod config;
+mod credentials;
 mod findings;
 mod rotation;
 mod secret;
@@ -12,7 +13,8 @@ mod tls;
 mod urls;
 mod validate;
 
-pub use config::{EntryKind, Surroundings, entry_digests, pod_config};
+pub use config::{EntryKind, REPLAY_ANNOTATION, Surroundings, entry_digests, pod_config};
+pub use credentials::{CredentialProblem, credentials};
 pub use findings::{Back, InForce, hook_findings, key_findings, programmed, reachable, troubles};
 pub use rotation::{KnownKey, forget_previous, keep_previous, known_keys, overlaps};
 pub use secret::{KeyProblem, KeySource, Secrets, hash_key};

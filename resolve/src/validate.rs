@@ -1,6 +1,6 @@
 //! What the schema cannot say, or what must hold also where no API server has looked: standalone, and objects older than a rule.
 
-use headgate_api::{HookEndpointSpec, Listener, MediaServerSpec, StreamKeySpec};
+use headgate_api::{Header, HookEndpointSpec, Listener, MediaServerSpec, StreamKeySpec};
 use headgate_control::{CONTROL_PORT, METRICS_PORT};
 use ipnet::IpNet;
 use std::collections::HashSet;
@@ -41,6 +41,12 @@ pub enum Invalid {
     /// Not a URL that can be called.
     #[error("{0:?} is no URL that can be called: write http://HOST:PORT/PATH or https://…, without a user name")]
     BadUrl(String),
+    /// A header that cannot be, or that requests have anyway.
+    #[error("headers has {0:?}: {1}")]
+    BadHeader(String, &'static str),
+    /// Not exactly one way to prove oneself.
+    #[error("authentication names neither or both of bearerSecretRef and basicSecretRef: name one")]
+    BadAuthentication,
 }
 
 impl Invalid {
@@ -57,6 +63,8 @@ impl Invalid {
             Self::BadGlob(..) => "BadGlob",
             Self::NeverValid(..) => "NeverValid",
             Self::BadUrl(..) => "BadUrl",
+            Self::BadHeader(..) => "BadHeader",
+            Self::BadAuthentication => "BadAuthentication",
         }
     }
 }
@@ -133,10 +141,58 @@ pub fn validate_hook(spec: &HookEndpointSpec) -> Result<(), Invalid> {
     for (field, list) in globs {
         list.iter().try_for_each(|g| glob(field, g))?;
     }
-    match spec.urls.iter().find(|u| !callable(u)) {
-        Some(bad) => Err(Invalid::BadUrl(without_query(bad))),
-        None => Ok(()),
+    if let Some(bad) = spec.urls.iter().find(|u| !callable(u)) {
+        return Err(Invalid::BadUrl(without_query(bad)));
     }
+    headers(&spec.headers, spec.authentication.is_some())?;
+    match &spec.authentication {
+        Some(proof) if proof.bearer_secret_ref.is_some() == proof.basic_secret_ref.is_some() => {
+            Err(Invalid::BadAuthentication)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Headers that every request has, or that are about the connection: nobody else may say them.
+fn is_taken(name: &str) -> bool {
+    let names = [
+        "host",
+        "connection",
+        "transfer-encoding",
+        "te",
+        "trailer",
+        "upgrade",
+        "expect",
+        "keep-alive",
+    ];
+    let families = ["content-", "proxy-", "webhook-", "x-media-"];
+    names.contains(&name) || families.iter().any(|family| name.starts_with(family))
+}
+
+fn headers(headers: &[Header], authorized: bool) -> Result<(), Invalid> {
+    let mut seen = HashSet::new();
+    for header in headers {
+        let name = header.name.to_ascii_lowercase();
+        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        let value = header.value.as_deref().unwrap_or_default();
+        let why = if name.is_empty() || !name.bytes().all(token) {
+            "no header can have this name"
+        } else if is_taken(&name) {
+            "requests have this header anyway"
+        } else if authorized && name == "authorization" {
+            "authentication says this header already"
+        } else if header.value.is_some() == header.value_from.is_some() {
+            "give it either value or valueFrom"
+        } else if value.len() > 4096 || !value.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
+            "its value must be at most 4096 visible characters of ASCII"
+        } else if !seen.insert(name) {
+            "it stands twice"
+        } else {
+            continue;
+        };
+        return Err(Invalid::BadHeader(header.name.clone(), why));
+    }
+    Ok(())
 }
 
 fn callable(url: &str) -> bool {
@@ -227,6 +283,34 @@ mod tests {
         );
         let years = ", notBefore: '2030-01-01T00:00:00Z', notAfter: '2029-01-01T00:00:00Z'";
         assert_eq!(key("{app: live}", years).unwrap_err().reason(), "NeverValid");
+    }
+
+    #[test]
+    fn headers_are_those_that_a_request_can_have_beside_its_own() {
+        let one = |header: &str| hook(&format!("urls: ['http://b/'], headers: [{header}]"));
+        assert_eq!(
+            one("{name: Authorization, value: x}, {name: X-Tenant, value: ''}"),
+            Ok(())
+        );
+        let bad = [
+            "{name: Host, value: x}",
+            "{name: Content-Length, value: '0'}",
+            "{name: webhook-id, value: x}",
+            "{name: 'X A', value: x}",
+            "{name: X-A}",
+            "{name: X-A, value: \"a\\nb\"}",
+            "{name: X-A, value: a, valueFrom: {secretKeyRef: {name: s}}}",
+            "{name: X-A, value: a}, {name: x-a, value: b}",
+        ];
+        for header in bad {
+            assert_eq!(one(header).unwrap_err().reason(), "BadHeader", "{header}");
+        }
+        let twice = "urls: ['http://b/'], headers: [{name: Authorization, value: x}], authentication: {basicSecretRef: {name: s}}";
+        assert_eq!(hook(twice).unwrap_err().reason(), "BadHeader");
+        assert_eq!(
+            hook("urls: ['http://b/'], authentication: {}").unwrap_err().reason(),
+            "BadAuthentication"
+        );
     }
 
     #[test]

@@ -17,6 +17,21 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
+{{/* Of what runs before the operator is uninstalled. Its pod is none of the operator's. */}}
+{{- define "headgate.leave.labels" -}}
+app.kubernetes.io/name: headgate-leave
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/part-of: headgate
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{/* From the weight: what the Job needs goes before it. */}}
+{{- define "headgate.leave.annotations" -}}
+helm.sh/hook: pre-delete
+helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end }}
+
 {{/* An image's full name, from (list image appVersion). */}}
 {{- define "headgate.image" -}}
 {{- $image := index . 0 -}}

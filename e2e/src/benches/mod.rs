@@ -1,6 +1,8 @@
 //! Benches: what is promised in figures, measured and printed beside a floor or a goal.
 
+pub mod hooks;
 pub mod media;
+pub mod operator_faults;
 pub mod operator_scale;
 mod release;
 mod results;

@@ -1,5 +1,6 @@
 //! What a scenario is given: the cluster and a namespace of its own in it.
 
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -64,16 +65,76 @@ impl Cluster {
         }
     }
 
-    /// Takes away what an earlier run that was killed left in the local cluster.
+    /// Takes away what an earlier run that was killed left in the local cluster, and what it had broken there.
     pub(super) async fn clear(&self) -> Result<()> {
         if self.local.is_none() {
             return Ok(());
         }
+        self.heal().await?;
+        self.helm.adopt_all().await?;
+        self.helm.uninstall_all().await?;
+        self.let_go().await?;
         self.kubectl
             .run(&["delete", "namespace", "-l", LABEL, "--wait=true", "--timeout=50s"])
+            .await
+            .map(drop)
+    }
+
+    /// Takes the finalizers off all objects of the scenarios, whose operator is gone, and their pods away. Their own way did not work, and the next
+    /// scenario is not to suffer from it.
+    pub(super) async fn let_go(&self) -> Result<()> {
+        let kinds = self.kinds().await?;
+        for namespace in self.namespaces().await? {
+            if !kinds.is_empty() {
+                self.unhold(&kinds, &namespace).await?;
+            }
+            let now = ["--all", "--force", "--grace-period=0", "--wait=false"];
+            let pods = ["delete", "pods", "-n", &namespace];
+            self.kubectl.run(&[pods.as_slice(), &now].concat()).await?;
+            // A namespace that is being deleted is looked at again when it changes, else only minutes later.
+            let look = format!("headgate.dev/e2e-look={}", uuid::Uuid::new_v4().simple());
+            self.kubectl
+                .run(&["annotate", "--overwrite", "namespace", &namespace, &look])
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn unhold(&self, kinds: &str, namespace: &str) -> Result<()> {
+        for object in self.kubectl.list(kinds, namespace, "").await? {
+            let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+            if object.pointer("/metadata/finalizers").is_some() {
+                let kind = format!("{}.headgate.dev", text("/kind").to_lowercase());
+                let none = json!({"metadata": {"finalizers": null}});
+                self.kubectl
+                    .patch(&kind, namespace, text("/metadata/name"), &none)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The scenarios' namespaces.
+    pub(super) async fn namespaces(&self) -> Result<Vec<String>> {
+        let path = r#"jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}"#;
+        let listed = self
+            .kubectl
+            .run(&["get", "namespaces", "-l", LABEL, "-o", path])
             .await?;
-        self.helm.adopt_all().await?;
-        self.helm.uninstall_all().await
+        Ok(listed.lines().map(str::to_owned).collect())
+    }
+
+    /// The kinds of the API, as kubectl takes them; empty when none is installed.
+    pub(super) async fn kinds(&self) -> Result<String> {
+        let args = [
+            "api-resources",
+            "--api-group=headgate.dev",
+            "--namespaced",
+            "-o",
+            "name",
+        ];
+        let kinds = self.kubectl.run(&args).await?;
+        Ok(kinds.lines().collect::<Vec<_>>().join(","))
     }
 }
 
@@ -104,25 +165,28 @@ impl Context {
     }
 
     async fn in_namespace(cluster: &Cluster, namespace: String) -> Result<Self> {
-        cluster.kubectl.run(&["create", "namespace", &namespace]).await?;
-        cluster.kubectl.run(&["label", "namespace", &namespace, LABEL]).await?;
         let context = Self {
             kubectl: cluster.kubectl.clone(),
             helm: cluster.helm.clone(),
             cluster: cluster.clone(),
             namespace,
         };
-        context.service_account().await?;
+        context.create_namespace(&context.namespace).await?;
         Ok(context)
     }
 
-    /// A pod is refused until its namespace has this.
-    async fn service_account(&self) -> Result<()> {
-        let look = async || {
-            self.kubectl
-                .get("serviceaccount", Some(&self.namespace), "default")
-                .await
-        };
+    /// Makes another namespace, which goes with the scenario as its own does.
+    pub async fn another_namespace(&self, suffix: &str) -> Result<String> {
+        let name = format!("{}-{suffix}", self.namespace);
+        self.create_namespace(&name).await?;
+        Ok(name)
+    }
+
+    /// A pod is refused until its namespace has its service account.
+    async fn create_namespace(&self, name: &str) -> Result<()> {
+        self.kubectl.run(&["create", "namespace", name]).await?;
+        self.kubectl.run(&["label", "namespace", name, LABEL]).await?;
+        let look = async || self.kubectl.get("serviceaccount", Some(name), "default").await;
         eventually(
             Duration::from_secs(20),
             "the namespace has its default service account",

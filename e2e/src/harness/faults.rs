@@ -2,9 +2,9 @@
 
 use crate::cluster::daemon::{Daemon, end};
 use crate::cluster::layout::{Layout, NODES, Node};
-use crate::cluster::{apiserver, controllers, node};
+use crate::cluster::{apiserver, controllers, etcd, node, status};
 use crate::error::{Context as _, Error, Result};
-use crate::harness::{Context, eventually};
+use crate::harness::{Cluster, Context, eventually};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -13,6 +13,40 @@ use std::time::Duration;
 
 /// How long a component may take to serve again.
 const BACK: Duration = Duration::from_mins(1);
+
+impl Cluster {
+    /// Undoes every fault that a scenario left behind in the local cluster: components that do not run, processes that are stopped, nodes that
+    /// take no pods.
+    pub(super) async fn heal(&self) -> Result<()> {
+        let Some(layout) = &self.local else { return Ok(()) };
+        let start = |daemon: &Daemon| match daemon.pid(layout) {
+            Some(_) => Ok(()),
+            None => daemon.start(layout),
+        };
+        [etcd::daemon(layout), apiserver::daemon(layout)]
+            .iter()
+            .try_for_each(start)?;
+        // The others end at once where it does not serve.
+        self.serves().await?;
+        layout.daemons().iter().try_for_each(start)?;
+        wake_pods();
+        eventually(BACK, "the cluster is healthy again", async || {
+            status::check_all(layout).await
+        })
+        .await?;
+        for node in NODES {
+            self.kubectl.run(&["uncordon", &node.name()]).await?;
+        }
+        Ok(())
+    }
+
+    async fn serves(&self) -> Result<()> {
+        eventually(BACK, "the API server is back", async || {
+            self.kubectl.run(&["get", "--raw", "/readyz"]).await.map(drop)
+        })
+        .await
+    }
+}
 
 impl Context {
     /// The local cluster, without which a fault cannot be made.
@@ -68,10 +102,7 @@ impl Context {
                 daemon.start(layout)?;
             }
         }
-        eventually(BACK, "the API server is back", async || {
-            self.kubectl.run(&["get", "--raw", "/readyz"]).await.map(drop)
-        })
-        .await
+        self.cluster.serves().await
     }
 
     /// Kills the process of a pod's container as the kernel does when memory is out. The kubelet starts another.
@@ -106,13 +137,33 @@ fn node_of(name: &str) -> Result<Node> {
 
 /// The processes below a pod's cgroup that run a program of this name.
 fn processes(pod_uid: &str, program: &str) -> Vec<Pid> {
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let runs = |pid: &i32| {
-        let read = |file: &str| std::fs::read(Path::new("/proc").join(pid.to_string()).join(file)).unwrap_or_default();
-        let command = read("cmdline");
-        let first = command.split(|b| *b == 0).next().unwrap_or_default();
-        String::from_utf8_lossy(&read("cgroup")).contains(pod_uid) && String::from_utf8_lossy(first).ends_with(program)
+        let command = of_process(*pid, "cmdline");
+        let first = command.split('\0').next().unwrap_or_default();
+        of_process(*pid, "cgroup").contains(pod_uid) && first.ends_with(program)
     };
-    let pids = entries.filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(runs).map(Pid::from_raw).collect()
+    pids().filter(runs).map(Pid::from_raw).collect()
+}
+
+/// Has every stopped process in a pod of the local cluster go on.
+fn wake_pods() {
+    let in_a_pod = |pid: &i32| {
+        let cgroup = of_process(*pid, "cgroup");
+        cgroup.contains("pod") && NODES.iter().any(|n| cgroup.contains(&format!("/{}/", n.name())))
+    };
+    let is_stopped = |pid: &i32| of_process(*pid, "status").contains("\nState:\tT");
+    for pid in pids().filter(is_stopped).filter(in_a_pod) {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGCONT);
+    }
+}
+
+fn pids() -> impl Iterator<Item = i32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|e| e.file_name().to_str()?.parse().ok())
+}
+
+/// Empty when there is no such process any more.
+fn of_process(pid: i32, file: &str) -> String {
+    let read = std::fs::read(Path::new("/proc").join(pid.to_string()).join(file));
+    String::from_utf8_lossy(&read.unwrap_or_default()).into_owned()
 }

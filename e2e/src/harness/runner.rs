@@ -59,16 +59,22 @@ async fn one(cluster: &Cluster, scenario: &Scenario) -> bool {
 
 async fn in_namespace(cluster: &Cluster, scenario: &Scenario) -> Result<()> {
     let context = Context::new(cluster, scenario.name).await?;
-    let mut outcome = guarded(&context, scenario).await;
+    let outcome = guarded(&context, scenario).await;
     if let Err(cause) = &outcome {
-        let kept = evidence::keep(&context, scenario.name, &cause.to_string()).await?;
-        say(format_args!("     logs, events and objects are in {}", kept.display()));
+        let kept = evidence::keep(&context, scenario.name, &cause.to_string()).await;
+        let kept = kept.map_or_else(
+            |cause| format!("not kept: {cause}"),
+            |at| format!("in {}", at.display()),
+        );
+        say(format_args!("     logs, events and objects are {kept}"));
+        // What it broke and had no time to mend.
+        cluster.heal().await?;
     }
     let cleaned = clean(&context).await;
-    if outcome.is_ok() {
-        outcome = cleaned;
+    if outcome.is_err() || cleaned.is_err() {
+        cluster.let_go().await?;
     }
-    outcome
+    outcome.and(cleaned)
 }
 
 /// A scenario that panics or hangs has failed, and the others run all the same.
@@ -81,16 +87,15 @@ async fn guarded(context: &Context, scenario: &Scenario) -> Result<()> {
     }
 }
 
-/// The objects go before the operator, which may have finalizers to run. The namespace goes in its own time.
+/// The objects go before the operator, which may have finalizers to run. The namespaces go in their own time. One thing that fails does not
+/// keep the others from being done.
 pub(crate) async fn clean(context: &Context) -> Result<()> {
     let objects_gone = delete_objects(context).await;
     let uninstalled = context.helm.uninstall_all().await;
-    release_lease(context).await?;
-    context
-        .kubectl
-        .run(&["delete", "namespace", &context.namespace, "--wait=false"])
-        .await?;
-    objects_gone.and(uninstalled)
+    let released = release_lease(context).await;
+    let args = ["delete", "namespace", "-l", LABEL, "--wait=false"];
+    let deleted = context.kubectl.run(&args).await.map(drop);
+    objects_gone.and(uninstalled).and(released).and(deleted)
 }
 
 /// helm takes the operator's permissions before the operator, which then cannot release its Lease; the next scenario's operator
@@ -103,24 +108,15 @@ async fn release_lease(context: &Context) -> Result<()> {
 }
 
 async fn delete_objects(context: &Context) -> Result<()> {
-    let kubectl = &context.kubectl;
-    let kinds = kubectl
-        .run(&[
-            "api-resources",
-            "--api-group=headgate.dev",
-            "--namespaced",
-            "-o",
-            "name",
-        ])
-        .await?;
-    let kinds = kinds.lines().collect::<Vec<_>>().join(",");
+    let kinds = context.cluster.kinds().await?;
     if kinds.is_empty() {
         return Ok(());
     }
-    kubectl
-        .run(&["delete", &kinds, "--all", "-n", &context.namespace, "--timeout=50s"])
-        .await
-        .map(drop)
+    for namespace in context.cluster.namespaces().await? {
+        let args = ["delete", &kinds, "--all", "-n", &namespace, "--timeout=50s"];
+        context.kubectl.run(&args).await?;
+    }
+    Ok(())
 }
 
 /// A namespace that does not go holds an object whose finalizer nobody runs.

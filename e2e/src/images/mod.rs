@@ -49,7 +49,7 @@ pub async fn busybox(paths: &Paths) -> Result<Archive> {
 /// Builds the release binaries and the images of operator and media pod: what a chart with no values asks for, and the
 /// operator's next version.
 pub async fn product(paths: &Paths) -> Result<Vec<Archive>> {
-    let binaries = step("release binaries of operator and media pod", cargo_build(paths)).await?;
+    let binaries = step("release binaries of operator and media pod", programs(paths)).await?;
     let base = base::archive(paths).await?;
     let context = base::scratch()?;
     for binary in ["headgate-operator", "media-pod"] {
@@ -68,7 +68,8 @@ pub async fn product(paths: &Paths) -> Result<Vec<Archive>> {
     Ok(archives)
 }
 
-async fn cargo_build(paths: &Paths) -> Result<PathBuf> {
+/// The folder of the release binaries of operator and media pod, which are built if they are not.
+pub async fn programs(paths: &Paths) -> Result<PathBuf> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| paths.cache.join("target"), PathBuf::from);
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let build = Cmd::new(cargo).dir(workspace()).env("CARGO_TARGET_DIR", &target);

@@ -1,13 +1,13 @@
 //! What breaks around the operator heals by itself, and no publisher is cut for it.
 
 use super::fleet::{pods, settled};
-use super::site::{SOON, START, SYSTEM, Site, becomes, text};
+use super::site::{SOON, START, SYSTEM, Site, becomes, leader, text};
 use crate::ensure;
 use crate::error::{Context as _, Result};
 use crate::harness::{Context, eventually};
 use crate::media::{Player, Publisher};
 use nix::sys::signal::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::Duration;
 
 /// What it proves.
@@ -15,8 +15,6 @@ pub(super) const ABOUT: &str = "no API server for half a minute, an operator tha
 
 /// How long the API server is away.
 const AWAY: Duration = Duration::from_secs(30);
-/// From a new authority to a pod that has a certificate of it.
-const CERTIFICATE: Duration = Duration::from_mins(3);
 const OPERATORS: &str = "app.kubernetes.io/name=headgate-operator";
 
 /// The scenario.
@@ -29,9 +27,14 @@ pub(super) async fn run(context: &Context) -> Result<()> {
     let before = settled(context, 1, START).await?;
 
     children(context, &site).await?;
+    // The authority's Secret was deleted, and the pods take a new configuration all the same.
+    let limit = json!({"spec": {"maxPublishers": 3}});
+    context
+        .kubectl
+        .patch("streamkey", &context.namespace, "alice", &limit)
+        .await?;
+    becomes(context, "streamkey", "alice", "Programmed", "True", SOON).await?;
     no_api_server(context, &mut player).await?;
-    // The authority is another, and the kubelet brings a pod its new certificate within a minute or two.
-    becomes(context, "streamkey", "alice", "Programmed", "True", CERTIFICATE).await?;
     site.all_in_force().await?;
     sleeping_leader(context).await?;
     site.all_in_force().await?;
@@ -119,20 +122,10 @@ async fn sleeping_leader(context: &Context) -> Result<()> {
     taken?;
     let name = format!("after-{}", uuid::Uuid::new_v4().simple());
     let key = json!({"apiVersion": "headgate.dev/v1alpha1", "kind": "StreamKey", "metadata": {"name": name},
-        "spec": {"serverRefs": [{"name": "live"}], "stream": {"app": "live", "name": "x"}}});
+        "spec": {"serverRefs": [{"name": "live"}], "stream": {"app": "live", "name": "x"}, "secretRef": {"name": name}}});
     context.apply(&key.to_string()).await?;
     becomes(context, "streamkey", &name, "Programmed", "True", SOON).await?;
     replicas(context, 1).await
-}
-
-async fn leader(context: &Context) -> Result<String> {
-    let lease = context.kubectl.get("lease", Some(SYSTEM), "headgate-operator").await?;
-    let holder = lease
-        .pointer("/spec/holderIdentity")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    ensure!(!holder.is_empty(), "nobody leads");
-    Ok(holder.to_owned())
 }
 
 async fn replicas(context: &Context, count: usize) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Taking things away: a server with a live stream, a namespace, the operator itself.
 
 use super::fleet::{pods, settled};
-use super::site::{RELEASE, SOON, START, SYSTEM, Site, install};
+use super::site::{RELEASE, SOON, START, SYSTEM, Site, becomes, install, leader, text};
 use crate::ensure;
 use crate::error::Result;
 use crate::harness::{Context, eventually};
@@ -10,6 +10,9 @@ use std::time::Duration;
 
 /// What it proves.
 pub(super) const ABOUT: &str = "helm uninstall keeps objects and media, a reinstall adopts them; a deleted server drains first; no namespace hangs";
+
+/// From the deletion of a namespace to its end: Kubernetes itself waits 5 s before it begins.
+const GONE: Duration = Duration::from_mins(1);
 
 /// The scenario.
 pub(super) async fn run(context: &Context) -> Result<()> {
@@ -31,6 +34,11 @@ pub(super) async fn run(context: &Context) -> Result<()> {
         "--wait=false",
     ];
     context.kubectl.run(&gone).await?;
+    for (kind, name) in [("streamkey", "alice"), ("hookendpoint", "backend")] {
+        let refs = becomes(context, kind, name, "ResolvedRefs", "False", SOON).await?;
+        let reason = text(&refs, "/reason")?;
+        ensure!(reason == "ServerDeleting", "{kind} {name} says {reason}");
+    }
     tokio::time::sleep(Duration::from_secs(5)).await;
     publisher.must_be_live()?;
     ensure!(
@@ -59,7 +67,15 @@ async fn reinstalled(context: &Context, site: &Site<'_>, player: &mut Player) ->
     context.helm.uninstall(RELEASE, SYSTEM).await?;
     player.gets(25, SOON).await?;
     context.get("mediaserver", "live").await?;
+    let before_it = leader(context).await.ok();
     install(context).await?;
+    // What stands in the objects is still the last one's word.
+    eventually(START, "the new operator leads", async || {
+        let leads = leader(context).await?;
+        ensure!(Some(&leads) != before_it.as_ref(), "{leads} has not given up");
+        Ok(())
+    })
+    .await?;
     site.all_in_force().await?;
     site.stream().await?;
     player.gets(25, SOON).await?;
@@ -70,9 +86,8 @@ async fn reinstalled(context: &Context, site: &Site<'_>, player: &mut Player) ->
 
 /// A namespace with a server and a live stream in it goes, whoever is live.
 async fn whole_namespace(context: &Context) -> Result<()> {
-    let namespace = format!("{}-b", context.namespace);
+    let namespace = context.another_namespace("b").await?;
     let kubectl = &context.kubectl;
-    kubectl.run(&["create", "namespace", &namespace]).await?;
     let server = "
 apiVersion: headgate.dev/v1alpha1
 kind: MediaServer
@@ -96,7 +111,7 @@ spec: {publish: {authentication: None}}
     kubectl
         .run(&["delete", "namespace", &namespace, "--wait=false"])
         .await?;
-    eventually(Duration::from_secs(90), "the namespace is gone", async || {
+    eventually(GONE, "the namespace is gone", async || {
         let left = kubectl.try_get("namespace", None, &namespace).await?;
         ensure!(
             left.is_none(),

@@ -4,6 +4,7 @@
 
 mod closing_events;
 mod cluster_works;
+mod crashes;
 mod drain;
 mod faults;
 pub mod fleet;
@@ -49,6 +50,7 @@ pub fn all() -> Vec<Scenario> {
         scenario!(drain, needs_images: true),
         scenario!(closing_events, needs_images: true),
         scenario!(faults, needs_images: true),
+        scenario!(crashes, needs_images: true),
         scenario!(goodbye, needs_images: true),
         scenario!(metrics, needs_images: true),
         scenario!(invalid_manifests, needs_images: true),

@@ -182,6 +182,14 @@ impl<'a> Site<'a> {
     }
 }
 
+/// The operator that leads.
+pub async fn leader(context: &Context) -> Result<String> {
+    let lease = context.kubectl.get("lease", Some(SYSTEM), "headgate-operator").await?;
+    let holder = text(&lease, "/spec/holderIdentity").unwrap_or_default();
+    crate::ensure!(!holder.is_empty(), "nobody leads");
+    Ok(holder)
+}
+
 /// Waits until a condition of an object has this status, for the spec as it is now, and returns the condition.
 pub async fn becomes(
     context: &Context,

@@ -4,3 +4,4 @@ pub mod apt;
 pub mod go;
 pub mod lock;
 pub mod paths;
+pub mod webhooks;

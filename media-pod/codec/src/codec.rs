@@ -34,6 +34,12 @@ pub enum Codec {
     G711a,
     /// G.711 µ-law.
     G711u,
+    /// AC-3, ATSC A/52.
+    Ac3,
+    /// E-AC-3, ATSC A/52 annex E.
+    Eac3,
+    /// Speex, as FLV has it: 16 kHz, mono.
+    Speex,
 }
 
 impl Codec {
@@ -41,7 +47,15 @@ impl Codec {
     pub fn kind(self) -> TrackKind {
         match self {
             Self::H264 | Self::H265 | Self::Av1 | Self::Vp9 => TrackKind::Video,
-            Self::Aac | Self::Mp3 | Self::Opus | Self::Flac | Self::G711a | Self::G711u => TrackKind::Audio,
+            Self::Aac
+            | Self::Mp3
+            | Self::Opus
+            | Self::Flac
+            | Self::G711a
+            | Self::G711u
+            | Self::Ac3
+            | Self::Eac3
+            | Self::Speex => TrackKind::Audio,
         }
     }
 
@@ -58,12 +72,18 @@ impl Codec {
             Self::Flac => "FLAC",
             Self::G711a => "G711A",
             Self::G711u => "G711U",
+            Self::Ac3 => "AC3",
+            Self::Eac3 => "EAC3",
+            Self::Speex => "Speex",
         }
     }
 
     /// Whether its first frame can be decoded without a configuration record before it.
     pub fn needs_no_config(self) -> bool {
-        matches!(self, Self::Mp3 | Self::G711a | Self::G711u)
+        matches!(
+            self,
+            Self::Mp3 | Self::G711a | Self::G711u | Self::Ac3 | Self::Eac3 | Self::Speex
+        )
     }
 }
 

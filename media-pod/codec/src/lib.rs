@@ -4,13 +4,18 @@
 //! [`Error`] where others would panic. A track whose size cannot be read is still a good track: its figures are just unknown.
 
 pub mod aac;
+pub mod ac3;
+pub mod av1;
 mod bits;
 mod codec;
 mod error;
+pub mod flac;
 mod frame;
 pub mod h264;
 pub mod h265;
+pub mod mp3;
 mod nal;
+pub mod opus;
 mod time;
 mod track;
 

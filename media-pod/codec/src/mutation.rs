@@ -1,6 +1,6 @@
 //! Every reader of parameter sets, fed real ones with bytes changed, cut and inserted: errors are fine, panics are not.
 
-use crate::{Track, TrackId, aac, h264, h265, nal_units};
+use crate::{Track, TrackId, aac, ac3, av1, flac, h264, h265, mp3, nal_units, opus};
 use bytes::Bytes;
 use proptest::prelude::*;
 
@@ -17,6 +17,9 @@ pub(crate) const AVC_INTERLACED_422: &str =
 pub(crate) const HEVC_CROPPED: &str = "0101600000009000000000003ff000fcfdf8f800000f03200001001840010c01ffff01600000030090000003000003003f95980921\
      0001002b42010101600000030090000003000003003fa005020169d565959a4932bc05a020000003002000000303c122000100074401c172b46240";
 
+/// Made by SVT-AV1, 638x358.
+pub(crate) const AV1_640: &str = "81010c000a0b0000000cc4fb6500be0010";
+
 pub(crate) fn hex(text: &str) -> Bytes {
     let digits: Vec<u8> = text
         .bytes()
@@ -32,6 +35,11 @@ fn seeds() -> impl Strategy<Value = Vec<u8>> {
         AVC_CROPPED,
         AVC_INTERLACED_422,
         HEVC_CROPPED,
+        AV1_640,
+        "664c614300000022120012000004d20004d20ac442f000",
+        "0b77b50b1e40ebf8",
+        "fffb9064",
+        "4f70757348656164010238018 0bb",
         "121056e500",
         "2b92088880",
         "00",
@@ -61,6 +69,7 @@ proptest! {
         let _ = h264::Sps::parse(data.get(8..).unwrap_or(&[]));
         let _ = h265::sps_size(data.get(52..).unwrap_or(&data));
         let _ = aac::AudioSpecificConfig::parse(&data);
+        let _ = (av1::config_video(&data), ac3::info(&data), mp3::parse(&data), flac::info(&data), opus::head_info(&data));
         for size in 1..=4 {
             prop_assert!(nal_units(&data, size).count() <= data.len().saturating_add(1));
         }

@@ -49,10 +49,22 @@ impl Timestamp {
         Self(self.0.saturating_add(Self::from_millis(millis).0))
     }
 
+    /// This point moved by some nanoseconds, as far as ticks are fine enough.
+    #[must_use]
+    pub const fn plus_nanos(self, nanos: u32) -> Self {
+        let ticks = (nanos as i64).saturating_mul(9) / 100_000;
+        Self(self.0.saturating_add(ticks))
+    }
+
     /// How long after `earlier` this is; zero when it is before.
     pub fn since(self, earlier: Self) -> Duration {
         let ticks = u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0);
         Duration::from_nanos(ticks.saturating_mul(100_000) / 9)
+    }
+
+    /// How far this is from `other`, whichever is first.
+    pub fn apart(self, other: Self) -> Duration {
+        self.since(other).max(other.since(self))
     }
 }
 
@@ -78,5 +90,9 @@ mod tests {
         let (a, b) = (Timestamp::from_millis(1000), Timestamp::from_millis(1500));
         assert_eq!(b.since(a), Duration::from_millis(500));
         assert_eq!(a.since(b), Duration::ZERO);
+        assert_eq!(
+            (a.apart(b), b.apart(a)),
+            (Duration::from_millis(500), Duration::from_millis(500))
+        );
     }
 }

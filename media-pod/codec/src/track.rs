@@ -1,17 +1,30 @@
 //! Tracks: what a decoder and a status must know of a stream before its first frame.
 
-use crate::{Codec, Error, TrackKind, aac, h264, h265};
+use crate::{Codec, Error, TrackKind, aac, av1, flac, h264, h265, opus};
 use bytes::Bytes;
 
-/// Names a track within its stream.
+/// Names a track within its stream: pictures have even numbers and sound odd ones, so that each kind counts for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TrackId(pub u8);
 
 impl TrackId {
-    /// The one video track of a stream without multitrack.
+    /// The first video track, which is the only one without multitrack.
     pub const VIDEO: Self = Self(0);
-    /// The one audio track of a stream without multitrack.
+    /// The first audio track, which is the only one without multitrack.
     pub const AUDIO: Self = Self(1);
+    /// Tracks of one kind in a stream.
+    pub const EACH_MAX: u8 = 8;
+
+    /// The track of this kind with this number, counted from 0; `None` from [`TrackId::EACH_MAX`] on.
+    pub fn of(kind: TrackKind, number: u8) -> Option<Self> {
+        let odd = u8::from(kind == TrackKind::Audio);
+        (number < Self::EACH_MAX).then(|| Self(number.saturating_mul(2).saturating_add(odd)))
+    }
+
+    /// Which of its kind it is, counted from 0.
+    pub fn number(self) -> u8 {
+        self.0 / 2
+    }
 }
 
 /// What the parameter sets say of a video track.
@@ -47,6 +60,8 @@ pub struct Track {
     pub video: Option<VideoInfo>,
     /// Known for audio whose configuration can be read.
     pub audio: Option<AudioInfo>,
+    /// HEVC that came under FLV's unofficial codec id 12: who publishes so has players that know nothing else.
+    pub old_id: bool,
 }
 
 impl Track {
@@ -58,6 +73,7 @@ impl Track {
             config,
             video: None,
             audio: None,
+            old_id: false,
         }
     }
 
@@ -92,6 +108,30 @@ impl Track {
         })
     }
 
+    /// AV1 from an AV1CodecConfigurationRecord (AV1-ISOBMFF §2.3). The size is known when its sequence header can be read.
+    pub fn av1(id: TrackId, config: Bytes) -> Self {
+        Self {
+            video: av1::config_video(&config).ok(),
+            ..Self::plain(id, Codec::Av1, config)
+        }
+    }
+
+    /// Opus from an identification header (RFC 7845 §5.1).
+    pub fn opus(id: TrackId, config: Bytes) -> Self {
+        Self {
+            audio: opus::head_info(&config),
+            ..Self::plain(id, Codec::Opus, config)
+        }
+    }
+
+    /// FLAC from its mark and STREAMINFO.
+    pub fn flac(id: TrackId, config: Bytes) -> Self {
+        Self {
+            audio: flac::info(&config),
+            ..Self::plain(id, Codec::Flac, config)
+        }
+    }
+
     /// A codec that needs no configuration, with what its container says of it.
     pub fn sound(id: TrackId, codec: Codec, audio: AudioInfo) -> Self {
         Self {
@@ -103,5 +143,22 @@ impl Track {
     /// Video or audio.
     pub fn kind(&self) -> TrackKind {
         self.codec.kind()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_counts_its_tracks_for_itself() {
+        assert_eq!(TrackId::of(TrackKind::Video, 0), Some(TrackId::VIDEO));
+        assert_eq!(TrackId::of(TrackKind::Audio, 0), Some(TrackId::AUDIO));
+        for number in 0..TrackId::EACH_MAX {
+            for kind in [TrackKind::Video, TrackKind::Audio] {
+                assert_eq!(TrackId::of(kind, number).map(TrackId::number), Some(number));
+            }
+        }
+        assert_eq!(TrackId::of(TrackKind::Video, TrackId::EACH_MAX), None);
     }
 }

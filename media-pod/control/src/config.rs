@@ -1,6 +1,6 @@
 //! [`PodConfig`]: everything a pod must know, resolved and validated, so that it needs nobody while it runs.
 
-use crate::{Dialect, HookEvent, Listener};
+use crate::{DeliveryPolicy, Dialect, HookCredentials, HookEvent, Listener, Replay};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,29 @@ pub struct PodConfig {
     /// Sessions of pods that are gone, whose closing events nobody has sent.
     #[serde(default)]
     pub orphans: Vec<Orphan>,
+    /// Where hooks may go, beside what no setting changes.
+    #[serde(default, skip_serializing_if = "HookNetworks::is_empty")]
+    pub hook_networks: HookNetworks,
+}
+
+/// Networks that hooks may or must not go to. Loopback, link-local addresses, metadata services, multicast, the API server and the pod itself are
+/// refused whatever stands here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HookNetworks {
+    /// Only these; all when empty.
+    #[serde(default)]
+    pub allowed: Vec<IpNet>,
+    /// Not these, also where they are allowed.
+    #[serde(default)]
+    pub denied: Vec<IpNet>,
+}
+
+impl HookNetworks {
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        self.allowed.is_empty() && self.denied.is_empty()
+    }
 }
 
 /// How a pod that is to end goes.
@@ -325,6 +348,18 @@ pub struct HookEndpoint {
     /// What each request says of itself, in dialects that have a place for it (Oryx).
     #[serde(default)]
     pub opaque: String,
+    /// How it is told.
+    #[serde(default)]
+    pub delivery: DeliveryPolicy,
+    /// How each side proves itself to the other.
+    #[serde(default, skip_serializing_if = "HookCredentials::is_empty")]
+    pub credentials: HookCredentials,
+    /// Why it must not be called, such as a Secret that is not there: then what is asked has no answer, and what is told waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unresolved: Option<String>,
+    /// Which dead letters are to be sent once more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay>,
 }
 
 /// Globs that say which streams an endpoint is about; an empty list is any.
@@ -426,6 +461,10 @@ mod tests {
             reask_seconds: 0,
             cache: CachePolicy::default(),
             opaque: String::new(),
+            delivery: DeliveryPolicy::default(),
+            credentials: HookCredentials::default(),
+            unresolved: None,
+            replay: None,
         }
     }
 }

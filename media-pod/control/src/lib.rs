@@ -28,12 +28,14 @@
 
 mod config;
 mod event;
+mod hook;
 mod listener;
 mod peer;
 mod report;
 
 pub use config::*;
 pub use event::*;
+pub use hook::*;
 pub use listener::*;
 pub use peer::*;
 pub use report::*;

@@ -217,6 +217,21 @@ pub struct HookReport {
     pub pending: u32,
     /// Notifications given up since the process started.
     pub dead: u64,
+    /// Dead letters that are kept, and can be sent once more.
+    #[serde(default)]
+    pub letters: u32,
+    /// Dead letters that were sent once more since the process started.
+    #[serde(default)]
+    pub replayed: u64,
+    /// Age of the oldest notification that is not delivered yet, in seconds, coarse: 0 below 10, then 10, 60, 600, 3600, 21600, 86400.
+    #[serde(default)]
+    pub oldest_pending_seconds: u32,
+    /// It said 410 to a notification: it is told nothing until it is edited or answers again.
+    #[serde(default)]
+    pub suspended: bool,
+    /// What is pending is in memory only, because the disk does not take it.
+    #[serde(default)]
+    pub in_memory: bool,
     /// Options that its answers asked for, kept and not in force in this version; sorted.
     #[serde(default)]
     pub idle_options: Vec<String>,

@@ -1,112 +1,131 @@
 //! A publisher's tags as tracks and frames: remembers which tracks were announced and makes the timestamps run on.
 
-use crate::{Body, Error, TagKind, audio, parse_audio, parse_video};
+use crate::{Body, Error, Parsed, TagKind, audio, parse_audio, parse_video};
 use bytes::Bytes;
 use headgate_codec::{AudioInfo, Codec, Frame, Timestamp, Track, TrackId, TrackKind};
+use smallvec::SmallVec;
 
-/// What one tag came to.
+/// What there is in a tag.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Demuxed {
     /// A track begins, or has a new configuration.
     Track(Track),
     /// A frame of a track that was announced.
     Frame(Frame),
-    /// The first frame of a codec that has no sequence header, with the track it implies.
-    TrackAndFrame(Track, Frame),
     /// Nothing to pass on; says why.
     Nothing(&'static str),
 }
 
+/// What one tag came to: one thing most often; a track before its first frame where there is no sequence header; several with multitrack.
+pub type Found = SmallVec<[Demuxed; 1]>;
+
 /// State of one publisher. Feed it every audio and video tag or message in order.
 #[derive(Clone, Debug, Default)]
 pub struct Demuxer {
-    video: Option<Codec>,
-    audio: Option<(Codec, Option<AudioInfo>)>,
+    /// One entry a track: their ids are bounded.
+    known: SmallVec<[Known; 2]>,
     clock: Unwrapped,
+}
+
+/// A track that was announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Known {
+    id: TrackId,
+    codec: Codec,
+    /// Of a track whose frames say it, not its configuration.
+    implied: Option<AudioInfo>,
 }
 
 impl Demuxer {
     /// Takes one tag body with its 32-bit timestamp in milliseconds. After an error the next tag can be fed: nothing is lost but the bad one.
-    pub fn push(&mut self, kind: TrackKind, timestamp_millis: u32, body: Bytes) -> Result<Demuxed, Error> {
+    pub fn push(&mut self, kind: TrackKind, timestamp_millis: u32, body: Bytes) -> Result<Found, Error> {
         let first = body.first().copied().unwrap_or(0);
-        let parsed = match kind {
+        let Parsed { nanos, bodies } = match kind {
             TrackKind::Video => parse_video(body)?,
             TrackKind::Audio => parse_audio(body)?,
         };
-        let dts = self.clock.next(timestamp_millis);
-        match parsed {
-            Body::Config(track) => Ok(self.config(track)),
-            Body::Frame {
-                codec,
-                key,
-                composition_millis,
-                payload,
-            } => {
-                let (track, pts) = (track_id(kind), dts.plus_millis(i64::from(composition_millis)));
-                Ok(self.frame(
-                    codec,
-                    first,
-                    Frame {
+        let dts = self.clock.next(timestamp_millis).plus_nanos(nanos);
+        let mut found = Found::new();
+        for part in bodies {
+            match (part.body, TrackId::of(kind, part.number)) {
+                (Body::Config(track), _) => found.push(self.config(track)),
+                (
+                    Body::Frame {
+                        codec,
+                        key,
+                        composition_millis,
+                        payload,
+                    },
+                    Some(track),
+                ) => {
+                    let pts = dts.plus_millis(i64::from(composition_millis));
+                    let frame = Frame {
                         track,
                         kind,
                         dts,
                         pts,
                         key,
                         payload,
-                    },
-                ))
+                    };
+                    self.frame(codec, first, frame, &mut found);
+                }
+                (Body::EndOfSequence, _) => found.push(Demuxed::Nothing("end of sequence")),
+                (Body::Ignored(what), _) => found.push(Demuxed::Nothing(what)),
+                (Body::Frame { .. }, None) => found.push(Demuxed::Nothing("a track of a number that is not carried")),
             }
-            Body::EndOfSequence => Ok(Demuxed::Nothing("end of sequence")),
-            Body::Ignored(what) => Ok(Demuxed::Nothing(what)),
         }
+        Ok(found)
     }
 
     /// The same for a tag of a file or a message of any kind; script data is nothing here.
-    pub fn push_tag(&mut self, kind: TagKind, timestamp_millis: u32, body: Bytes) -> Result<Demuxed, Error> {
+    pub fn push_tag(&mut self, kind: TagKind, timestamp_millis: u32, body: Bytes) -> Result<Found, Error> {
         match kind {
             TagKind::Audio => self.push(TrackKind::Audio, timestamp_millis, body),
             TagKind::Video => self.push(TrackKind::Video, timestamp_millis, body),
-            TagKind::Script => Ok(Demuxed::Nothing("script data")),
+            TagKind::Script => Ok(SmallVec::from_buf([Demuxed::Nothing("script data")])),
         }
     }
 
-    fn config(&mut self, track: Track) -> Demuxed {
-        match track.kind() {
-            TrackKind::Video => self.video = Some(track.codec),
-            TrackKind::Audio => self.audio = Some((track.codec, track.audio)),
-        }
+    /// The time of something that is neither audio nor video, in line with that of what is.
+    pub fn time(&mut self, timestamp_millis: u32) -> Timestamp {
+        self.clock.next(timestamp_millis)
+    }
+
+    fn config(&mut self, mut track: Track) -> Demuxed {
+        // It is kept as long as the stream, and is not to hold on to all that it was read with.
+        track.config = Bytes::copy_from_slice(&track.config);
+        self.note(Known {
+            id: track.id,
+            codec: track.codec,
+            implied: None,
+        });
         Demuxed::Track(track)
     }
 
-    fn frame(&mut self, codec: Codec, first: u8, frame: Frame) -> Demuxed {
+    fn frame(&mut self, codec: Codec, first: u8, frame: Frame, found: &mut Found) {
         if codec.needs_no_config() {
-            return self.implied(codec, audio::implied_info(codec, first), frame);
+            let (id, info) = (frame.track, audio::implied_info(codec, first, &frame.payload));
+            let is_news = self.note(Known {
+                id,
+                codec,
+                implied: Some(info),
+            });
+            if is_news {
+                found.push(Demuxed::Track(Track::sound(id, codec, info)));
+            }
+        } else if !self.known.iter().any(|k| k.id == frame.track && k.codec == codec) {
+            return found.push(Demuxed::Nothing("frame before its sequence header"));
         }
-        let known = match frame.kind {
-            TrackKind::Video => self.video,
-            TrackKind::Audio => self.audio.map(|(codec, _)| codec),
-        };
-        if known == Some(codec) {
-            Demuxed::Frame(frame)
-        } else {
-            Demuxed::Nothing("frame before its sequence header")
-        }
+        found.push(Demuxed::Frame(frame));
     }
 
-    fn implied(&mut self, codec: Codec, info: AudioInfo, frame: Frame) -> Demuxed {
-        let now = Some((codec, Some(info)));
-        if self.audio == now {
-            return Demuxed::Frame(frame);
+    /// True when that is news.
+    fn note(&mut self, now: Known) -> bool {
+        if let Some(known) = self.known.iter_mut().find(|known| known.id == now.id) {
+            return std::mem::replace(known, now) != now;
         }
-        self.audio = now;
-        Demuxed::TrackAndFrame(Track::sound(frame.track, codec, info), frame)
-    }
-}
-
-fn track_id(kind: TrackKind) -> TrackId {
-    match kind {
-        TrackKind::Video => TrackId::VIDEO,
-        TrackKind::Audio => TrackId::AUDIO,
+        self.known.push(now);
+        true
     }
 }
 

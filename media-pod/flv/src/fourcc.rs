@@ -13,6 +13,8 @@ pub(crate) fn codec(fourcc: [u8; 4]) -> Option<Codec> {
         b".mp3" => Codec::Mp3,
         b"Opus" => Codec::Opus,
         b"fLaC" => Codec::Flac,
+        b"ac-3" => Codec::Ac3,
+        b"ec-3" => Codec::Eac3,
         _ => return None,
     })
 }
@@ -28,6 +30,8 @@ pub(crate) fn of(codec: Codec) -> Option<[u8; 4]> {
         Codec::Mp3 => b".mp3",
         Codec::Opus => b"Opus",
         Codec::Flac => b"fLaC",
-        Codec::G711a | Codec::G711u => return None,
+        Codec::Ac3 => b"ac-3",
+        Codec::Eac3 => b"ec-3",
+        Codec::G711a | Codec::G711u | Codec::Speex => return None,
     })
 }

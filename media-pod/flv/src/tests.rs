@@ -33,11 +33,27 @@ fn tracks() -> Vec<Track> {
         Track::plain(TrackId::VIDEO, Codec::Av1, Bytes::from_static(&[0x81, 5, 12, 0])),
         Track::plain(TrackId::VIDEO, Codec::Vp9, Bytes::from_static(&[1, 0, 0, 0])),
         Track::aac(TrackId::AUDIO, Bytes::from_static(&[0x12, 0x10])).unwrap(),
-        Track::plain(TrackId::AUDIO, Codec::Opus, Bytes::from_static(b"OpusHead")),
-        Track::plain(TrackId::AUDIO, Codec::Flac, Bytes::from_static(b"fLaC")),
+        Track::opus(TrackId::AUDIO, Bytes::from_static(b"OpusHead\x01\x02")),
+        Track::flac(TrackId::AUDIO, Bytes::from_static(b"fLaC")),
         Track::sound(TrackId::AUDIO, Codec::Mp3, info),
         Track::sound(TrackId::AUDIO, Codec::G711a, g711),
         Track::sound(TrackId::AUDIO, Codec::G711u, AudioInfo { channels: 2, ..g711 }),
+        Track::sound(
+            TrackId::AUDIO,
+            Codec::Ac3,
+            AudioInfo {
+                sample_rate: 48_000,
+                ..info
+            },
+        ),
+        Track::sound(
+            TrackId::AUDIO,
+            Codec::Speex,
+            AudioInfo {
+                sample_rate: 16_000,
+                ..g711
+            },
+        ),
     ]
 }
 
@@ -56,60 +72,152 @@ fn frame_of(track: &Track, millis: i64, composition: i64, key: bool) -> Frame {
     }
 }
 
+/// How each form of FLV is read back: every codec, with a composition time forth and back.
+fn round_trip(form: Form, track: &Track) {
+    let mut demuxer = Demuxer::default();
+    let config = form.config(track);
+    assert_eq!(config.is_empty(), track.codec.needs_no_config(), "{}", track.codec);
+    if !config.is_empty() {
+        let pushed = demuxer.push(track.kind(), 0, config).unwrap();
+        assert_eq!(pushed[..], [Demuxed::Track(track.clone())], "{}", track.codec);
+    }
+    for (millis, composition, key) in [(0, 0, true), (40, 80, false), (80, -40, false)] {
+        let frame = frame_of(track, millis, composition, key);
+        let body = [&form.prefix(track, &frame), &frame.payload[..]].concat();
+        let mut expected = vec![Demuxed::Frame(frame.clone())];
+        if track.codec.needs_no_config() && millis == 0 {
+            expected.insert(0, Demuxed::Track(track.clone()));
+        }
+        let pushed = demuxer.push(track.kind(), frame.dts.as_wrapped_millis(), body.into());
+        assert_eq!(pushed.unwrap()[..], expected[..], "{}", track.codec);
+    }
+}
+
 #[test]
 fn what_is_written_is_read_back_for_every_codec() {
     for track in tracks() {
-        let mut demuxer = Demuxer::default();
-        let config = config_body(&track);
-        if config.is_empty() {
-            assert!(track.codec.needs_no_config());
-        } else {
-            assert_eq!(demuxer.push(track.kind(), 0, config), Ok(Demuxed::Track(track.clone())));
-        }
-        for (millis, composition, key) in [(0, 0, true), (40, 80, false), (80, -40, false)] {
-            let frame = frame_of(&track, millis, composition, key);
-            let body = [body_prefix(&track, &frame).as_slice(), &frame.payload].concat();
-            let expected = match (track.codec.needs_no_config(), millis) {
-                (true, 0) => Demuxed::TrackAndFrame(track.clone(), frame.clone()),
-                _ => Demuxed::Frame(frame.clone()),
-            };
-            assert_eq!(
-                demuxer.push(track.kind(), frame.dts.as_wrapped_millis(), body.into()),
-                Ok(expected),
-                "{}",
-                track.codec
-            );
+        round_trip(Form::default(), &track);
+    }
+}
+
+#[test]
+fn every_track_is_written_for_those_who_know_multitrack_and_the_first_for_the_others() {
+    let all = Form {
+        four_cc: true,
+        multitrack: true,
+    };
+    for track in tracks() {
+        let second = Track {
+            id: TrackId::of(track.kind(), 1).unwrap(),
+            ..track.clone()
+        };
+        let frame = frame_of(&second, 0, 0, true);
+        let plain = (Form::default().config(&second), Form::default().prefix(&second, &frame));
+        assert!(plain.0.is_empty() && plain.1.is_empty(), "{}", track.codec);
+        let is_classic_only = matches!(track.codec, Codec::G711a | Codec::G711u | Codec::Speex);
+        assert_eq!(all.carries(&second), !is_classic_only, "{}", track.codec);
+        if !is_classic_only {
+            round_trip(all, &second);
         }
     }
 }
 
 #[test]
-fn hevc_under_its_old_codec_id_is_read_as_well() {
-    let config = [&[0x1c, 0, 0, 0, 0][..], &hex(HVCC)].concat();
-    assert!(matches!(parse_video(config.into()), Ok(Body::Config(track)) if track.codec == Codec::H265));
-    let frame = parse_video(Bytes::from_static(&[0x2c, 1, 0, 0, 80, 9, 9]));
-    let expected = Body::Frame {
-        codec: Codec::H265,
-        key: false,
-        composition_millis: 80,
-        payload: Bytes::from_static(&[9, 9]),
+fn hevc_goes_out_under_the_id_it_came_in_with_unless_the_reader_knows_better() {
+    let old = [&[0x1c, 0, 0, 0, 0][..], &hex(HVCC)].concat();
+    let mut demuxer = Demuxer::default();
+    let pushed = demuxer.push(TrackKind::Video, 0, old.clone().into()).unwrap();
+    let [Demuxed::Track(track)] = &pushed[..] else {
+        panic!("{pushed:?}")
     };
-    assert_eq!(frame, Ok(expected));
+    assert!(track.codec == Codec::H265 && track.old_id);
+    let body = Bytes::from_static(&[0x2c, 1, 0, 0, 80, 9, 9]);
+    let pushed = demuxer.push(TrackKind::Video, 0, body.clone()).unwrap();
+    let [Demuxed::Frame(frame)] = &pushed[..] else {
+        panic!("{pushed:?}")
+    };
+    assert_eq!(
+        (frame.key, frame.pts.as_millis(), &frame.payload[..]),
+        (false, 80, &[9, 9][..])
+    );
+    let form = Form::default();
+    assert_eq!(form.config(track), old);
+    assert_eq!([&form.prefix(track, frame), &frame.payload[..]].concat(), body);
+    let form = Form { four_cc: true, ..form };
+    assert_eq!(&form.config(track)[..5], b"\x90hvc1");
+    assert_eq!(&form.prefix(track, frame)[..], b"\xa1hvc1\0\0\x50");
+}
+
+#[test]
+fn a_multitrack_message_comes_to_a_frame_of_each_track_at_the_nanosecond() {
+    let mut demuxer = Demuxer::default();
+    let starts = b"\x95\x20Opus\x00\0\0\x0aOpusHead\x01\x02fLaC\x01\0\0\x04fLaC";
+    let pushed = demuxer.push(TrackKind::Audio, 0, Bytes::from_static(starts)).unwrap();
+    let ids: Vec<_> = pushed
+        .iter()
+        .map(|d| {
+            if let Demuxed::Track(t) = d {
+                (t.id, t.codec)
+            } else {
+                panic!("{d:?}")
+            }
+        })
+        .collect();
+    assert_eq!(ids, [(TrackId(1), Codec::Opus), (TrackId(3), Codec::Flac)]);
+    let frames = b"\x97\x02\x01\x00\x00\x05\x21Opus\x00\0\0\x01afLaC\x01\0\0\x01b";
+    let pushed = demuxer.push(TrackKind::Audio, 7, Bytes::from_static(frames)).unwrap();
+    let ticks = 7 * 90 + 65_536 / 11_111;
+    let frames: Vec<_> = pushed
+        .iter()
+        .map(|d| {
+            if let Demuxed::Frame(f) = d {
+                (f.track, f.dts.ticks(), &f.payload[..])
+            } else {
+                panic!("{d:?}")
+            }
+        })
+        .collect();
+    assert_eq!(frames, [(TrackId(1), ticks, &b"a"[..]), (TrackId(3), ticks, &b"b"[..])]);
+}
+
+#[test]
+fn sound_without_a_sequence_header_says_itself_what_it_is() {
+    let cases: [(&'static [u8], Codec, u32, u32); 5] = [
+        (b"\x91.mp3\xff\xf3\x40\xc4", Codec::Mp3, 22_050, 1),
+        (b"\x2f\xff\xfb\x94\x64", Codec::Mp3, 48_000, 2),
+        (b"\x91ac-3\x0b\x77\xb5\x0b\x1e\x40\xeb\xf8", Codec::Ac3, 48_000, 6),
+        (b"\x91ec-3\x0b\x77\x01\xa0\x74\x87\xc0\x00", Codec::Eac3, 44_100, 2),
+        (b"\xb2\x00", Codec::Speex, 16_000, 1),
+    ];
+    for (body, codec, sample_rate, channels) in cases {
+        let pushed = Demuxer::default()
+            .push(TrackKind::Audio, 0, Bytes::from_static(body))
+            .unwrap();
+        let info = AudioInfo { sample_rate, channels };
+        assert_eq!(pushed[0], Demuxed::Track(Track::sound(TrackId::AUDIO, codec, info)));
+        assert!(matches!(pushed[1], Demuxed::Frame(_)));
+    }
 }
 
 #[test]
 fn what_is_not_carried_says_what_it_was() {
+    let ignored = |what| Ok(Body::Ignored(what).into());
+    assert_eq!(parse_audio(Bytes::from_static(&[0x50, 0])), ignored("Nellymoser"));
     assert_eq!(
-        parse_audio(Bytes::from_static(&[0x90, b'a', b'c', b'-', b'3'])),
-        Ok(Body::Ignored("enhanced audio AC-3"))
+        parse_video(Bytes::from_static(b"\x91vvc1")),
+        ignored("enhanced video of a codec that is not carried")
+    );
+    assert_eq!(
+        parse_video(Bytes::from_static(b"\x96\x01av01\x09x")).map(|p| p.bodies[0].body.clone()),
+        Ok(Body::Ignored("a video track of a number that is not carried"))
     );
     assert_eq!(
         parse_video(Bytes::from_static(&[0x57, 0])),
-        Ok(Body::Ignored("video command frame"))
+        ignored("video command frame")
     );
     assert_eq!(
         parse_video(Bytes::from_static(&[0x12, 0])),
-        Ok(Body::Ignored("video codec older than H.264"))
+        ignored("video codec older than H.264")
     );
     assert_eq!(parse_video(Bytes::new()), Err(Error::Truncated { what: "video tag" }));
 }
@@ -118,23 +226,32 @@ fn what_is_not_carried_says_what_it_was() {
 fn a_frame_before_its_sequence_header_is_nothing() {
     let mut demuxer = Demuxer::default();
     let pushed = demuxer.push(TrackKind::Video, 0, Bytes::from_static(&[0x17, 1, 0, 0, 0, 1]));
-    assert_eq!(pushed, Ok(Demuxed::Nothing("frame before its sequence header")));
+    assert_eq!(
+        pushed.unwrap()[..],
+        [Demuxed::Nothing("frame before its sequence header")]
+    );
 }
 
 #[test]
 fn time_runs_on_when_its_32_bits_wrap() {
     let mut demuxer = Demuxer::default();
-    let mut dts = |millis: u32| match demuxer.push(TrackKind::Audio, millis, Bytes::from_static(&[0x2f, 1])) {
-        Ok(Demuxed::Frame(frame) | Demuxed::TrackAndFrame(_, frame)) => frame.dts.as_millis(),
-        other => panic!("{other:?}"),
+    let mut dts = |millis: u32| {
+        let pushed = demuxer.push(TrackKind::Audio, millis, Bytes::from_static(&[0x2f, 1]));
+        match pushed.unwrap().last() {
+            Some(Demuxed::Frame(frame)) => frame.dts.as_millis(),
+            other => panic!("{other:?}"),
+        }
     };
     assert_eq!(dts(u32::MAX - 10), 4_294_967_285);
     assert_eq!(dts(29), 4_294_967_325);
     assert_eq!(dts(u32::MAX), 4_294_967_295);
     let mut demuxer = Demuxer::default();
-    let mut dts = |millis: u32| match demuxer.push(TrackKind::Audio, millis, Bytes::from_static(&[0x2f, 1])) {
-        Ok(Demuxed::Frame(frame) | Demuxed::TrackAndFrame(_, frame)) => frame.dts.as_millis(),
-        other => panic!("{other:?}"),
+    let mut dts = |millis: u32| {
+        let pushed = demuxer.push(TrackKind::Audio, millis, Bytes::from_static(&[0x2f, 1]));
+        match pushed.unwrap().last() {
+            Some(Demuxed::Frame(frame)) => frame.dts.as_millis(),
+            other => panic!("{other:?}"),
+        }
     };
     assert_eq!(
         (dts(5_000), dts(4_980), dts(3_000_000_000)),
@@ -167,7 +284,7 @@ fn a_file_made_by_ffmpeg_is_read_and_written_again_byte_for_byte() {
     let mut demuxer = Demuxer::default();
     let demuxed: Vec<Demuxed> = tags
         .iter()
-        .map(|t| demuxer.push_tag(t.kind, t.timestamp_millis, t.body.clone()).unwrap())
+        .flat_map(|t| demuxer.push_tag(t.kind, t.timestamp_millis, t.body.clone()).unwrap())
         .collect();
     let Demuxed::Track(video) = &demuxed[1] else {
         panic!("{:?}", demuxed[1])
@@ -194,8 +311,15 @@ proptest! {
     #[test]
     fn no_body_makes_the_parsers_panic(body in prop::collection::vec(any::<u8>(), 0..64), time in any::<u32>()) {
         let mut demuxer = Demuxer::default();
-        let _ = demuxer.push(TrackKind::Video, time, body.clone().into());
-        let _ = demuxer.push(TrackKind::Audio, time, body.into());
+        // As it is, and as what enhanced RTMP makes of it: modifiers, then tracks.
+        for first in [body.first().copied().unwrap_or(0), 0x90, 0x95, 0x96, 0x97, 0xa1] {
+            let mut body = body.clone();
+            if let Some(byte) = body.first_mut() {
+                *byte = first;
+            }
+            let _ = demuxer.push(TrackKind::Video, time, body.clone().into());
+            let _ = demuxer.push(TrackKind::Audio, time, body.into());
+        }
     }
 
     #[test]

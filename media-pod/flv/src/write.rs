@@ -1,60 +1,113 @@
-//! Writing tags. HEVC and newer codecs are written in enhanced RTMP's form, which today's ffmpeg, OBS and mpegts.js read.
+//! Writing tags. What FLV always had is written as it always was; newer codecs in enhanced RTMP's form, which today's ffmpeg, OBS and mpegts.js read.
 
-use crate::{BODY_MAX, Error, TagKind, fourcc};
+use crate::enhanced::one_track_head;
+use crate::{BODY_MAX, Error, TagKind, audio, fourcc, video};
 use bytes::{BufMut, Bytes, BytesMut};
 use headgate_codec::{AudioInfo, Codec, Frame, Track, TrackKind};
+use smallvec::SmallVec;
+
+/// What a reader of tags understands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Form {
+    /// HEVC under its FourCC in any case. Else it is passed on as its publisher named it, as SRS does: whoever publishes under the unofficial codec
+    /// id 12 has players that know nothing else.
+    pub four_cc: bool,
+    /// All tracks. Else the first of each kind.
+    pub multitrack: bool,
+}
 
 /// The few bytes of a tag body before the payload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Prefix {
-    bytes: [u8; 8],
-    length: u8,
-}
+pub type Prefix = SmallVec<[u8; 16]>;
 
-impl Prefix {
-    fn new<const N: usize>(head: [u8; N]) -> Self {
-        let mut bytes = [0; 8];
-        bytes.iter_mut().zip(head).for_each(|(to, from)| *to = from);
-        Self {
-            bytes,
-            length: u8::try_from(N.min(8)).unwrap_or(8),
+const SEQUENCE_START: u8 = 0;
+const CODED_FRAMES: u8 = 1;
+const KEY: u8 = 0x10;
+const INTER: u8 = 0x20;
+
+impl Form {
+    /// Whether a track is written at all.
+    pub fn carries(self, track: &Track) -> bool {
+        track.id.number() == 0 || (self.multitrack && fourcc::of(track.codec).is_some())
+    }
+
+    /// What stands before a frame's payload in its tag body; nothing for a track that is not carried.
+    pub fn prefix(self, track: &Track, frame: &Frame) -> Prefix {
+        let frame_type = if frame.key { KEY } else { INTER };
+        let [_, c0, c1, c2] = composition(frame).to_be_bytes();
+        let composed: &[u8] = if matches!(track.codec, Codec::H264 | Codec::H265) {
+            &[c0, c1, c2]
+        } else {
+            &[]
+        };
+        let mut prefix = self.head(track, frame_type, CODED_FRAMES);
+        if !prefix.is_empty() {
+            prefix.extend_from_slice(composed);
+        }
+        prefix
+    }
+
+    /// The body of a sequence header; empty for codecs that have none, and for tracks that are not carried.
+    pub fn config(self, track: &Track) -> Bytes {
+        if track.codec.needs_no_config() {
+            return Bytes::new();
+        }
+        let mut head = self.head(track, KEY, SEQUENCE_START);
+        if head.is_empty() {
+            return Bytes::new();
+        }
+        if matches!(head.first(), Some(&(AVC_KEY | HEVC_KEY))) {
+            head.extend_from_slice(&[0; 3]);
+        }
+        [&head, &track.config[..]].concat().into()
+    }
+
+    /// All but the composition time.
+    fn head(self, track: &Track, frame_type: u8, packet_type: u8) -> Prefix {
+        if !self.carries(track) {
+            return Prefix::new();
+        }
+        match track.codec {
+            _ if track.id.number() > 0 => multitrack_head(track, frame_type, packet_type),
+            Codec::H264 => Prefix::from_slice(&[frame_type | AVC, packet_type]),
+            Codec::H265 if track.old_id && !self.four_cc => Prefix::from_slice(&[frame_type | HEVC, packet_type]),
+            Codec::Aac => Prefix::from_slice(&[AAC, packet_type]),
+            Codec::Mp3 => Prefix::from_slice(&[mp3_flags(track.audio)]),
+            Codec::G711a => Prefix::from_slice(&[0x72 | stereo(track.audio)]),
+            Codec::G711u => Prefix::from_slice(&[0x82 | stereo(track.audio)]),
+            Codec::Speex => Prefix::from_slice(&[SPEEX]),
+            codec => {
+                let mut head = Prefix::from_slice(&[enhanced_flags(codec.kind(), frame_type, packet_type)]);
+                head.extend_from_slice(&fourcc::of(codec).unwrap_or_default());
+                head
+            }
         }
     }
-
-    /// The bytes.
-    pub fn as_slice(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.length)).unwrap_or(&[])
-    }
 }
 
-/// What stands before a frame's payload in its tag body.
-pub fn body_prefix(track: &Track, frame: &Frame) -> Prefix {
-    let frame_type: u8 = if frame.key { 0x10 } else { 0x20 };
-    let [_, c0, c1, c2] = composition(frame).to_be_bytes();
-    let name = fourcc::of(track.codec).unwrap_or_default();
-    let [f0, f1, f2, f3] = name;
-    match track.codec {
-        Codec::H264 => Prefix::new([frame_type | 7, 1, c0, c1, c2]),
-        Codec::H265 => Prefix::new([0x80 | frame_type | 1, f0, f1, f2, f3, c0, c1, c2]),
-        Codec::Av1 | Codec::Vp9 => Prefix::new([0x80 | frame_type | 1, f0, f1, f2, f3]),
-        Codec::Aac => Prefix::new([AAC, 1]),
-        Codec::Opus | Codec::Flac => Prefix::new([0x91, f0, f1, f2, f3]),
-        Codec::Mp3 => Prefix::new([mp3_flags(track.audio)]),
-        Codec::G711a => Prefix::new([0x72 | stereo(track.audio)]),
-        Codec::G711u => Prefix::new([0x82 | stereo(track.audio)]),
-    }
-}
+/// Codec ids (annex E.4.3.1); HEVC's is not in it.
+const AVC: u8 = 7;
+const HEVC: u8 = 0x0c;
+const AVC_KEY: u8 = KEY | AVC;
+const HEVC_KEY: u8 = KEY | HEVC;
 
-/// The body of a sequence header; empty for codecs that have none.
-pub fn config_body(track: &Track) -> Bytes {
-    let [f0, f1, f2, f3] = fourcc::of(track.codec).unwrap_or_default();
-    let head = match track.codec {
-        Codec::H264 => Prefix::new([0x17, 0, 0, 0, 0]),
-        Codec::H265 | Codec::Av1 | Codec::Vp9 | Codec::Opus | Codec::Flac => Prefix::new([0x90, f0, f1, f2, f3]),
-        Codec::Aac => Prefix::new([AAC, 0]),
-        Codec::Mp3 | Codec::G711a | Codec::G711u => return Bytes::new(),
+fn multitrack_head(track: &Track, frame_type: u8, packet_type: u8) -> Prefix {
+    let Some(name) = fourcc::of(track.codec) else {
+        return Prefix::new();
     };
-    [head.as_slice(), &track.config].concat().into()
+    let multitrack = match track.kind() {
+        TrackKind::Video => video::MULTITRACK,
+        TrackKind::Audio => audio::MULTITRACK,
+    };
+    let mut head = Prefix::from_slice(&[enhanced_flags(track.kind(), frame_type, multitrack)]);
+    head.extend_from_slice(&one_track_head(packet_type, name, track.id.number()));
+    head
+}
+
+fn enhanced_flags(kind: TrackKind, frame_type: u8, packet_type: u8) -> u8 {
+    match kind {
+        TrackKind::Video => 0x80 | frame_type | packet_type,
+        TrackKind::Audio => 0x90 | packet_type,
+    }
 }
 
 /// An FLV file header with the first PreviousTagSize.
@@ -99,6 +152,9 @@ fn body_bytes(parts: &[&[u8]]) -> usize {
 
 /// AAC always says 44 kHz, 16 bit, stereo; the truth is in its configuration (annex E.4.2.1).
 const AAC: u8 = 0xaf;
+
+/// Speex always says so (annex E.4.2.1): 5.5 kHz, 16 bit, mono.
+const SPEEX: u8 = 0xb2;
 
 fn stereo(audio: Option<AudioInfo>) -> u8 {
     u8::from(audio.is_some_and(|a| a.channels > 1))

@@ -6,12 +6,12 @@ use headgate_codec::{Codec, Track, TrackKind};
 
 /// Whether a track can be written: its codec has a sample entry, and the configuration that this needs is there.
 pub fn carries(track: &Track) -> bool {
-    track.codec.needs_no_config() || !track.config.is_empty()
+    name(track.codec).is_some() && (track.codec.needs_no_config() || !track.config.is_empty())
 }
 
-/// The name of a track's sample entry.
-fn name(codec: Codec) -> [u8; 4] {
-    *match codec {
+/// The name of a track's sample entry; `None` for codecs that we write none for.
+fn name(codec: Codec) -> Option<[u8; 4]> {
+    Some(*match codec {
         Codec::H264 => b"avc1",
         Codec::H265 => b"hvc1",
         Codec::Av1 => b"av01",
@@ -21,12 +21,14 @@ fn name(codec: Codec) -> [u8; 4] {
         Codec::Flac => b"fLaC",
         Codec::G711a => b"alaw",
         Codec::G711u => b"ulaw",
-    }
+        Codec::Ac3 | Codec::Eac3 | Codec::Speex => return None,
+    })
 }
 
-/// A track's sample entry.
+/// A track's sample entry; nothing for a track that is not carried.
 pub(crate) fn put(out: &mut BytesMut, track: &Track) {
-    put_box(out, name(track.codec), |out| {
+    let Some(name) = name(track.codec) else { return };
+    put_box(out, name, |out| {
         // Reserved, then the first and only data reference.
         out.put_slice(&[0, 0, 0, 0, 0, 0, 0, 1]);
         match track.codec.kind() {
@@ -86,7 +88,7 @@ fn put_config(out: &mut BytesMut, track: &Track) {
         Codec::Flac => put_full(out, *b"dfLa", 0, 0, |out| {
             out.put_slice(config.strip_prefix(b"fLaC").unwrap_or(config));
         }),
-        Codec::G711a | Codec::G711u => {}
+        Codec::G711a | Codec::G711u | Codec::Ac3 | Codec::Eac3 | Codec::Speex => {}
     }
 }
 

@@ -1,6 +1,7 @@
 //! One call to one URL of an endpoint: built by the dialect, bounded in time, measured and remembered.
 
 use headgate_control::HookEndpoint;
+use http::{HeaderName, HeaderValue};
 use prometheus::IntGauge;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,6 +15,9 @@ use crate::event::Event;
 use crate::failure::{Cause, Failure};
 use crate::transport::{Call, TransportError};
 
+/// Says that an event was told before, or given up, and comes again because somebody wished it.
+const REPLAY: HeaderName = HeaderName::from_static("webhook-replay");
+
 /// A call that is over.
 pub(crate) struct Asked {
     /// What came.
@@ -26,6 +30,15 @@ pub(crate) struct Asked {
     spec: Arc<HookEndpoint>,
 }
 
+/// Which attempt at an event it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turn {
+    /// Counts from 1.
+    pub(crate) number: u32,
+    /// The event was a dead letter.
+    pub(crate) replay: bool,
+}
+
 impl Endpoint {
     /// Calls the URL at `index`. `number` counts the attempts at this event from 1.
     pub(crate) async fn attempt(
@@ -36,16 +49,37 @@ impl Endpoint {
         number: u32,
         limit: Duration,
     ) -> Asked {
+        let turn = Turn { number, replay: false };
+        self.take_turn(class, index, event, turn, limit).await
+    }
+
+    /// The same for an event that may have been a dead letter.
+    pub(crate) async fn take_turn(
+        &self,
+        class: Class,
+        index: usize,
+        event: &Event,
+        turn: Turn,
+        limit: Duration,
+    ) -> Asked {
         let (spec, dialect) = (self.spec(), self.dialect());
         let name = dialect.event_name(event.kind);
-        let Some(url) = spec.urls.get(index).and_then(|template| spec.url(template, name)) else {
-            let error = TransportError::Connect(format!("URL number {} is none", index.saturating_add(1)));
-            return Asked {
-                verdict: unreachable(&error),
-                attempt: Some(Err(error)),
-                host: self.name.clone(),
-                spec,
-            };
+        let url = match (&spec.unresolved, spec.urls.get(index)) {
+            (Some(why), _) => Err(TransportError::NotCalled(why.clone())),
+            (None, template) => template
+                .and_then(|template| spec.url(template, name))
+                .ok_or_else(|| TransportError::Connect(format!("URL number {} is none", index.saturating_add(1)))),
+        };
+        let url = match url {
+            Ok(url) => url,
+            Err(error) => {
+                return Asked {
+                    verdict: unreachable(&error),
+                    attempt: Some(Err(error)),
+                    host: self.name.clone(),
+                    spec,
+                };
+            }
         };
         let host = host(&url);
         let request = dialect.request(
@@ -56,13 +90,18 @@ impl Endpoint {
                 index: self.context.index.fetch_add(1, Ordering::Relaxed),
             },
         );
-        let headers = headers(dialect, event, &request, number, jiff::Timestamp::now());
+        let mut headers = headers(dialect, event, &request, turn.number, jiff::Timestamp::now());
+        if turn.replay {
+            headers.insert(REPLAY, HeaderValue::from_static("1"));
+        }
         let body = request.body;
+        self.credentials().put_on(&mut headers, &body);
         let call = Call { url, headers, body };
 
         let _in_flight = InFlight::new(self, class);
         let started = Instant::now();
-        let attempt = timeout(limit, self.transport(class).call(call)).await.ok();
+        let transport = self.transport(class);
+        let attempt = timeout(limit, transport.call(call)).await.ok();
         let labels = [self.name.as_str(), name];
         self.context
             .metrics

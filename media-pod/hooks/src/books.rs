@@ -2,12 +2,13 @@
 
 use parking_lot::Mutex;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::books_metrics::BooksMetrics;
+use crate::dead::DeadLetters;
 use crate::handover::Remembered;
 use crate::ledger::Ledger;
 use crate::log::metrics::{LogMetrics, Trouble};
@@ -38,6 +39,10 @@ pub(crate) struct Books {
     pub(crate) taken_over: Mutex<Remembered>,
     /// What an earlier process left, until the first config says to whom it goes.
     left: Mutex<Option<State>>,
+    /// What was given up.
+    pub(crate) letters: DeadLetters,
+    /// A folder was asked for.
+    wants_disk: bool,
     /// The last number given to a notice.
     number: AtomicU64,
     listener: Arc<Listener>,
@@ -55,6 +60,8 @@ struct Listener {
     adopted: Arc<Adopted>,
     changed: watch::Sender<u64>,
     owner: OnceLock<Weak<dyn GiveUp>>,
+    /// The disk takes what comes.
+    durable: AtomicBool,
 }
 
 impl Books {
@@ -70,7 +77,9 @@ impl Books {
             adopted: Arc::default(),
             changed,
             owner: OnceLock::new(),
+            durable: AtomicBool::new(true),
         });
+        let letters = DeadLetters::open(storage.state, &log_metrics);
         let path = storage.state.map(|state| state.join("outbox"));
         let found = path.and_then(|path| open_log(&path, &log_metrics, listener.clone()));
         let (log, left) = found.map_or((None, None), |(log, state)| (Some(log), Some(state)));
@@ -79,6 +88,8 @@ impl Books {
             adopted: listener.adopted.clone(),
             seal: storage.seal.clone(),
             metrics,
+            letters,
+            wants_disk: storage.state.is_some(),
             taken_over: Mutex::default(),
             number: AtomicU64::new(left.as_ref().map_or(0, |state| state.number)),
             left: Mutex::new(None),
@@ -99,6 +110,18 @@ impl Books {
     /// What an earlier process left; once.
     pub(crate) fn take_left(&self) -> Option<State> {
         self.left.lock().take()
+    }
+
+    /// Whether what begins something must be on the disk, and not only written.
+    pub(crate) fn set_sync(&self, sync: bool) {
+        if let Some(log) = &self.log {
+            log.set_sync(sync);
+        }
+    }
+
+    /// Whether what is pending should be on disk, and is in memory only.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        self.wants_disk && (self.log.is_none() || !self.listener.durable.load(Ordering::Relaxed))
     }
 
     /// A number for a notice, higher than all before it.
@@ -182,6 +205,12 @@ impl Sink for Listener {
             self.adopted.settle(*session, *at, true);
         }
         if !told.adopts.is_empty() {
+            self.changed.send_modify(|version| *version = version.wrapping_add(1));
+        }
+    }
+
+    fn durable(&self, durable: bool) {
+        if self.durable.swap(durable, Ordering::Relaxed) != durable {
             self.changed.send_modify(|version| *version = version.wrapping_add(1));
         }
     }

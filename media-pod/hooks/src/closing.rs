@@ -1,13 +1,13 @@
 //! What the hooks do about sessions that are over: tell of them, also of those that an earlier process or another pod had.
 
-use headgate_control::{HookEvent, Orphan};
+use headgate_control::{Durability, HookEvent, Orphan};
 use jiff::Timestamp;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
-use crate::delivery::lane::{Death, Entry};
+use crate::delivery::lane::{Dead, Death, Entry};
 use crate::endpoint::{Endpoint, give_up};
 use crate::event::Event;
 use crate::handover::{HANDOVER_MAX, HandoverRecord, TakeOverError, VERSION};
@@ -93,18 +93,22 @@ impl Inner {
         for endpoint in takers {
             for (url, text) in endpoint.spec().urls.iter().enumerate() {
                 let log = self.books().number();
-                targets.push(Target {
-                    number: log,
-                    endpoint: endpoint.name.clone(),
-                    index: url,
-                    url: text.clone(),
-                });
+                if endpoint.spec().delivery.durability != Durability::None {
+                    targets.push(Target {
+                        number: log,
+                        endpoint: endpoint.name.clone(),
+                        index: url,
+                        url: text.clone(),
+                        replay: false,
+                    });
+                }
                 let entry = Entry {
                     url,
                     event: event.clone(),
                     log,
                     at,
                     age: Duration::ZERO,
+                    replay: false,
                 };
                 ways.push((endpoint.clone(), entry));
             }
@@ -123,7 +127,7 @@ impl Inner {
             match self.way(pending) {
                 Ok((to, entry)) => to.outbox.push(entry),
                 Err(pending) => {
-                    give_up(self.context(), &endpoint, &pending.event, Death::EndpointGone);
+                    give_up(self.context(), &endpoint, gone(&pending));
                     self.books().done(vec![pending.target.number]);
                 }
             }
@@ -156,6 +160,7 @@ impl Inner {
                 log: target.number,
                 at: *at,
                 age: Duration::try_from(Timestamp::now().duration_since(*at)).unwrap_or_default(),
+                replay: target.replay,
             };
             Some((endpoint.clone(), entry))
         });
@@ -248,6 +253,7 @@ impl Inner {
                     url: urls.get(entry.url).cloned().unwrap_or_default(),
                     at: entry.at,
                     event: self.in_my_name(entry.event),
+                    replay: entry.replay,
                     number: entry.log,
                 });
             }
@@ -338,12 +344,7 @@ impl Inner {
                 (!known).then_some((endpoint, entry))
             }
             Err(pending) => {
-                give_up(
-                    self.context(),
-                    &pending.target.endpoint,
-                    &pending.event,
-                    Death::EndpointGone,
-                );
+                give_up(self.context(), &pending.target.endpoint, gone(&pending));
                 None
             }
         }
@@ -364,7 +365,16 @@ impl Inner {
     }
 }
 
-fn notice(endpoint: &Endpoint, entry: &Entry) -> Notice {
+/// Its endpoint is not there any more.
+fn gone(pending: &Pending) -> Dead {
+    Dead {
+        event: Arc::clone(&pending.event),
+        death: Death::EndpointGone,
+        url: pending.target.index,
+    }
+}
+
+pub(crate) fn notice(endpoint: &Endpoint, entry: &Entry) -> Notice {
     let url = endpoint.spec().urls.get(entry.url).cloned().unwrap_or_default();
     Notice {
         event: entry.event.clone(),
@@ -374,6 +384,7 @@ fn notice(endpoint: &Endpoint, entry: &Entry) -> Notice {
             endpoint: endpoint.name.clone(),
             index: entry.url,
             url,
+            replay: entry.replay,
         }],
     }
 }

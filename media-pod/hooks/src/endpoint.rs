@@ -1,18 +1,20 @@
 //! [`Endpoint`]: one back end at run time. Its spec can change under it; its pools, outbox and health stay.
 
 use arc_swap::ArcSwap;
-use headgate_control::{EventClass, HookEndpoint, HookEvent, HookReport, glob_matches};
+use headgate_control::{EventClass, HookCredentials, HookEndpoint, HookEvent, HookReport, glob_matches};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::admission::Memory;
 use crate::books::Books;
-use crate::delivery::lane::{Death, Limits};
+use crate::credentials::Credentials;
+use crate::delivery::lane::{Dead, Death, Limits};
 use crate::delivery::outbox::{OnDead, OnGone, Outbox};
+use crate::delivery::queue::Policy;
 use crate::event::{Event, Sequence};
 use crate::health::Health;
 use crate::identity::Origin;
@@ -87,51 +89,85 @@ pub(crate) struct Endpoint {
     pub(crate) memory: Memory,
     /// Its health changed, so that a probe may be needed.
     pub(crate) unsure: Notify,
+    /// Dead letters that were sent once more.
+    pub(crate) replayed: AtomicU64,
+    /// Its wish for dead letters may be a new one.
+    pub(crate) wished: Notify,
     /// Its spec changed.
     pub(crate) edited: Notify,
-    pub(crate) dialler: Arc<dyn Dial>,
     spec: ArcSwap<HookEndpoint>,
+    credentials: ArcSwap<Credentials>,
+    ways: ArcSwap<Ways>,
     health: Mutex<Health>,
     /// Options that its answers asked for and that are not in force.
     idle_options: Mutex<BTreeSet<&'static str>>,
+}
+
+/// How its back end is reached: by connections of its own, and of each class.
+struct Ways {
     admission: Arc<dyn Transport>,
     notification: Arc<dyn Transport>,
+    dialler: Arc<dyn Dial>,
+}
+
+impl Ways {
+    fn new(credentials: &HookCredentials, transports: &dyn Transports) -> Self {
+        Self {
+            admission: transports.pool(credentials),
+            notification: transports.pool(credentials),
+            dialler: transports.dialler(credentials),
+        }
+    }
 }
 
 impl Endpoint {
     pub(crate) fn new(spec: &HookEndpoint, context: Arc<Context>, transports: &dyn Transports) -> Self {
         count_from_zero(spec, &context.metrics);
+        let outbox = Outbox::new(
+            Limits::default(),
+            on_dead(spec, context.clone()),
+            on_gone(context.clone()),
+        );
+        outbox.set_policy(policy(spec));
         Self {
             name: spec.name.clone(),
-            outbox: Outbox::new(
-                Limits::default(),
-                on_dead(spec, context.clone()),
-                on_gone(context.clone()),
-            ),
+            outbox,
             context,
             slots: Semaphore::new(IN_FLIGHT_MAX),
             waiting: AtomicUsize::new(0),
             memory: Memory::default(),
             unsure: Notify::new(),
+            replayed: AtomicU64::new(0),
+            wished: Notify::new(),
             edited: Notify::new(),
-            dialler: transports.dialler(),
             spec: ArcSwap::from_pointee(spec.clone()),
+            credentials: ArcSwap::from_pointee(Credentials::new(&spec.credentials)),
+            ways: ArcSwap::from_pointee(Ways::new(&spec.credentials, transports)),
             health: Mutex::default(),
             idle_options: Mutex::default(),
-            admission: transports.pool(),
-            notification: transports.pool(),
         }
     }
 
-    /// Takes over a changed spec. What is pending goes to the new URLs at once.
-    pub(crate) fn update(&self, spec: &HookEndpoint) {
+    /// Takes over a changed spec. What is pending goes to the new URLs, and with the new credentials, at once. `elsewhere`: where dials may go has changed.
+    pub(crate) fn update(&self, spec: &HookEndpoint, transports: &dyn Transports, elsewhere: bool) {
         let old = self.spec.swap(Arc::new(spec.clone()));
         count_from_zero(spec, &self.context.metrics);
         self.edited.notify_one();
         if old.cache != spec.cache {
             self.memory.forget();
         }
-        if (old.dialect, &old.urls) != (spec.dialect, &spec.urls) {
+        self.outbox.set_policy(policy(spec));
+        self.wished.notify_one();
+        let certificates =
+            |spec: &HookEndpoint| (spec.credentials.authorities.clone(), spec.credentials.identity.clone());
+        if old.credentials != spec.credentials {
+            self.credentials.store(Arc::new(Credentials::new(&spec.credentials)));
+        }
+        if elsewhere || certificates(&old) != certificates(spec) {
+            self.ways.store(Arc::new(Ways::new(&spec.credentials, transports)));
+        }
+        let before = (old.dialect, &old.urls, &old.credentials, &old.unresolved);
+        if elsewhere || before != (spec.dialect, &spec.urls, &spec.credentials, &spec.unresolved) {
             *self.health.lock() = Health::default();
             self.idle_options.lock().clear();
             self.memory.clear();
@@ -172,11 +208,20 @@ impl Endpoint {
         matches && spec.events.contains(&event.kind) && dialect::of(spec.dialect).tells(event)
     }
 
-    pub(crate) fn transport(&self, class: Class) -> &dyn Transport {
+    pub(crate) fn transport(&self, class: Class) -> Arc<dyn Transport> {
+        let ways = self.ways.load();
         match class {
-            Class::Admission => &*self.admission,
-            Class::Notification => &*self.notification,
+            Class::Admission => Arc::clone(&ways.admission),
+            Class::Notification => Arc::clone(&ways.notification),
         }
+    }
+
+    pub(crate) fn dialler(&self) -> Arc<dyn Dial> {
+        Arc::clone(&self.ways.load().dialler)
+    }
+
+    pub(crate) fn credentials(&self) -> Arc<Credentials> {
+        self.credentials.load_full()
     }
 
     pub(crate) fn health(&self) -> &Mutex<Health> {
@@ -194,6 +239,11 @@ impl Endpoint {
             fail_open: self.memory.lets_pass(),
             pending: u32::try_from(self.outbox.pending()).unwrap_or(u32::MAX),
             dead: self.outbox.dead(),
+            letters: u32::try_from(self.context.books.letters.kept(&self.name)).unwrap_or(u32::MAX),
+            replayed: self.replayed.load(Ordering::Relaxed),
+            oldest_pending_seconds: coarse(self.outbox.oldest()),
+            suspended: self.outbox.is_suspended(),
+            in_memory: self.context.books.is_in_memory(),
             idle_options: self.idle_options.lock().iter().map(ToString::to_string).collect(),
         }
     }
@@ -240,18 +290,36 @@ fn count_from_zero(spec: &HookEndpoint, metrics: &Metrics) {
     }
 }
 
-/// Counts what is given up, and says it once each.
+/// Counts what is given up, says it once each, and keeps it.
 fn on_dead(spec: &HookEndpoint, context: Arc<Context>) -> OnDead {
     let (endpoint, dialect) = (spec.name.clone(), spec.dialect);
-    Box::new(move |event, death| {
-        let name = dialect::of(dialect).event_name(event.kind);
-        count_dead(&context, &endpoint, name, event, death);
+    Box::new(move |dead| {
+        let name = dialect::of(dialect).event_name(dead.event.kind);
+        count_dead(&context, &endpoint, name, &dead.event, dead.death);
+        context.books.letters.keep(&endpoint, dead);
     })
 }
 
 /// The same for an endpoint that is not there any more.
-pub(crate) fn give_up(context: &Context, endpoint: &str, event: &Event, death: Death) {
-    count_dead(context, endpoint, event.kind.into(), event, death);
+pub(crate) fn give_up(context: &Context, endpoint: &str, dead: Dead) {
+    count_dead(context, endpoint, dead.event.kind.into(), &dead.event, dead.death);
+    context.books.letters.keep(endpoint, dead);
+}
+
+fn policy(spec: &HookEndpoint) -> Policy {
+    Policy {
+        ordering: spec.delivery.ordering,
+        max_age: Duration::from_secs(spec.delivery.max_age_seconds.into()),
+    }
+}
+
+/// So that a report says something new a few times a day, and not each second.
+fn coarse(age: Duration) -> u32 {
+    let steps = [86_400, 21_600, 3600, 600, 60, 10];
+    steps
+        .into_iter()
+        .find(|step| age.as_secs() >= u64::from(*step))
+        .unwrap_or(0)
 }
 
 fn count_dead(context: &Context, endpoint: &str, name: &str, event: &Event, death: Death) {

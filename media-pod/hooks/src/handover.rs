@@ -28,6 +28,9 @@ pub struct HandoverRecord {
     pub(crate) url: String,
     pub(crate) at: Timestamp,
     pub(crate) event: Arc<Event>,
+    /// It was a dead letter.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) replay: bool,
     /// The number it has in the log it comes from.
     #[serde(skip)]
     pub(crate) number: u64,
@@ -79,6 +82,7 @@ impl HandoverRecord {
             endpoint: self.endpoint.clone(),
             index: self.index,
             url: self.url.clone(),
+            replay: self.replay,
         }
     }
 }

@@ -1,11 +1,12 @@
 //! [`Hooks`]: the way in for the process. Everything else in this crate is behind it.
 
 use arc_swap::ArcSwap;
-use headgate_control::{HookEndpoint, HookEvent, HookReport, Orphan, ServerIdentity};
+use headgate_control::{Durability, HookEndpoint, HookEvent, HookNetworks, HookReport, Orphan, ServerIdentity};
 use headgate_hub::{Connection, Refusal, Session, Traffic};
 use parking_lot::Mutex;
 use prometheus::Registry;
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -31,6 +32,7 @@ use crate::metrics::Metrics;
 use crate::opened::Opened;
 use crate::outbox_metrics::OutboxMetrics;
 use crate::probe;
+use crate::replay;
 use crate::transport::{AddressGuard, HttpTransports, Transports};
 
 /// How often a flush tries again what failed.
@@ -63,9 +65,20 @@ pub(crate) struct Inner {
     /// A config was in force.
     configured: AtomicBool,
     handing_over: AtomicBool,
+    /// Where dials may go has changed, and the connections that there are were opened before that.
+    elsewhere: AtomicBool,
     /// Ends a session.
     kicker: OnceLock<Kicker>,
     me: OnceLock<Weak<Self>>,
+}
+
+/// Where the process runs, as far as hooks must not go everywhere from there.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place<'a> {
+    /// Endpoints may be on this host: for standalone use only.
+    pub allow_loopback: bool,
+    /// Addresses that they are never on: the pod's own, and the API server's.
+    pub never: &'a [IpAddr],
 }
 
 type Kicker = Box<dyn Fn(Uuid) + Send + Sync>;
@@ -90,22 +103,17 @@ struct Attached {
 
 impl Hooks {
     /// Hooks without endpoints. `service_id` is new each time the process starts ([`crate::new_service_id`]);
-    /// `allow_loopback` lets endpoints be on this host, which is for standalone use only. Reads what an earlier process left in `storage`.
+    /// `place` says what of the surroundings is none of their business. Reads what an earlier process left in `storage`.
     pub fn new(
         registry: &Registry,
         service_id: &str,
-        allow_loopback: bool,
+        place: &Place<'_>,
         storage: &Storage<'_>,
     ) -> Result<Self, prometheus::Error> {
         let metrics = Metrics::new(registry)?;
-        let guard = AddressGuard::new(allow_loopback, metrics.ssrf_blocked.clone());
-        Self::build(
-            registry,
-            metrics,
-            service_id,
-            Arc::new(HttpTransports::new(guard)),
-            storage,
-        )
+        let guard = AddressGuard::new(place.allow_loopback, metrics.ssrf_blocked.clone()).and_never(place.never);
+        let transports = HttpTransports::new(guard, metrics.connections.clone());
+        Self::build(registry, metrics, service_id, Arc::new(transports), storage)
     }
 
     /// The same over another transport.
@@ -140,6 +148,7 @@ impl Hooks {
             changing: Mutex::new(()),
             configured: AtomicBool::new(false),
             handing_over: AtomicBool::new(false),
+            elsewhere: AtomicBool::new(false),
             kicker: OnceLock::new(),
             me: OnceLock::new(),
         });
@@ -164,6 +173,13 @@ impl Hooks {
         &self.inner
     }
 
+    /// Where endpoints may be, from the next [`Hooks::reconfigure`] on also on connections that are open now.
+    pub fn restrict(&self, networks: &HookNetworks) {
+        if self.inner.transports.restrict(networks) {
+            self.inner.elsewhere.store(true, Ordering::Release);
+        }
+    }
+
     /// Puts a config in force: for the next call and for all that is pending. An endpoint that stays, by its name, keeps what
     /// is pending; what is pending for one that goes is dead, and counted. The first config also gets what an earlier process left: its
     /// notifications, and the closing events of the sessions that it had. Needs a tokio runtime around it.
@@ -175,10 +191,13 @@ impl Hooks {
             inner.pod.get().map_or("", String::as_str),
             &inner.service_id,
         )));
+        let elsewhere = inner.elsewhere.swap(false, Ordering::AcqRel);
+        let node = |spec: &HookEndpoint| spec.delivery.durability == Durability::Node;
+        inner.books().set_sync(endpoints.iter().any(node));
         let old = inner.attached.load_full();
         let attach = |spec: &HookEndpoint| match old.iter().find(|attached| attached.endpoint.name == spec.name) {
             Some(attached) => {
-                attached.endpoint.update(spec);
+                attached.endpoint.update(spec, &*inner.transports, elsewhere);
                 attached.clone()
             }
             None => inner.attach(spec),
@@ -458,6 +477,7 @@ async fn work(owner: Weak<Inner>, endpoint: Arc<Endpoint>) {
         () = worker::run(endpoint.clone()) => {}
         never = probe::run(&endpoint) => match never {},
         never = beat::run(&endpoint) => match never {},
+        never = replay::run(&endpoint) => match never {},
         never = reask::run(&owner, &endpoint) => match never {},
     }
 }

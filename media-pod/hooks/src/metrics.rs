@@ -23,6 +23,10 @@ pub(crate) struct Metrics {
     pub(crate) overhead_seconds: HistogramVec,
     /// Notifications given up.
     pub(crate) dead: IntCounterVec,
+    /// Connections that calls went over.
+    pub(crate) connections: IntCounterVec,
+    /// Dead letters that were sent once more.
+    pub(crate) replayed: IntCounterVec,
     /// Attempts under way.
     pub(crate) in_flight: IntGaugeVec,
     /// Addresses that were not dialled.
@@ -79,6 +83,17 @@ impl Metrics {
                 Opts::new("headgate_hook_deadletter_total", "Notifications given up, by why."),
                 &["endpoint", "event", "reason"],
             )?,
+            connections: IntCounterVec::new(
+                Opts::new(
+                    "headgate_hook_connections_total",
+                    "Connections that calls went over: opened for one, or there already.",
+                ),
+                &["reused"],
+            )?,
+            replayed: IntCounterVec::new(
+                Opts::new("headgate_hook_replayed_total", "Dead letters that were sent once more."),
+                &["endpoint"],
+            )?,
             in_flight: IntGaugeVec::new(
                 Opts::new("headgate_hook_inflight", "Calls under way."),
                 &["endpoint", "class"],
@@ -101,6 +116,8 @@ impl Metrics {
         registry.register(Box::new(self.circuit.clone()))?;
         registry.register(Box::new(self.overhead_seconds.clone()))?;
         registry.register(Box::new(self.dead.clone()))?;
+        registry.register(Box::new(self.connections.clone()))?;
+        registry.register(Box::new(self.replayed.clone()))?;
         registry.register(Box::new(self.in_flight.clone()))?;
         registry.register(Box::new(self.ssrf_blocked.clone()))
     }

@@ -12,6 +12,7 @@ pub(crate) struct OutboxMetrics {
     hooks: Weak<Inner>,
     pending: IntGaugeVec,
     oldest: GaugeVec,
+    letters: IntGaugeVec,
     open: IntGauge,
 }
 
@@ -22,10 +23,15 @@ impl OutboxMetrics {
             "Notifications that are not delivered yet.",
         );
         let oldest = Opts::new("headgate_hook_outbox_oldest_seconds", "Age of the oldest of them.");
+        let letters = Opts::new(
+            "headgate_hook_deadletters",
+            "Notifications that were given up and are kept, to be sent once more.",
+        );
         Ok(Self {
             hooks,
             pending: IntGaugeVec::new(pending, &["endpoint"])?,
             oldest: GaugeVec::new(oldest, &["endpoint"])?,
+            letters: IntGaugeVec::new(letters, &["endpoint"])?,
             open: IntGauge::new(
                 "headgate_hook_ledger_open",
                 "Sessions and connections whose closing events are still to come.",
@@ -37,12 +43,14 @@ impl OutboxMetrics {
 impl Collector for OutboxMetrics {
     fn desc(&self) -> Vec<&Desc> {
         let per_endpoint = self.pending.desc().into_iter().chain(self.oldest.desc());
+        let per_endpoint = per_endpoint.chain(self.letters.desc());
         per_endpoint.chain(self.open.desc()).collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
         self.pending.reset();
         self.oldest.reset();
+        self.letters.reset();
         let Some(hooks) = self.hooks.upgrade() else {
             return Vec::new();
         };
@@ -54,8 +62,13 @@ impl Collector for OutboxMetrics {
             self.oldest
                 .with_label_values(&[&endpoint.name])
                 .set(endpoint.outbox.oldest().as_secs_f64());
+            let letters = hooks.books().letters.kept(&endpoint.name);
+            self.letters
+                .with_label_values(&[&endpoint.name])
+                .set(i64::try_from(letters).unwrap_or(i64::MAX));
         }
         let per_endpoint = self.pending.collect().into_iter().chain(self.oldest.collect());
+        let per_endpoint = per_endpoint.chain(self.letters.collect());
         per_endpoint.chain(self.open.collect()).collect()
     }
 }

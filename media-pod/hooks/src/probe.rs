@@ -54,7 +54,9 @@ impl Endpoint {
     /// Dials all its URLs at once; one that does not open is enough for a failure, as it is for an admission.
     async fn probe(&self) {
         let (spec, targets) = (self.spec(), self.targets());
-        let failure = if targets.is_empty() {
+        let failure = if let Some(why) = &spec.unresolved {
+            Some(Failure::new(Cause::Unreachable, format!("not called: {why}")))
+        } else if targets.is_empty() {
             Some(Failure::new(Cause::Unreachable, "it has no URL"))
         } else {
             let dials = join_all(targets.into_iter().map(|url| self.dial(url))).await;
@@ -70,7 +72,8 @@ impl Endpoint {
         let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default());
         let name = format!("{host}:{}", port.unwrap_or_default());
         let failed = |cause, what: &str| Failure::new(cause, format!("{name}: {what}"));
-        match timeout(DIAL_MAX, self.dialler.dial(url)).await {
+        let dialler = self.dialler();
+        match timeout(DIAL_MAX, dialler.dial(url)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(failed(Cause::Unreachable, &error.to_string())),
             Err(_) => Err(failed(Cause::Timeout, "no connection within 1 s")),

@@ -49,5 +49,9 @@ pub(crate) fn endpoint() -> HookEndpoint {
         reask_seconds: 0,
         cache: CachePolicy::default(),
         opaque: String::new(),
+        delivery: headgate_control::DeliveryPolicy::default(),
+        credentials: headgate_control::HookCredentials::default(),
+        unresolved: None,
+        replay: None,
     }
 }

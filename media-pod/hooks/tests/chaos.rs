@@ -13,7 +13,7 @@ use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::post;
-use common::{connection, endpoint, metric, publisher, server};
+use common::{connection, endpoint, metric, place, publisher, server};
 use headgate_control::HookEndpoint;
 use headgate_hooks::{Hooks, Storage};
 use headgate_hub::{Reason, Refusal, Traffic};
@@ -107,7 +107,8 @@ async fn request(socket: &mut TcpStream) -> String {
 
 fn hooks(url: &str, allow_loopback: bool) -> (Hooks, Registry) {
     let registry = Registry::new();
-    let hooks = Hooks::new(&registry, "v5q25s67", allow_loopback, &Storage::default()).expect("a fresh registry");
+    let hooks =
+        Hooks::new(&registry, "v5q25s67", &place(allow_loopback), &Storage::default()).expect("a fresh registry");
     let urls = vec![url.to_owned()];
     hooks.reconfigure(
         &server(),

@@ -107,6 +107,8 @@ fn close(a: f64, b: f64) -> bool {
     (a - b).abs() < 0.1
 }
 
+type Make = fn() -> Reply;
+
 #[tokio::test(start_paused = true)]
 async fn each_dialect_asks_again_as_its_own_servers_do() {
     let no = |dialect| {
@@ -116,7 +118,6 @@ async fn each_dialect_asks_again_as_its_own_servers_do() {
             answer(200, r#"{"code":-1}"#, None)
         }
     };
-    type Make = fn() -> Reply;
     let table: [(Dialect, Make, usize, u64); 13] = [
         (Dialect::Srs, refused, 1, 0),
         (Dialect::SrsV1, refused, 1, 0),

@@ -8,12 +8,16 @@
 
 mod common;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use common::{Backend, Reply, Seen, answer, endpoint, hang, metric, ok, publisher, server, session, status};
-use headgate_control::{HookEndpoint, HookEvent};
+use headgate_control::{DeliveryPolicy, HookCredentials, HookEndpoint, HookEvent, Ordering, Replay};
 use headgate_hooks::Hooks;
 use headgate_hooks::transport::TransportError;
 use headgate_hub::{SessionKind, Traffic};
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{self, AtomicBool};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -425,4 +429,145 @@ async fn workers_end_with_the_last_clone() {
     drop(hooks);
     tokio::time::sleep(Duration::from_secs(HOUR)).await;
     assert_eq!(backend.seen().len(), 1);
+}
+
+fn with_policy(policy: DeliveryPolicy) -> HookEndpoint {
+    HookEndpoint {
+        delivery: policy,
+        ..endpoint("b")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_order_a_notification_that_is_refused_holds_up_none_of_its_stream() {
+    let backend = Backend::new(|seen, _| status(if seen.action == "on_unpublish" { 500 } else { 200 }));
+    let unordered = with_policy(DeliveryPolicy {
+        ordering: Ordering::None,
+        ..DeliveryPolicy::default()
+    });
+    let (hooks, _registry) = backend.hooks(&[unordered]);
+    unpublish(&hooks, "alice");
+    hooks.stop(&session(SessionKind::Play, "alice"), TRAFFIC);
+    let seen = backend.calls(2).await;
+    assert_eq!(seen[1].action, "on_stop");
+    assert!(
+        seen[1].at - seen[0].at < Duration::from_millis(900),
+        "before the first is tried again"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_says_how_long_it_is_tried() {
+    let backend = failing(|| status(503));
+    let minute = with_policy(DeliveryPolicy {
+        max_age_seconds: 60,
+        ..DeliveryPolicy::default()
+    });
+    let (hooks, registry) = backend.hooks(&[minute]);
+    unpublish(&hooks, "alice");
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(hooks.reports()[0].pending, 0);
+    assert!((metric(&registry, "headgate_hook_deadletter_total", "Expired") - 1.0).abs() < 0.1);
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_sent_once_more_under_its_id_when_somebody_wishes_it() {
+    let refuses = Arc::new(AtomicBool::new(true));
+    let answers = refuses.clone();
+    let backend = Backend::new(move |_, _| {
+        status(if answers.load(atomic::Ordering::Relaxed) {
+            400
+        } else {
+            200
+        })
+    });
+    let (hooks, registry) = backend.hooks(&[endpoint("b")]);
+    unpublish(&hooks, "alice");
+    unpublish(&hooks, "bob");
+    let seen = backend.calls(2).await;
+    let id = seen[0].header("webhook-id");
+    assert!(seen.iter().all(|seen| seen.header("webhook-replay").is_empty()));
+    while hooks.reports()[0].letters < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    refuses.store(false, atomic::Ordering::Relaxed);
+    let wishing = |wish: &str| HookEndpoint {
+        replay: Some(Replay::parse(wish).expect("a wish")),
+        ..endpoint("b")
+    };
+    hooks.reconfigure(&server(), &[wishing(&id)]);
+    let again = backend.calls(3).await;
+    assert_eq!(
+        (again[2].header("webhook-id"), again[2].header("webhook-replay")),
+        (id.clone(), "1".to_owned())
+    );
+    assert_eq!(again[2].stream, "alice");
+    while hooks.reports()[0].letters > 1 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    hooks.reconfigure(&server(), &[wishing(&id)]);
+    hooks.reconfigure(&server(), &[wishing("all")]);
+    let rest = backend.calls(4).await;
+    assert_eq!(rest[3].stream, "bob", "what was sent is no dead letter any more");
+    assert!((metric(&registry, "headgate_hook_replayed_total", "") - 2.0).abs() < 0.1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_whose_secret_is_missing_is_not_called_and_loses_nothing() {
+    let backend = Backend::new(|_, _| ok());
+    let unresolved = HookEndpoint {
+        unresolved: Some("Secret \"s\" does not exist".into()),
+        ..endpoint("b")
+    };
+    let (hooks, _registry) = backend.hooks(&[unresolved]);
+    let refused = hooks.publish(&publisher("alice")).await.expect_err("nobody says yes");
+    assert!(
+        refused.message.contains("Secret \"s\" does not exist"),
+        "{}",
+        refused.message
+    );
+    unpublish(&hooks, "alice");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(backend.seen().is_empty() && backend.dials().is_empty());
+    hooks.reconfigure(&server(), &[endpoint("b")]);
+    assert_eq!(backend.calls(1).await[0].action, "on_unpublish");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_changes_signs_from_the_next_attempt_on() {
+    let backend = Backend::new(|_, count| status(if count == 0 { 500 } else { 200 }));
+    let signed_by = |keys: &[u8]| HookEndpoint {
+        credentials: HookCredentials {
+            signing: keys.iter().map(|byte| STANDARD.encode([*byte; 32]).into()).collect(),
+            ..HookCredentials::default()
+        },
+        ..endpoint("b")
+    };
+    let (hooks, _registry) = backend.hooks(&[signed_by(&[1])]);
+    unpublish(&hooks, "alice");
+    backend.calls(1).await;
+    // The answer is heard, and the next try waits.
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    hooks.reconfigure(&server(), &[signed_by(&[2, 1])]);
+    let seen = backend.calls(2).await;
+    let signatures = |seen: &Seen| seen.header("webhook-signature").split(' ').count();
+    assert_eq!((signatures(&seen[0]), signatures(&seen[1])), (1, 2));
+    assert!(
+        seen[1].at - seen[0].at < Duration::from_millis(500),
+        "a new key is tried at once"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_said_410_is_reported_until_it_answers_again() {
+    let backend = Backend::new(|_, count| status(if count == 0 { 410 } else { 200 }));
+    let (hooks, _registry) = backend.hooks(&[endpoint("b")]);
+    unpublish(&hooks, "alice");
+    backend.calls(1).await;
+    let mut changed = hooks.changed();
+    while !hooks.reports()[0].suspended {
+        changed.changed().await.expect("hooks are there");
+    }
+    hooks.publish(&publisher("bob")).await.expect("it answers");
+    assert!(!hooks.reports()[0].suspended);
 }

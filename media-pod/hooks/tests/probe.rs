@@ -8,7 +8,7 @@
 
 mod common;
 
-use common::{Backend, Reply, endpoint, hang, ok, publisher, server, status};
+use common::{Backend, Reply, endpoint, hang, ok, place, publisher, server, status};
 use headgate_control::{HookEndpoint, HookReport};
 use headgate_hooks::transport::TransportError;
 use headgate_hooks::{Hooks, Storage};
@@ -228,8 +228,13 @@ async fn probes_end_with_their_endpoint() {
 
 /// What the probe says of `url`, over real sockets.
 async fn probed(url: &str, allow_loopback: bool) -> HookReport {
-    let hooks =
-        Hooks::new(&Registry::new(), "v5q25s67", allow_loopback, &Storage::default()).expect("a fresh registry");
+    let hooks = Hooks::new(
+        &Registry::new(),
+        "v5q25s67",
+        &place(allow_loopback),
+        &Storage::default(),
+    )
+    .expect("a fresh registry");
     let mut changed = hooks.changed();
     hooks.reconfigure(&server(), &[urls(&[url])]);
     let known = async {

@@ -16,7 +16,7 @@ mod common;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::routing::post;
-use common::{endpoint, server, session_on};
+use common::{endpoint, place, server, session_on};
 use headgate_control::HookEndpoint;
 use headgate_hooks::{Hooks, Storage};
 use headgate_hub::{Connection, SessionKind, Traffic};
@@ -73,7 +73,7 @@ async fn live(state: &Path, port: u16) {
         state: Some(state),
         seal: None,
     };
-    let hooks = Hooks::new(&prometheus::Registry::new(), "v5q25s67", true, &storage).expect("hooks");
+    let hooks = Hooks::new(&prometheus::Registry::new(), "v5q25s67", &place(true), &storage).expect("hooks");
     let to = HookEndpoint {
         urls: vec![format!("http://127.0.0.1:{port}/hook")],
         ..endpoint("backend")

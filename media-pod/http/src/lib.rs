@@ -18,7 +18,11 @@ mod websocket;
 
 pub use server::{Options, VhostResolver, serve};
 
-/// FLV as it is, without what HTTP puts around it: what pods of one server send each other.
+/// FLV with every track, without what HTTP puts around it: what pods of one server send each other.
 pub fn flv() -> impl headgate_hub::Format {
-    format::MediaFormat::new(format::Container::Flv, format::Framing::Plain)
+    let all = headgate_flv::Form {
+        multitrack: true,
+        ..headgate_flv::Form::default()
+    };
+    format::MediaFormat::with_form(format::Container::Flv, format::Framing::Plain, all)
 }

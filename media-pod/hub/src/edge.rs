@@ -4,7 +4,7 @@ use crate::hub::Inner;
 use crate::stream::Stream;
 use crate::{Hub, Origin, StreamName};
 use bytes::Bytes;
-use headgate_codec::{Frame, Track};
+use headgate_codec::{Frame, Timestamp, Track};
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -105,6 +105,12 @@ impl Edge {
     pub fn metadata(&self, metadata: Bytes) {
         let keep = self.hub.0.settings.load().lag_max;
         self.seed.stream.metadata(self.seed.id, metadata, keep);
+    }
+
+    /// As [`crate::Publisher::data`].
+    pub fn data(&self, data: &Bytes, at: Timestamp) {
+        let keep = self.hub.0.settings.load().lag_max;
+        self.seed.stream.data(self.seed.id, data, at, keep);
     }
 
     /// As [`crate::Publisher::frame`].

@@ -25,6 +25,10 @@ pub struct Start<'a> {
 pub trait Format: Send + Sync + 'static {
     /// Its name.
     fn id(&self) -> FormatId;
+    /// Whether viewers of this format get the track at all. What says no is left out of the output and named in the log.
+    fn carries(&self, _track: &Track) -> bool {
+        true
+    }
     /// The tracks as they are known where viewers can start, told before the frame that is there.
     fn tracks(&self, _tracks: &[Track]) {}
     /// What a viewer gets before its first frame, and again after a gap.
@@ -33,6 +37,10 @@ pub trait Format: Send + Sync + 'static {
     fn config(&self, track: &Track, at: Timestamp) -> Bytes;
     /// Metadata that is new or changed in mid-stream.
     fn metadata(&self, _metadata: &Bytes, _at: Timestamp) -> Bytes {
+        Bytes::new()
+    }
+    /// AMF0 data that goes with the stream at this time, such as `onTextData`: the name and the values behind each other.
+    fn data(&self, _data: &Bytes, _at: Timestamp) -> Bytes {
         Bytes::new()
     }
     /// One frame.

@@ -46,6 +46,7 @@ pub use forward::Forward;
 pub use gate::{FileRequest, Gate, OpenGate, Permit, Request};
 pub use hub::Hub;
 pub use metrics::Metrics;
+pub use moving::Newcomers;
 pub use name::StreamName;
 pub use pass::{Outlet, Seated};
 pub use player::Player;

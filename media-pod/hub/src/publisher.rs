@@ -4,7 +4,8 @@ use crate::allowance::{Allowance, Pace};
 use crate::client::Admitted;
 use crate::{EndReason, Session};
 use bytes::Bytes;
-use headgate_codec::{Frame, Track};
+use headgate_codec::{Frame, Timestamp, Track};
+use std::future::Future;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -42,6 +43,12 @@ impl Publisher {
             .metadata(live.session.id, metadata, hub.settings.load().lag_max);
     }
 
+    /// Other data than `onMetaData`, as AMF0: goes to the viewers who are there, in its place between the frames, and is not kept.
+    pub fn data(&mut self, data: &Bytes, at: Timestamp) {
+        let (live, hub) = (&self.admitted.live, self.admitted.hub());
+        live.stream.data(live.session.id, data, at, hub.settings.load().lag_max);
+    }
+
     /// One frame, in decoding order within its track. A frame of a track that was not announced is dropped.
     pub fn frame(&mut self, frame: Frame) {
         let (live, hub) = (&self.admitted.live, self.admitted.hub());
@@ -66,16 +73,19 @@ impl Publisher {
         }
     }
 
-    /// Resolves when somebody else has ended the session; the connection should be closed then.
-    pub async fn kicked(&self) -> EndReason {
-        self.admitted.live.end().await
+    /// Resolves when somebody else has ended the session; the connection should be closed then. Wait for it from the beginning on, once.
+    pub fn kicked(&self) -> impl Future<Output = EndReason> + Send + use<> {
+        let live = Arc::clone(&self.admitted.live);
+        async move { live.end().await }
     }
 
     /// Resolves when the publisher should come back elsewhere; until it does, it goes on here.
-    pub async fn asked_to_leave(&self) {
+    pub fn asked_to_leave(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut leave = self.admitted.hub().leave.subscribe();
-        if leave.wait_for(|asked| *asked).await.is_err() {
-            std::future::pending::<()>().await;
+        async move {
+            if leave.wait_for(|asked| *asked).await.is_err() {
+                std::future::pending::<()>().await;
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use crate::edge::Seed;
 use crate::entry::Entry;
 use crate::live::Live;
 use crate::stream::Stream;
-use crate::{EndReason, Permit, Protocol, Reason, Refusal, Session, SessionKind, Settings, StreamName};
+use crate::{EndReason, Newcomers, Permit, Protocol, Reason, Refusal, Session, SessionKind, Settings, StreamName};
 use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -25,7 +25,7 @@ pub(crate) struct Registry {
     keys: HashMap<Arc<str>, usize>,
     counts: Counts,
     /// Newcomers are sent elsewhere; who is in stays.
-    moving: bool,
+    pub(crate) newcomers: Newcomers,
     closed: Option<EndReason>,
 }
 
@@ -46,6 +46,28 @@ pub(crate) struct Counts {
 }
 
 impl Registry {
+    /// Whether newcomers of any kind are let in.
+    pub(crate) fn check_open(&self) -> Result<(), Refusal> {
+        [SessionKind::Publish, SessionKind::Play]
+            .into_iter()
+            .map(|kind| self.check_newcomer(kind))
+            .reduce(Result::or)
+            .unwrap_or(Ok(()))
+    }
+
+    fn check_newcomer(&self, kind: SessionKind) -> Result<(), Refusal> {
+        if self.closed.is_some() {
+            return Err(Refusal::new(Reason::Draining, "the server is about to stop"));
+        }
+        if !self.newcomers.include(kind) {
+            return Err(Refusal::new(
+                Reason::Draining,
+                "this server is on its way out: come again",
+            ));
+        }
+        Ok(())
+    }
+
     /// Keeps the name for a session that is about to be asked about.
     pub(crate) fn reserve(
         &mut self,
@@ -53,15 +75,7 @@ impl Registry {
         permit: &Permit,
         settings: &Settings,
     ) -> Result<Arc<Stream>, Refusal> {
-        if self.closed.is_some() {
-            return Err(Refusal::new(Reason::Draining, "the server is about to stop"));
-        }
-        if self.moving {
-            return Err(Refusal::new(
-                Reason::Draining,
-                "this server is on its way out: come again",
-            ));
-        }
+        self.check_newcomer(session.kind)?;
         let displaced = match session.kind {
             SessionKind::Publish => self.check_name(&session.name, permit.takeover)?,
             SessionKind::Play => {
@@ -241,11 +255,6 @@ impl Registry {
         if entry.is_idle() {
             self.streams.remove(&session.name);
         }
-    }
-
-    /// Whether newcomers are sent elsewhere. Who is in, or is asked about already, is left alone.
-    pub(crate) fn set_moving(&mut self, moving: bool) {
-        self.moving = moving;
     }
 
     /// Lets nobody in any more.

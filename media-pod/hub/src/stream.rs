@@ -8,7 +8,7 @@ use crate::ring::{Join, Ring, TrackSet};
 use crate::treatment::Clock;
 use crate::{Format, Origin, Protocol, Settings, StreamName, Treatment};
 use bytes::Bytes;
-use headgate_codec::{Frame, Timestamp, Track, TrackKind};
+use headgate_codec::{Frame, Timestamp, Track, TrackId, TrackKind};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
@@ -126,13 +126,40 @@ impl Stream {
     /// Adds or changes a track. True when that is news.
     pub(crate) fn track(&self, publisher: Uuid, track: Track, keep: Duration) -> bool {
         let mut media = self.media.lock();
-        media.publisher == Some(publisher) && media.track(track, keep)
+        if media.publisher != Some(publisher) {
+            return false;
+        }
+        let id = track.id;
+        let is_news = media.track(track, keep);
+        if is_news && let Some(track) = media.set.tracks.iter().find(|t| t.id == id) {
+            for Output { ring, .. } in &media.outputs {
+                self.note_left_out(&*ring.format, track);
+            }
+        }
+        is_news
+    }
+
+    fn note_left_out(&self, format: &dyn Format, track: &Track) {
+        if !format.carries(track) {
+            let (codec, format) = (track.codec, format.id().0);
+            tracing::info!(stream = %self.name, format, %codec, track = track.id.0, "viewers of this format do not get a track of the stream");
+        }
     }
 
     pub(crate) fn metadata(&self, publisher: Uuid, metadata: Bytes, keep: Duration) {
         let mut media = self.media.lock();
         if media.publisher == Some(publisher) {
             media.metadata(metadata, keep);
+        }
+    }
+
+    pub(crate) fn data(&self, publisher: Uuid, data: &Bytes, at: Timestamp, keep: Duration) {
+        let media = self.media.lock();
+        if media.publisher == Some(publisher) && media.joined.is_some() {
+            for Output { ring, .. } in &media.outputs {
+                ring.push(ring.format.data(data, at), media.epoch, None, keep);
+                ring.news.notify_waiters();
+            }
         }
     }
 
@@ -161,6 +188,9 @@ impl Stream {
             return Arc::clone(&output.ring);
         }
         let ring = Arc::new(Ring::new(Arc::clone(format)));
+        for track in &media.set.tracks {
+            self.note_left_out(&**format, track);
+        }
         media.replay(&ring, settings);
         media.outputs.push(Output {
             ring: Arc::clone(&ring),
@@ -338,12 +368,19 @@ impl Media {
     /// Whether a viewer can start at this frame: a key frame; the very first sound; and sound now and then while there are no pictures.
     fn joins(&self, frame: &Frame) -> bool {
         if frame.kind == TrackKind::Video {
-            return frame.key;
+            return frame.key && self.lead() == Some(frame.track);
         }
         let Some(joined) = self.joined else { return true };
         let has_video = self.set.tracks.iter().any(|t| t.kind() == TrackKind::Video);
         let pictures_gone = frame.dts.since(self.pictured.unwrap_or(joined)) > PICTURES_GONE;
-        (!has_video || pictures_gone) && frame.dts.since(joined) >= AUDIO_JOIN_EVERY
+        // A clock that was set back is no reason to wait until it is there again.
+        (!has_video || pictures_gone) && frame.dts.apart(joined) >= AUDIO_JOIN_EVERY
+    }
+
+    /// The track whose key frames count: of several with pictures the first.
+    fn lead(&self) -> Option<TrackId> {
+        let video = |track: &&Track| track.kind() == TrackKind::Video;
+        self.set.tracks.iter().find(video).map(|track| track.id)
     }
 
     fn replay(&self, ring: &Ring, settings: &Settings) {

@@ -118,7 +118,7 @@ mod tests {
             track: TrackId(track),
             kind: TrackKind::Video,
             dts: Timestamp::from_millis(dts),
-            pts: Timestamp::from_millis(dts + offset),
+            pts: Timestamp::from_millis(dts).plus_millis(offset),
             key: true,
             payload: Bytes::new(),
         }
@@ -128,7 +128,7 @@ mod tests {
         let mut clock = Clock::default();
         let stamp = |(track, dts): &(u8, i64)| {
             let out = clock.stamp(frame(*track, *dts, 80), Stamps::Even, Duration::ZERO);
-            assert_eq!(out.pts.as_millis() - out.dts.as_millis(), 80);
+            assert_eq!(out.pts, out.dts.plus_millis(80));
             out.dts.as_millis()
         };
         times.iter().map(stamp).collect()

@@ -41,6 +41,11 @@ pub(crate) struct Lane {
     coding: Coding,
 }
 
+/// Whether a transport stream can hold a track: its codec has a place in one, and its configuration can be read.
+pub fn carries(track: &Track) -> bool {
+    Coding::of(track).is_some()
+}
+
 const HEVC: &[u8] = &[5, 4, b'H', b'E', b'V', b'C'];
 const STREAM_VIDEO: u8 = 0xe0;
 const STREAM_AUDIO: u8 = 0xc0;
@@ -175,7 +180,14 @@ impl Coding {
             Codec::Opus => Some(Self::Opus {
                 descriptors: [5, 4, b'O', b'p', b'u', b's', 0x7f, 2, 0x80, opus_channels(track)],
             }),
-            Codec::Av1 | Codec::Vp9 | Codec::Flac | Codec::G711a | Codec::G711u => None,
+            Codec::Av1
+            | Codec::Vp9
+            | Codec::Flac
+            | Codec::G711a
+            | Codec::G711u
+            | Codec::Ac3
+            | Codec::Eac3
+            | Codec::Speex => None,
         }
     }
 }

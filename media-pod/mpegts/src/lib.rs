@@ -12,7 +12,6 @@ mod crc;
 mod demux;
 mod error;
 mod lane;
-mod mp3;
 mod mux;
 mod packet;
 mod pes;
@@ -21,6 +20,7 @@ mod split;
 
 pub use demux::{Demuxed, Demuxer};
 pub use error::Error;
+pub use lane::carries;
 pub use mux::Muxer;
 
 /// Bytes of a packet.

@@ -1,10 +1,10 @@
 //! From the payload of PES packets to frames, a codec at a time.
 
+use crate::Error;
 use crate::adts::{self, Adts};
 use crate::annexb::{self, Syntax, Unit};
-use crate::{Error, mp3};
 use bytes::{BufMut, Bytes, BytesMut};
-use headgate_codec::{AudioInfo, Codec, Frame, Timestamp, Track, TrackId, TrackKind, h264, h265};
+use headgate_codec::{AudioInfo, Codec, Frame, Timestamp, Track, TrackId, TrackKind, h264, h265, mp3};
 
 /// What came out of a payload.
 #[derive(Clone, Debug, PartialEq)]

@@ -54,16 +54,18 @@ impl Source {
 
 fn pass_on(edge: &Edge, demuxer: &mut Demuxer, tag: Tag) {
     if tag.kind == TagKind::Script {
-        return edge.metadata(tag.body);
+        return if headgate_flv::is_metadata(&tag.body) {
+            edge.metadata(tag.body);
+        } else {
+            edge.data(&tag.body, demuxer.time(tag.timestamp_millis));
+        };
     }
     match demuxer.push_tag(tag.kind, tag.timestamp_millis, tag.body) {
-        Ok(Demuxed::Track(track)) => edge.track(track),
-        Ok(Demuxed::Frame(frame)) => edge.frame(frame),
-        Ok(Demuxed::TrackAndFrame(track, frame)) => {
-            edge.track(track);
-            edge.frame(frame);
-        }
-        Ok(Demuxed::Nothing(_)) => {}
+        Ok(found) => found.into_iter().for_each(|one| match one {
+            Demuxed::Track(track) => edge.track(track),
+            Demuxed::Frame(frame) => edge.frame(frame),
+            Demuxed::Nothing(_) => {}
+        }),
         Err(error) => tracing::debug!(stream = %edge.name(), %error, "a tag of a peer cannot be read"),
     }
 }

@@ -3,7 +3,6 @@
 //! Each chunk stream id has its own partial message. All that a peer can make us hold is bounded by [`Limits`].
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use std::collections::HashMap;
 
 /// Chunk size of both directions until a side says another.
 pub const DEFAULT_CHUNK_SIZE: usize = 128;
@@ -71,6 +70,7 @@ pub enum Error {
 
 #[derive(Debug, Default)]
 struct ChunkStream {
+    csid: u32,
     timestamp: u32,
     /// The time field as it last stood in a header: absolute after type 0, else a difference.
     field: u32,
@@ -78,17 +78,27 @@ struct ChunkStream {
     length: usize,
     kind: u8,
     stream_id: u32,
+    /// A message has begun and is not whole.
+    open: bool,
+    /// Bytes of the chunk that is being read that have not come yet.
+    left: usize,
     partial: BytesMut,
 }
 
-/// Puts messages together.
+/// Puts messages together. A message that lies in one chunk, and came in one piece, shares the bytes of the input; others are copied together once.
 #[derive(Debug)]
 pub struct ChunkReader {
     chunk_size: usize,
     limits: Limits,
-    streams: HashMap<u32, ChunkStream>,
+    /// In the order in which they were first used; a connection has three to six.
+    streams: Vec<ChunkStream>,
+    /// Which of them the chunk that is being read belongs to.
+    current: Option<usize>,
     partial_bytes: usize,
 }
+
+/// So many times what has come of a message is set aside for the rest, whatever length it claims.
+const RESERVED_TIMES: usize = 8;
 
 /// A chunk's headers, read but not yet acted upon.
 struct Header {
@@ -109,7 +119,8 @@ impl ChunkReader {
         Self {
             chunk_size: DEFAULT_CHUNK_SIZE,
             limits,
-            streams: HashMap::new(),
+            streams: Vec::new(),
+            current: None,
             partial_bytes: 0,
         }
     }
@@ -126,107 +137,139 @@ impl ChunkReader {
 
     /// The peer said `Abort Message`: what it sent of that message is dropped.
     pub fn abort(&mut self, csid: u32) {
-        if let Some(stream) = self.streams.get_mut(&csid) {
+        if let Some(stream) = self.streams.iter_mut().find(|stream| stream.csid == csid) {
             self.partial_bytes = self.partial_bytes.saturating_sub(stream.partial.len());
-            stream.partial.clear();
+            stream.partial = BytesMut::new();
+            (stream.open, stream.left) = (false, 0);
         }
     }
 
     /// The next whole message. `None`: more input is needed; what was consumed is kept.
     pub fn next(&mut self, input: &mut BytesMut) -> Result<Option<RawMessage>, Error> {
         loop {
-            let Some(header) = self.header(input)? else {
-                return Ok(None);
+            let at = match self.current {
+                Some(at) => at,
+                None => match self.begin(input)? {
+                    Some(at) => at,
+                    None => return Ok(None),
+                },
             };
-            let received = self.streams.get(&header.csid).map_or(0, |s| s.partial.len());
-            let take = header.length.saturating_sub(received).min(self.chunk_size);
-            if input.len() < header.size.saturating_add(take) {
-                return Ok(None);
-            }
-            input.advance(header.size);
-            let body = input.split_to(take);
-            if let Some(message) = self.put(&header, body)? {
-                return Ok(Some(message));
+            let whole = self.body(at, input)?;
+            if whole.is_some() || self.current.is_some() {
+                return Ok(whole);
             }
         }
     }
 
-    /// Reads the headers of the chunk at the start of `input` without consuming them.
-    fn header(&self, input: &BytesMut) -> Result<Option<Header>, Error> {
+    /// Consumes the headers of a chunk; which stream's it is. `None` when they are not whole yet.
+    fn begin(&mut self, input: &mut BytesMut) -> Result<Option<usize>, Error> {
         let Some((csid, format, basic)) = basic_header(input) else {
             return Ok(None);
         };
-        let known = self.streams.get(&csid);
-        let message_size = match format {
-            0 => 11,
-            1 => 7,
-            2 => 3,
-            _ => 0,
-        };
-        let Some(fields) = input.get(basic..basic.saturating_add(message_size)) else {
+        let at = self.streams.iter().position(|stream| stream.csid == csid);
+        let known = at.and_then(|at| self.streams.get(at));
+        let Some(header) = header(input, known, (csid, format, basic))? else {
             return Ok(None);
         };
-        let middle = known.is_some_and(|s| !s.partial.is_empty());
-        if middle && format != 3 {
-            return Err(Error::Interrupted(csid));
-        }
-        let base = match (known, format) {
-            (Some(stream), _) => stream,
-            // librtmp, and with it OBS, begins its control stream with a header of type 1, which holds all but the message stream.
-            (None, 0 | 1) => &ChunkStream::default(),
-            (None, _) => return Err(Error::NoEarlierHeader(csid, format)),
-        };
-        let mut header = Header {
-            csid,
-            format,
-            size: basic.saturating_add(message_size),
-            field: base.field,
-            extended: base.extended,
-            length: base.length,
-            kind: base.kind,
-            stream_id: base.stream_id,
-        };
-        header.take_fields(fields);
         if header.length > self.limits.message_bytes {
             return Err(Error::MessageTooLong(header.length, self.limits.message_bytes));
         }
-        if header.extended {
-            let Some(value) = input.get(header.size..).and_then(|rest| rest.first_chunk::<4>()) else {
-                return Ok(None);
-            };
-            let value = u32::from_be_bytes(*value);
-            // Type 3 should repeat the extended time, and some encoders do not: four bytes that differ from it are payload.
-            if format != 3 || value == base.field {
-                header.field = value;
-                header.size = header.size.saturating_add(4);
-            }
-        }
-        Ok(Some(header))
-    }
-
-    fn put(&mut self, header: &Header, body: BytesMut) -> Result<Option<RawMessage>, Error> {
-        if !self.streams.contains_key(&header.csid) && self.streams.len() >= self.limits.chunk_streams {
+        if at.is_none() && self.streams.len() >= self.limits.chunk_streams {
             return Err(Error::TooManyChunkStreams(self.limits.chunk_streams));
         }
-        let stream = self.streams.entry(header.csid).or_default();
-        if stream.partial.is_empty() {
-            stream.begin(header);
+        input.advance(header.size);
+        let at = at.unwrap_or(self.streams.len());
+        if at == self.streams.len() {
+            self.streams.push(ChunkStream::default());
         }
-        if stream.partial.is_empty() && body.len() == header.length {
-            return Ok(Some(stream.message(body.freeze())));
+        if let Some(stream) = self.streams.get_mut(at) {
+            stream.begin(&header, self.chunk_size);
         }
-        self.partial_bytes = self.partial_bytes.saturating_add(body.len());
+        self.current = Some(at);
+        Ok(Some(at))
+    }
+
+    /// Takes what is there of a chunk's body; the message, when that was its last.
+    fn body(&mut self, at: usize, input: &mut BytesMut) -> Result<Option<RawMessage>, Error> {
+        let Some(stream) = self.streams.get_mut(at) else {
+            return Ok(None);
+        };
+        let piece = input.split_to(stream.left.min(input.len()));
+        stream.left = stream.left.saturating_sub(piece.len());
+        if stream.left == 0 {
+            self.current = None;
+        }
+        if stream.partial.is_empty() && piece.len() == stream.length {
+            return Ok(Some(stream.message(piece.freeze())));
+        }
+        self.partial_bytes = self.partial_bytes.saturating_add(piece.len());
         if self.partial_bytes > self.limits.partial_bytes {
             return Err(Error::TooMuchPartial(self.limits.partial_bytes));
         }
-        stream.partial.extend_from_slice(&body);
-        if stream.partial.len() < header.length {
+        if stream.partial.capacity() == 0 {
+            let expected = piece.len().saturating_mul(RESERVED_TIMES);
+            stream.partial.reserve(stream.length.min(expected));
+        }
+        stream.partial.extend_from_slice(&piece);
+        if stream.partial.len() < stream.length {
             return Ok(None);
         }
         self.partial_bytes = self.partial_bytes.saturating_sub(stream.partial.len());
         let whole = std::mem::take(&mut stream.partial).freeze();
         Ok(Some(stream.message(whole)))
     }
+}
+
+/// Reads the headers of the chunk at the start of `input`, whose basic header is known, without consuming them. `known` is its stream as the
+/// chunks before left it.
+fn header(
+    input: &[u8],
+    known: Option<&ChunkStream>,
+    (csid, format, basic): (u32, u8, usize),
+) -> Result<Option<Header>, Error> {
+    let message_size = match format {
+        0 => 11,
+        1 => 7,
+        2 => 3,
+        _ => 0,
+    };
+    let Some(fields) = input.get(basic..basic.saturating_add(message_size)) else {
+        return Ok(None);
+    };
+    if known.is_some_and(|stream| stream.open) && format != 3 {
+        return Err(Error::Interrupted(csid));
+    }
+    let base = match (known, format) {
+        (Some(stream), _) => stream,
+        // librtmp, and with it OBS, begins its control stream with a header of type 1, which holds all but the message stream.
+        (None, 0 | 1) => &ChunkStream::default(),
+        (None, _) => return Err(Error::NoEarlierHeader(csid, format)),
+    };
+    let mut header = Header {
+        csid,
+        format,
+        size: basic.saturating_add(message_size),
+        field: base.field,
+        extended: base.extended,
+        length: base.length,
+        kind: base.kind,
+        stream_id: base.stream_id,
+    };
+    header.take_fields(fields);
+    if header.extended {
+        let Some(value) = input.get(header.size..).and_then(|rest| rest.first_chunk::<4>()) else {
+            return Ok(None);
+        };
+        let value = u32::from_be_bytes(*value);
+        // Type 3 should repeat the extended time. Some encoders do not, and some repeat the message's time where its header has a difference:
+        // four bytes that are neither are payload.
+        let repeats = value == base.field || (base.open && value == base.timestamp);
+        if format != 3 || repeats {
+            header.field = if format == 3 { base.field } else { value };
+            header.size = header.size.saturating_add(4);
+        }
+    }
+    Ok(Some(header))
 }
 
 impl Header {
@@ -248,20 +291,27 @@ impl Header {
 
 impl ChunkStream {
     /// The first chunk of a message moves the time: to the field after type 0, else by the field.
-    fn begin(&mut self, header: &Header) {
-        self.timestamp = if header.format == 0 {
-            header.field
-        } else {
-            self.timestamp.wrapping_add(header.field)
-        };
-        self.field = header.field;
-        self.extended = header.extended;
-        self.length = header.length;
-        self.kind = header.kind;
-        self.stream_id = header.stream_id;
+    fn begin(&mut self, header: &Header, chunk_size: usize) {
+        if !self.open {
+            self.timestamp = if header.format == 0 {
+                header.field
+            } else {
+                self.timestamp.wrapping_add(header.field)
+            };
+            self.csid = header.csid;
+            self.field = header.field;
+            self.extended = header.extended;
+            self.length = header.length;
+            self.kind = header.kind;
+            self.stream_id = header.stream_id;
+            self.open = true;
+        }
+        self.left = self.length.saturating_sub(self.partial.len()).min(chunk_size);
     }
 
-    fn message(&self, payload: Bytes) -> RawMessage {
+    /// The message that is whole now.
+    fn message(&mut self, payload: Bytes) -> RawMessage {
+        self.open = false;
         RawMessage {
             timestamp: self.timestamp,
             kind: self.kind,
@@ -293,26 +343,42 @@ fn basic_header(input: &[u8]) -> Option<(u32, u8, usize)> {
 /// Appends a message as one chunk with a full header and as many short ones as it takes. The bytes depend on nothing but the
 /// arguments, so one image serves every connection that has this chunk size. `csid` must be in 2..=63.
 pub fn write_message(out: &mut BytesMut, csid: u8, message: &RawMessage, chunk_size: usize) {
-    let length = message.payload.len();
-    let chunks = length.div_ceil(chunk_size.max(1)).max(1);
+    let head = (csid, message.kind, message.stream_id);
+    put_message(out, head, message.timestamp, &[&message.payload], chunk_size);
+}
+
+/// The same for a payload in parts, one behind the other, so that they are copied once. The head: chunk stream, kind, message stream.
+pub(crate) fn put_message(
+    out: &mut BytesMut,
+    (csid, kind, stream_id): (u8, u8, u32),
+    timestamp: u32,
+    parts: &[&[u8]],
+    chunk_size: usize,
+) {
+    let (csid, chunk_size) = (csid & 0x3f, chunk_size.max(1));
+    let length = parts.iter().fold(0_usize, |sum, part| sum.saturating_add(part.len()));
+    let chunks = length.div_ceil(chunk_size).max(1);
     out.reserve(length.saturating_add(chunks.saturating_mul(5)).saturating_add(16));
-    let extended = message.timestamp >= EXTENDED;
-    out.put_u8(csid & 0x3f);
-    out.put_uint(u64::from(message.timestamp.min(EXTENDED)), 3);
+    let extended = (timestamp >= EXTENDED).then_some(timestamp);
+    out.put_u8(csid);
+    out.put_uint(u64::from(timestamp.min(EXTENDED)), 3);
     out.put_uint(u64::try_from(length).unwrap_or(0), 3);
-    out.put_u8(message.kind);
-    out.put_u32_le(message.stream_id);
-    for (at, chunk) in message.payload.chunks(chunk_size.max(1)).enumerate() {
-        if at > 0 {
-            out.put_u8(0xc0 | csid & 0x3f);
+    out.put_u8(kind);
+    out.put_u32_le(stream_id);
+    extended.inspect(|time| out.put_u32(*time));
+    let mut room = chunk_size;
+    for part in parts {
+        let mut rest = *part;
+        while !rest.is_empty() {
+            if room == 0 {
+                out.put_u8(0xc0 | csid);
+                extended.inspect(|time| out.put_u32(*time));
+                room = chunk_size;
+            }
+            let (piece, behind) = rest.split_at(rest.len().min(room));
+            out.put_slice(piece);
+            (rest, room) = (behind, room.saturating_sub(piece.len()));
         }
-        if extended {
-            out.put_u32(message.timestamp);
-        }
-        out.put_slice(chunk);
-    }
-    if extended && length == 0 {
-        out.put_u32(message.timestamp);
     }
 }
 

@@ -3,9 +3,10 @@
 
 use crate::amf0::{self, Value};
 use crate::chunk::{Limits, RawMessage};
-use crate::connection::{Error, Link, READ};
+use crate::connection::{Error, Link, make_room};
 use crate::handshake::{ClientHandshake, Progress};
 use crate::message::{Message, command_message, kind};
+use crate::server::{Caps, announcement};
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 
@@ -63,7 +64,16 @@ pub struct ClientSession {
     output: BytesMut,
     events: VecDeque<Event>,
     stream_id: u32,
-    can_reconnect: bool,
+    announces: Announces,
+    server: Caps,
+}
+
+/// What we say we know of enhanced RTMP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Announces {
+    Nothing,
+    Reconnect,
+    All,
 }
 
 const CONNECT: f64 = 1.0;
@@ -83,20 +93,38 @@ impl ClientSession {
             output: BytesMut::new(),
             events: VecDeque::new(),
             stream_id: 1,
-            can_reconnect: false,
+            announces: Announces::Nothing,
+            server: Caps::default(),
         }
     }
 
     /// Says to the server that the caller acts upon `NetConnection.Connect.ReconnectRequest`, which comes as [`Event::Status`].
     #[must_use]
     pub fn that_reconnects(mut self) -> Self {
-        self.can_reconnect = true;
+        self.announces = Announces::Reconnect;
         self
+    }
+
+    /// Says to the server that the caller knows all of enhanced RTMP: codecs by FourCC, several tracks, requests to reconnect.
+    #[must_use]
+    pub fn that_is_enhanced(mut self) -> Self {
+        self.announces = Announces::All;
+        self
+    }
+
+    /// What the server said it knows of enhanced RTMP, once [`Event::Started`] was seen.
+    pub fn server_caps(&self) -> Caps {
+        self.server
+    }
+
+    /// The message stream that the server gave, once [`Event::Started`] was seen.
+    pub fn stream_id(&self) -> u32 {
+        self.stream_id
     }
 
     /// The buffer to read the socket into.
     pub fn buffer(&mut self) -> &mut BytesMut {
-        self.input.reserve(READ);
+        make_room(&mut self.input, self.purpose == Purpose::Play);
         &mut self.input
     }
 
@@ -179,7 +207,11 @@ impl ClientSession {
             ("flashVer", "FMLE/3.0 (compatible; Headgate)".into()),
             ("tcUrl", self.tc_url.as_str().into()),
         ];
-        let caps = self.can_reconnect.then(|| ("capsEx", 1.0.into()));
+        let caps = match self.announces {
+            Announces::Nothing => vec![],
+            Announces::Reconnect => vec![("capsEx", 1.0.into())],
+            Announces::All => announcement().to_vec(),
+        };
         let object = Value::object(object.into_iter().chain(caps));
         self.command(0, "connect", CONNECT, vec![object]);
     }
@@ -210,6 +242,9 @@ impl ClientSession {
     fn on_result(&mut self, transaction: f64, arguments: &[Value]) {
         let name = self.stream.clone();
         if transaction == CONNECT {
+            // It stands in the one or in the other, or in both.
+            let said = arguments.iter().map(Caps::of).find(|caps| caps.is_enhanced);
+            self.server = said.unwrap_or_default();
             if self.purpose == Purpose::Publish {
                 self.command(0, "releaseStream", 2.0, vec![Value::Null, name.as_str().into()]);
                 self.command(0, "FCPublish", 3.0, vec![Value::Null, name.as_str().into()]);

@@ -119,15 +119,8 @@ pub enum Error {
 }
 
 impl Message {
-    /// What a raw message means; an aggregate becomes its parts.
-    pub fn parse(raw: RawMessage) -> Result<Vec<Message>, Error> {
-        if raw.kind == kind::AGGREGATE {
-            return split_aggregate(&raw);
-        }
-        Self::parse_one(raw).map(|message| vec![message])
-    }
-
-    fn parse_one(raw: RawMessage) -> Result<Message, Error> {
+    /// What a raw message means. An aggregate is none: see [`split_aggregate`].
+    pub fn parse(raw: RawMessage) -> Result<Message, Error> {
         let RawMessage {
             timestamp,
             kind: id,
@@ -189,9 +182,9 @@ fn command(payload: &[u8]) -> Result<Message, Error> {
     })
 }
 
-/// Sub-messages with FLV-like headers; their times are shifted so that the first has the aggregate's (7.1.6). What is no media is
-/// passed over: commands and control messages have no business there.
-fn split_aggregate(raw: &RawMessage) -> Result<Vec<Message>, Error> {
+/// An aggregate's sub-messages, which have FLV-like headers; their times are shifted so that the first has the aggregate's (7.1.6). What is no media
+/// is passed over: commands and control messages have no business there.
+pub fn split_aggregate(raw: &RawMessage) -> Result<Vec<RawMessage>, Error> {
     let mut rest = raw.payload.clone();
     let (mut out, mut first, mut part) = (Vec::new(), None, 0_usize);
     while rest.len() >= 11 {
@@ -211,13 +204,12 @@ fn split_aggregate(raw: &RawMessage) -> Result<Vec<Message>, Error> {
         let shift = raw.timestamp.wrapping_sub(*first.get_or_insert(time));
         part = part.saturating_add(1);
         if matches!(id, kind::AUDIO | kind::VIDEO | kind::DATA_AMF0 | kind::DATA_AMF3) {
-            let timestamp = time.wrapping_add(shift);
-            out.push(Message::parse_one(RawMessage {
-                timestamp,
+            out.push(RawMessage {
+                timestamp: time.wrapping_add(shift),
                 kind: id,
                 stream_id: raw.stream_id,
                 payload,
-            })?);
+            });
         }
     }
     Ok(out)
@@ -288,9 +280,9 @@ mod tests {
     #[test]
     fn an_aggregate_of_countless_parts_is_an_error() {
         let parts = vec![part(kind::AUDIO, 0, b""); PARTS_MAX];
-        assert_eq!(Message::parse(aggregate(&parts)).map(|m| m.len()), Ok(PARTS_MAX));
+        assert_eq!(split_aggregate(&aggregate(&parts)).map(|m| m.len()), Ok(PARTS_MAX));
         let more = [parts, vec![part(kind::ACK, 0, b"")]].concat();
-        assert_eq!(Message::parse(aggregate(&more)), Err(Error::TooManyParts));
+        assert_eq!(split_aggregate(&aggregate(&more)), Err(Error::TooManyParts));
     }
 
     #[test]
@@ -299,23 +291,24 @@ mod tests {
             part(kind::SET_CHUNK_SIZE, 0, &[0; 4]),
             part(kind::COMMAND_AMF0, 0, b"x"),
         ];
-        assert_eq!(Message::parse(aggregate(&parts)), Ok(vec![]));
+        assert_eq!(split_aggregate(&aggregate(&parts)), Ok(vec![]));
     }
 
     #[test]
     fn an_aggregate_becomes_its_parts_in_the_aggregates_time() {
         let raw = aggregate(&[part(kind::AUDIO, 10, b"a"), part(kind::VIDEO, 30, b"vv")]);
-        let expected = vec![
-            Message::Audio {
-                timestamp: 1000,
-                payload: Bytes::from_static(b"a"),
-            },
-            Message::Video {
-                timestamp: 1020,
-                payload: Bytes::from_static(b"vv"),
-            },
-        ];
-        assert_eq!(Message::parse(raw), Ok(expected));
+        let parts: Vec<_> = split_aggregate(&raw)
+            .unwrap()
+            .into_iter()
+            .map(|part| (part.kind, part.timestamp, part.payload))
+            .collect();
+        assert_eq!(
+            parts,
+            [
+                (kind::AUDIO, 1000, Bytes::from_static(b"a")),
+                (kind::VIDEO, 1020, Bytes::from_static(b"vv"))
+            ]
+        );
     }
 
     #[test]

@@ -20,7 +20,7 @@ const LIBRTMP_PLAY: &[u8] = include_bytes!("fixtures/librtmp-play.bin");
 
 fn line(event: &Event) -> String {
     match event {
-        Event::Connected(c) => format!("connected {} {} {}", c.app, c.tc_url, c.flash_version),
+        Event::Connect(c) => format!("connect {} {} {}", c.app, c.tc_url, c.flash_version),
         Event::Audio { timestamp, payload } => format!("audio {timestamp} {}", payload.len()),
         Event::Video { timestamp, payload } => format!("video {timestamp} {}", payload.len()),
         Event::Metadata(body) => format!("metadata {}", body.len()),
@@ -41,6 +41,7 @@ fn serve<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<String>, Option
         while let Some(event) = server.poll_event() {
             seen.push(line(&event));
             match event {
+                Event::Connect(_) => server.accept_connect(),
                 Event::Publish { .. } => server.accept_publish(),
                 Event::Play { .. } => server.accept_play(),
                 _ => {}
@@ -56,7 +57,7 @@ fn what_ffmpeg_publishes_is_understood() {
     let (seen, error) = serve([FFMPEG_PUBLISH]);
     assert_eq!(error, None);
     let expected = [
-        "connected live rtmp://127.0.0.1:29351/live FMLE/3.0 (compatible; Lavf59.27.100)",
+        "connect live rtmp://127.0.0.1:29351/live FMLE/3.0 (compatible; Lavf59.27.100)",
         "publish alice?secret=k",
         "metadata 293",
         "video 0 42",
@@ -81,7 +82,7 @@ fn what_ffmpeg_publishes_is_understood() {
 fn what_players_ask_for_is_understood() {
     let expected = |port: u16, version: &str| {
         let tc_url = format!("rtmp://127.0.0.1:{port}/live");
-        vec![format!("connected live {tc_url} {version}"), "play bob".to_owned()]
+        vec![format!("connect live {tc_url} {version}"), "play bob".to_owned()]
     };
     let closed = |mut seen: Vec<String>| {
         seen.push("Closed".to_owned());

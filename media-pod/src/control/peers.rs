@@ -106,6 +106,10 @@ impl<F: Format> Format for Tags<F> {
         self.0.metadata(metadata, at)
     }
 
+    fn data(&self, data: &Bytes, at: Timestamp) -> Bytes {
+        self.0.data(data, at)
+    }
+
     fn frame(&self, track: &Track, frame: &Frame) -> Bytes {
         self.0.frame(track, frame)
     }

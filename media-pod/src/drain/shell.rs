@@ -3,7 +3,7 @@
 use super::{Drain, Occupant, Step};
 use crate::pod::{Pod, bump};
 use headgate_control::DrainReport;
-use headgate_hub::{EndReason, Hub, SessionKind};
+use headgate_hub::{EndReason, Hub, Newcomers, SessionKind};
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use std::collections::HashSet;
@@ -166,7 +166,7 @@ impl Pod {
     fn change_drain(&self, how: impl FnOnce(Option<Drain>, Anchor) -> Option<Drain>) -> Option<Drain> {
         let was_on = self.draining().is_on();
         let changed = self.draining().change(how);
-        self.hub().refuse_newcomers(changed.is_some());
+        self.mind_the_door();
         match (was_on, changed) {
             (false, Some(drain)) => self.log_start(&drain),
             (true, None) => tracing::info!("takes sessions again: the drain was taken back"),
@@ -177,6 +177,13 @@ impl Pod {
         }
         bump(self.applied());
         changed
+    }
+
+    /// Whom the hub lets in follows from the drain as it is at this very moment: it may just have been taken back.
+    fn mind_the_door(&self) {
+        let current = self.draining().current.lock();
+        let newcomers = current.map_or(Newcomers::All, |(drain, _)| drain.newcomers(Instant::now()));
+        self.hub().let_in(newcomers);
     }
 
     fn log_start(&self, drain: &Drain) {
@@ -193,6 +200,7 @@ impl Pod {
             done,
             next,
         } = drain.step(Instant::now(), self.is_alone(), &self.occupants());
+        self.mind_the_door();
         self.hub().ask_publishers_to_leave(last_call);
         for session in end {
             self.hub().kick(session, EndReason::Draining);

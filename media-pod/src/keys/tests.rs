@@ -61,6 +61,7 @@ fn config(keys: Vec<control::StreamKey>) -> PodConfig {
         hooks: vec![],
         drain: control::DrainPolicy::default(),
         peers: vec![],
+        hook_networks: headgate_control::HookNetworks::default(),
         orphans: vec![],
     }
 }

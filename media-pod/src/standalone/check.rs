@@ -61,7 +61,7 @@ fn problems(loaded: &Loaded) -> Vec<String> {
         lines.extend(bad(
             "HookEndpoint",
             hook.metadata.name.as_deref(),
-            &hook_findings(hook, &exists),
+            &hook_findings(hook, &exists, &loaded.secrets),
         ));
     }
     lines

@@ -11,7 +11,7 @@ use crate::cluster::{CannotStart, listen};
 use crate::pod::{Pod, Setup};
 use crate::state;
 use crate::stop::Signals;
-use headgate_hooks::Storage;
+use headgate_hooks::{Place, Storage};
 use headgate_resolve::entry_digests;
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -261,7 +261,10 @@ pub async fn run(options: StandaloneOptions) -> Result<(), StandaloneError> {
         .map_err(CannotStart::State)?;
     let pod = Pod::with(&Setup {
         name: "",
-        allow_loopback: true,
+        place: Place {
+            allow_loopback: true,
+            ..Place::default()
+        },
         storage: Storage {
             state: state.as_deref(),
             seal: None,

@@ -202,7 +202,7 @@ impl Page<'_> {
             .cloned()
             .collect();
         let back = Back { reports };
-        let findings = resolve::hook_findings(hook, &|s| self.look.exists(s));
+        let findings = resolve::hook_findings(hook, &|s| self.look.exists(s), &self.look.loaded.secrets);
         let mut findings = self.look.in_force(
             findings,
             hook.spec.suspend,
@@ -219,6 +219,14 @@ impl Page<'_> {
             conditions: self.conditions(Kind::HookEndpoint.into(), &name, findings),
             pending: sum(&|r| u64::from(r.pending)),
             dead: sum(&|r| r.dead),
+            dead_letters: sum(&|r| u64::from(r.letters)),
+            oldest_pending_seconds: back
+                .reports
+                .iter()
+                .map(|r| r.oldest_pending_seconds)
+                .max()
+                .filter(|s| *s > 0)
+                .map(|s| i32::try_from(s).unwrap_or(i32::MAX)),
             last_failure: failure.map(|f| LastFailure {
                 event: f.event,
                 reason: f.reason,

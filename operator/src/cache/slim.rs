@@ -5,7 +5,7 @@ use crate::node::slim_node;
 use headgate_api::{HookEndpoint, MediaServer, Stream, StreamKey};
 use headgate_control::CONFIG_FILE;
 use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::{Node, Pod, PodSpec, Secret, Service};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, PodSpec, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::{Resource, ResourceExt};
 use sha2::{Digest as _, Sha256};
@@ -62,6 +62,15 @@ impl Slim for PodDisruptionBudget {
 impl Slim for Node {
     fn slim(&mut self) {
         slim_node(self);
+        common(self);
+    }
+}
+
+/// Only whether somebody has deleted it is asked for.
+impl Slim for Namespace {
+    fn slim(&mut self) {
+        (self.spec, self.status) = (None, None);
+        (self.metadata.labels, self.metadata.annotations) = (None, None);
         common(self);
     }
 }

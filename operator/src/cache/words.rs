@@ -5,7 +5,7 @@ use crate::names::{SERVER_LABEL, label};
 use crate::node::node_of;
 use headgate_api::{HookEndpoint, MediaServer, ObjectRef, Stream, StreamKey};
 use headgate_resolve::tls_secrets;
-use k8s_openapi::api::core::v1::{Node, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Resource;
 use sha2::{Digest as _, Sha256};
@@ -72,7 +72,8 @@ impl Worded for StreamKey {
 
 impl Worded for HookEndpoint {
     fn words(&self) -> Vec<Word> {
-        sorted(servers(&self.spec.server_refs))
+        let secrets = self.spec.secrets().into_iter().map(Word::secret);
+        sorted(servers(&self.spec.server_refs).chain(secrets))
     }
 }
 
@@ -97,6 +98,12 @@ impl Worded for PodDisruptionBudget {
 }
 
 impl Worded for Node {
+    fn words(&self) -> Vec<Word> {
+        Vec::new()
+    }
+}
+
+impl Worded for Namespace {
     fn words(&self) -> Vec<Word> {
         Vec::new()
     }

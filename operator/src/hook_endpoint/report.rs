@@ -1,7 +1,7 @@
 //! What an endpoint says of itself.
 
 use super::told::said;
-use super::{Fetched, Hooks};
+use super::{Applied, Fetched, Hooks};
 use crate::attachment::{Attachment, is_passing, note_leaving};
 use crate::context::Context;
 use crate::events::transitions;
@@ -15,13 +15,18 @@ use headgate_resolve::{Back, EntryKind, InForce, coarse, hook_findings, programm
 use kube::ResourceExt;
 use tokio::time::Instant;
 
-const TOLD: &[(ConditionType, bool)] = &[(ConditionType::Accepted, true), (ConditionType::Reachable, true)];
+const TOLD: &[(ConditionType, bool)] = &[
+    (ConditionType::Accepted, true),
+    (ConditionType::ResolvedRefs, true),
+    (ConditionType::Reachable, true),
+];
 
 /// Tells of a new failure at once; writes the status, if it says something new.
-pub async fn report(ctx: &Context, fetched: &Fetched) -> Result<Next, Error> {
+pub async fn report(ctx: &Context, applied: &Applied) -> Result<Next, Error> {
+    let fetched = &applied.fetched;
     let reports = reports(fetched);
     tell(ctx, fetched, &reports).await;
-    let findings = findings(fetched, &reports);
+    let findings = findings(applied, &reports);
     let at = ObjectKey::of(fetched.hook.as_ref());
     // What a pod said of the endpoint as it was before says nothing of it as it is now.
     let behind = fetched.attachments.iter().any(Attachment::is_behind);
@@ -62,14 +67,23 @@ fn last_failure(reports: &[HookReport]) -> Option<&HookFailure> {
 }
 
 /// Accepted, ResolvedRefs, Programmed, Reachable, Delivering; CircuitClosed and FailOpenActive while there is something to say.
-fn findings(fetched: &Fetched, reports: &[HookReport]) -> Vec<Finding> {
+fn findings(applied: &Applied, reports: &[HookReport]) -> Vec<Finding> {
+    let fetched = &applied.fetched;
     let exists = |name: &str| fetched.attachments.iter().any(|a| a.name == name && a.server.is_some());
-    let mut findings = hook_findings(&fetched.hook, &exists);
+    let secrets = fetched.secrets().0;
+    let mut findings = hook_findings(&fetched.hook, &exists, &secrets);
+    if let Some(message) = &applied.refused {
+        findings.retain(|f| f.kind != ConditionType::ResolvedRefs);
+        findings.push(Finding::no(
+            ConditionType::ResolvedRefs,
+            "SecretRefused",
+            message.clone(),
+        ));
+    }
     note_leaving(&mut findings, &fetched.attachments);
     let name = fetched.hook.name_any();
-    let no_secrets = crate::media_server::KeySecrets::default();
     let in_force = |a: &Attachment| {
-        let wanted = a.wanted_hook(&fetched.hook, &no_secrets);
+        let wanted = a.wanted_hook(&fetched.hook, &secrets);
         (a.name.clone(), a.in_force(EntryKind::Hook, &name, wanted.as_ref()))
     };
     let servers: Vec<(String, InForce)> = fetched.attachments.iter().map(in_force).collect();
@@ -95,6 +109,14 @@ fn status(fetched: &Fetched, findings: &[Finding], reports: &[HookReport]) -> Ho
         conditions: merge(old, findings, generation, fetched.now),
         pending: coarse(reports.iter().map(|r| u64::from(r.pending)).sum()),
         dead: coarse(reports.iter().fold(0, |sum, r| sum.saturating_add(r.dead))),
+        dead_letters: coarse(reports.iter().map(|r| u64::from(r.letters)).sum()),
+        oldest_pending_seconds: oldest(reports),
         last_failure: last_failure(reports).map(said),
     }
+}
+
+/// Of the pods the one that waits longest; nothing while none waits long.
+fn oldest(reports: &[HookReport]) -> Option<i32> {
+    let oldest = reports.iter().map(|r| r.oldest_pending_seconds).max();
+    oldest.filter(|s| *s > 0).map(|s| i32::try_from(s).unwrap_or(i32::MAX))
 }

@@ -8,12 +8,14 @@ use crate::names::ObjectKey;
 use crate::queue::backoff;
 use bytes::Bytes;
 use headgate_control::{DrainRequest, PodReport, REPORT_PATH};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 const WAIT_MAX: Duration = Duration::from_secs(10);
+/// Bytes of a report. Tests have them read on machines that are busy.
+const REPORT_MAX: usize = if cfg!(test) { 1 << 20 } else { PodReport::BYTES_MAX };
 /// Between a deadline that was asked for and the same one in a report.
 const TOLERANCE: SignedDuration = SignedDuration::from_secs(1);
 
@@ -76,7 +78,7 @@ impl PodLink {
     async fn follow(&self, wanted: &mut watch::Receiver<Wanted>) -> Result<(), LinkError> {
         let peer = wanted.borrow_and_update().peer.clone();
         // Boxed: what a handshake needs is given back when it is over, for as long as the link lives.
-        let mut reports = Box::pin(Lines::open(&peer, REPORT_PATH, PodReport::BYTES_MAX)).await?;
+        let mut reports = Box::pin(Lines::open(&peer, REPORT_PATH, REPORT_MAX)).await?;
         tracing::debug!(pod = %self.pod, "report stream open");
         loop {
             tokio::select! {
@@ -211,11 +213,11 @@ fn is_due(view: &View, wanted: &Wanted) -> bool {
 }
 
 fn otherwise(wanted: &Wanted, view: &View) -> Option<Wanted> {
-    is_otherwise(view, wanted.wish).then(|| wanted.clone())
+    is_otherwise(view, wanted.wish, Timestamp::now()).then(|| wanted.clone())
 }
 
-/// Known to be on its way out when it should not, or the other way round, or until another time.
-fn is_otherwise(view: &View, wish: Wish) -> bool {
+/// Known to be on its way out when it should not, or the other way round, or until another time. What is past is past, whenever it was.
+fn is_otherwise(view: &View, wish: Wish, now: Timestamp) -> bool {
     let Some(report) = view.report.as_ref().filter(|_| view.connected) else {
         return false;
     };
@@ -224,10 +226,45 @@ fn is_otherwise(view: &View, wish: Wish) -> bool {
         Wish::AsItIs => false,
         Wish::Serve => until.is_some(),
         // A pod counts with another clock than it reports with.
-        Wish::Leave(deadline) => until.is_none_or(|until| until.duration_since(deadline).abs() > TOLERANCE),
+        Wish::Leave(deadline) => until.is_none_or(|until| {
+            let over = until.max(deadline) <= now;
+            !over && until.duration_since(deadline).abs() > TOLERANCE
+        }),
     }
 }
 
 fn wait(failures: u32) -> Duration {
     backoff(failures, rand::random()).min(WAIT_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use headgate_control::DrainReport;
+
+    #[test]
+    fn a_pod_that_drains_to_a_past_deadline_is_not_told_so_again() {
+        let at = |seconds: i64| Timestamp::from_second(1_800_000_000_i64.saturating_add(seconds)).unwrap();
+        let draining = |until: Option<i64>| {
+            let mut view = View::default();
+            let report = PodReport {
+                draining: until.map(|until| DrainReport {
+                    deadline: at(until),
+                    publishers: 1,
+                    viewers: 0,
+                }),
+                ..PodReport::default()
+            };
+            view.heard("live", report, Instant::now());
+            view
+        };
+        let told = |until, wish| is_otherwise(&draining(until), wish, at(0));
+        assert!(told(None, Wish::Leave(Timestamp::UNIX_EPOCH)));
+        assert!(told(Some(600), Wish::Leave(Timestamp::UNIX_EPOCH)));
+        assert!(!told(Some(-1), Wish::Leave(Timestamp::UNIX_EPOCH)));
+        assert!(told(Some(-1), Wish::Leave(at(600))));
+        assert!(!told(Some(599), Wish::Leave(at(600))));
+        assert!(told(Some(600), Wish::Serve));
+        assert!(!told(Some(600), Wish::AsItIs));
+    }
 }

@@ -11,10 +11,12 @@ use hyper_util::rt::TokioIo;
 use k8s_openapi::jiff::Timestamp;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
@@ -22,6 +24,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::{BroadcastStream, WatchStream};
+use tokio_util::task::AbortOnDropHandle;
 
 const NAME: &str = "live.n.media.headgate";
 
@@ -76,6 +79,17 @@ impl Played {
             lies: Some(lies),
             ..Self::new()
         }
+    }
+
+    /// As a pod does that has nothing to say.
+    fn keeps_reporting(&self) -> AbortOnDropHandle<()> {
+        let report = self.report.clone();
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                report.send_modify(|r| r.sequence = r.sequence.saturating_add(1));
+            }
+        }))
     }
 
     fn says(&self, line: Option<LedgerLine>) {
@@ -272,7 +286,7 @@ async fn until(links: &Links, wanted: impl Fn(&View) -> bool) -> View {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(Duration::from_secs(10), seen).await.unwrap()
+    timeout(Duration::from_secs(30), seen).await.unwrap()
 }
 
 #[tokio::test]
@@ -286,6 +300,61 @@ async fn a_pod_gets_the_configuration_it_does_not_run_and_every_later_one_once()
     until(&links, |v| v.revision == "2" && v.is_ready()).await;
     assert_eq!(*played.pushed.lock(), ["1", "2"]);
     assert!(told.lock().iter().any(|c| c.server));
+}
+
+/// Shows one certificate of the same authority after the other.
+#[derive(Debug)]
+struct Renewing {
+    certificates: Vec<Arc<CertifiedKey>>,
+    shown: AtomicUsize,
+}
+
+impl ResolvesServerCert for Renewing {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let next = self.shown.fetch_add(1, Ordering::Relaxed);
+        self.certificates.iter().cycle().nth(next).cloned()
+    }
+}
+
+fn renewing(authority: &Authority) -> ServerConfig {
+    let certified = |_| {
+        let pair = authority.server(NAME, Timestamp::now()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
+        let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).unwrap();
+        Arc::new(CertifiedKey::new(vec![certificate(&pair)], key))
+    };
+    let resolver = Renewing {
+        certificates: (0..4).map(certified).collect(),
+        shown: AtomicUsize::new(0),
+    };
+    let mut config = serving(authority, NAME);
+    config.cert_resolver = Arc::new(resolver);
+    config
+}
+
+#[tokio::test]
+async fn certificates_that_are_renewed_while_configurations_are_pushed_fail_none_of_them() {
+    let (played, authority, metrics) = (Played::new(), authority(), Arc::new(Metrics::new().unwrap()));
+    let links = Links::new(Claim::always(), metrics.clone(), Arc::new(|_, _| {}));
+    let address = played.listen(renewing(&authority)).await;
+    let mut renewed = peer(address, &authority);
+    for revision in 1..=30_u32 {
+        // Ours is renewed in the middle of a push, too.
+        if revision.is_multiple_of(3) {
+            sync(&links, &renewed, &revision.to_string());
+            renewed = peer(address, &authority);
+        }
+        sync(&links, &renewed, &revision.to_string());
+        until(&links, |v| v.revision == revision.to_string()).await;
+    }
+    let pushes = |result: &str| metrics.config_pushes.with_label_values(&[result]).get();
+    assert!(pushes("Applied") >= 30, "{}", pushes("Applied"));
+    let all: Vec<_> = prometheus::core::Collector::collect(&metrics.config_pushes);
+    let results = all
+        .iter()
+        .flat_map(prometheus::proto::MetricFamily::get_metric)
+        .filter(|m| m.get_counter().get_value() > 0.0);
+    assert_eq!(results.count(), 1, "some pushes failed");
 }
 
 #[tokio::test]
@@ -591,6 +660,7 @@ async fn a_pod_that_lies_is_not_believed_and_others_are_not_touched() {
     let at = peer(honest.listen(serving(&authority, NAME)).await, &authority);
     sync(&good, &at, "1");
     until(&good, |v| v.revision == "1").await;
+    let _reports = honest.keeps_reporting();
     for (name, lies, reason) in cases {
         let (played, (links, _)) = (Played::lying(lies), links());
         let peer = peer(played.listen(serving(&authority, NAME)).await, &authority);
@@ -625,7 +695,7 @@ async fn a_pod_that_floods_is_read_no_faster_than_others_can_bear() {
         Played::lying(|| {
             sends(tokio_stream::iter(std::iter::repeat_with(|| {
                 let n = SENT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                let padding = " ".repeat(4 << 20);
+                let padding = " ".repeat(512 << 10);
                 let report =
                     format!("{{\"instance\":\"i\",\"sequence\":{n},\"revision\":\"1\",\"ready\":true}}{padding}\n");
                 report.into_bytes()
@@ -639,7 +709,7 @@ async fn a_pod_that_floods_is_read_no_faster_than_others_can_bear() {
     until(&links, |v| v.connected).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let heard = links.view(&pod(), "p").unwrap().report.unwrap().sequence;
-    assert!(heard <= 12, "heard {heard} reports of 4 MiB in two seconds");
+    assert!(heard <= 96, "heard {heard} reports of 512 KiB in two seconds");
     assert!(told.lock().len() < 5, "what says nothing new wakes nobody");
 }
 

@@ -22,7 +22,7 @@ use tokio_util::task::AbortOnDropHandle;
 /// One request, from dialling to the answer's head or small body.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// A pod reports every few seconds; one that says nothing for so long is lost.
-pub const SILENCE: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 15 });
+pub const SILENCE: Duration = Duration::from_secs(if cfg!(test) { 6 } else { 15 });
 const ANSWER_MAX: usize = 64 * 1024;
 
 /// Why a pod was not understood.

@@ -91,14 +91,13 @@ async fn children(
 
 /// Of a server that is being deleted no Secret is made anew: what its pods have is what there is.
 fn known_authority(fetched: &Fetched) -> Option<Authority> {
-    let material = fetched.children.authority.as_deref().and_then(Material::of)?;
-    Authority::load(material.pair()).ok()
+    Authority::load(fetched.authority()?.pair()).ok()
 }
 
 /// The CA in force, written before anything is issued by it.
 async fn authority(ctx: &Context, fetched: &Fetched, work: &Work, seal: &str) -> Result<Authority, Error> {
     let live = fetched.children.authority.as_deref();
-    let authority = match (work.authority, live.and_then(Material::of)) {
+    let authority = match (work.authority, fetched.authority()) {
         (Verdict::Keep, Some(material)) => Authority::load(material.pair())?,
         (verdict, _) => {
             tracing::info!(server = %ObjectKey::of(fetched.server.as_ref()), ?verdict, "issuing a CA");

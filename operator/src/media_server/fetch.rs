@@ -5,12 +5,15 @@ use crate::context::{Context, now};
 use crate::events::Note;
 use crate::link::View;
 use crate::names::{self, DRAIN_FINALIZER, FORCE_ANNOTATION, ObjectKey, SECRET_LABEL, SecretUse, annotation, label};
+use crate::namespace;
 use crate::node::{Standing, standing};
 use crate::orphans::Survey;
 use crate::runner::Error;
+use crate::tls::{Material, Verdict};
 use headgate_api::{HookEndpoint, MediaServer, MediaServerSpec, StreamKey};
+use headgate_control::HookNetworks;
 use headgate_resolve::{KeySource, Secrets, tls_secrets};
-use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
@@ -40,16 +43,33 @@ pub struct Fetched {
     pub secrets: KeySecrets,
     /// Of these, what listeners name.
     pub certificates: Vec<Arc<Secret>>,
+    /// The CA that its pods are reached with, which outlives its Secret as long as this process does.
+    pub remembered: Option<Material>,
     /// What pods that are gone have left behind.
     pub survey: Survey,
     /// Its streams come faster than they are shown, and how long that is still said.
     pub slowed: Option<Duration>,
-    /// Somebody deleted it.
+    /// Somebody deleted it, or its namespace.
     pub farewell: Option<Farewell>,
     /// For pods whose server names no image.
     pub media_image: String,
+    /// Where hooks may go.
+    pub hook_networks: HookNetworks,
     /// Read once.
     pub now: Timestamp,
+}
+
+impl Fetched {
+    /// The CA in force: the one in the Secret if it is good, else the one that is remembered, so that a Secret that somebody deleted or broke
+    /// costs no pod its certificate.
+    pub fn authority(&self) -> Option<Material> {
+        let is_good = |m: &Material| Material::authority_verdict(Some(m), self.now) == Verdict::Keep;
+        let kept = self.children.authority.as_deref().and_then(Material::of);
+        if kept.as_ref().is_some_and(is_good) {
+            return kept;
+        }
+        self.remembered.clone().filter(is_good).or(kept)
+    }
 }
 
 /// How a server that is being deleted goes.
@@ -89,19 +109,20 @@ pub struct Linked {
     pub quiet: Option<Duration>,
 }
 
-/// The Secrets that some StreamKeys and listeners of one namespace name.
+/// The Secrets that some StreamKeys, HookEndpoints and listeners of one namespace name.
 #[derive(Clone, Debug, Default)]
 pub struct KeySecrets(BTreeMap<String, Arc<Secret>>);
 
 impl KeySecrets {
     /// Those that the watch knows.
-    pub fn of(ctx: &Context, namespace: &str, keys: &[Arc<StreamKey>]) -> Self {
+    pub fn of(ctx: &Context, namespace: &str, keys: &[Arc<StreamKey>], hooks: &[Arc<HookEndpoint>]) -> Self {
+        let keys = keys.iter().map(|k| k.spec.secret_ref.name.as_str());
+        let hooks = hooks.iter().flat_map(|h| h.spec.secrets());
         let of_users = |s: &Arc<Secret>| SecretUse::is_of_users(label(s.as_ref(), SECRET_LABEL));
-        let secret = |k: &Arc<StreamKey>| {
-            let name = ObjectKey::new(namespace, &k.spec.secret_ref.name);
-            ctx.caches.secrets.get(&name).filter(of_users)
-        };
-        keys.iter().filter_map(secret).collect()
+        keys.chain(hooks)
+            .filter_map(|name| ctx.caches.secrets.get(&ObjectKey::new(namespace, name)))
+            .filter(of_users)
+            .collect()
     }
 
     /// With more of them.
@@ -133,28 +154,33 @@ pub async fn fetch(ctx: &Context, key: &ObjectKey) -> Result<Option<Fetched>, Er
         forget(ctx, key).await;
         return Ok(None);
     };
-    let farewell = farewell(ctx, &server).await?;
+    let pods = linked(ctx, &server).await?;
+    let farewell = farewell(ctx, &server, &pods).await?;
     if farewell.is_some() && !server.finalizers().iter().any(|f| f == DRAIN_FINALIZER) {
         return Ok(None);
     }
     let attached = Word::server(&key.name);
     let keys = ctx.caches.keys.find(&key.namespace, &attached);
+    let hooks = ctx.caches.hooks.find(&key.namespace, &attached);
     let children = children(ctx, key).await?;
-    let pods = linked(ctx, &server).await?;
     let certificates = certificates(ctx, &server).await?;
     let seen = pods.iter().map(|l| (l.pod.as_ref(), l.view.as_ref()));
     Ok(Some(Fetched {
         survey: ctx.orphans.survey(ctx, &server, seen).await?,
         slowed: ctx.flow.slowed(key, Instant::now()),
+        remembered: ctx
+            .clients
+            .authority(server.metadata.uid.as_deref().unwrap_or_default()),
         children,
         pods,
         reserved: reserved(ctx, &server),
-        secrets: KeySecrets::of(ctx, &key.namespace, &keys).and(&certificates),
+        secrets: KeySecrets::of(ctx, &key.namespace, &keys, &hooks).and(&certificates),
         certificates,
         keys,
-        hooks: ctx.caches.hooks.find(&key.namespace, &attached),
+        hooks,
         farewell,
         media_image: ctx.media_image.clone(),
+        hook_networks: ctx.hook_networks.clone(),
         now: now(),
         server,
     }))
@@ -201,21 +227,19 @@ async fn children(ctx: &Context, key: &ObjectKey) -> Result<Children, Error> {
     })
 }
 
-/// A namespace that cannot be read is taken for one that stays.
-async fn farewell(ctx: &Context, server: &MediaServer) -> Result<Option<Farewell>, Error> {
-    if server.metadata.deletion_timestamp.is_none() {
-        return Ok(None);
-    }
-    if annotation(server, FORCE_ANNOTATION) == Some("true") || server.spec.drain.deadline_seconds == 0 {
+/// A namespace that is being deleted loses its pods first, and its servers only when no pod is left: so that is asked of a server that
+/// nobody has deleted, too.
+async fn farewell(ctx: &Context, server: &MediaServer, pods: &[Linked]) -> Result<Option<Farewell>, Error> {
+    let is_deleted = server.metadata.deletion_timestamp.is_some();
+    let is_forced = annotation(server, FORCE_ANNOTATION) == Some("true") || server.spec.drain.deadline_seconds == 0;
+    if is_deleted && is_forced {
         return Ok(Some(Farewell::AtOnce));
     }
-    let name = server.namespace().unwrap_or_default();
-    let goes = match ctx.cluster.global_get::<Namespace>(&name).await {
-        Ok(namespace) => namespace.is_none_or(|n| n.metadata.deletion_timestamp.is_some()),
-        Err(error) if error.is_verdict() => false,
-        Err(error) => return Err(error.into()),
-    };
-    Ok(Some(if goes { Farewell::AtOnce } else { Farewell::Drain }))
+    let suspect = is_deleted || pods.iter().any(|l| l.pod.metadata.deletion_timestamp.is_some());
+    if namespace::is_leaving(ctx, &server.namespace().unwrap_or_default(), suspect).await? {
+        return Ok(Some(Farewell::AtOnce));
+    }
+    Ok(is_deleted.then_some(Farewell::Drain))
 }
 
 /// From the cache; where it knows none, one that carries no label of ours may yet hold the name.

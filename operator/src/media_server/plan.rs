@@ -37,6 +37,8 @@ pub const CONFIG_MAX: usize = 1_000_000;
 pub const KEYS_FILE: &str = "keys.json";
 /// After its deadline a server that is being deleted waits so many seconds more for its pods to be gone.
 const LAST_SECONDS: i64 = 60;
+/// Between two looks at pods whose time is about over.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// What to do about a server.
 pub struct Planned {
@@ -130,13 +132,16 @@ fn goodbye(fetched: &Fetched, farewell: Farewell) -> Work {
         Farewell::Drain => fetched.pods.iter().all(|l| late > 0 && leaving(&l.pod)),
         Farewell::AtOnce => {
             work.delete = fleet::all_at_once(fetched);
+            work.wishes = fleet::all_leave_now(fetched);
             work.marks.clear();
-            true
+            let over = fleet::when_over(fetched);
+            work.next = over.map(|wait| wait.max(AGAIN));
+            over.is_none()
         }
     };
     if is_over {
         work.finalizer = Finalizer::Remove;
-    } else if late <= 0 {
+    } else if farewell == Farewell::Drain && late <= 0 {
         let left = u64::try_from(late.saturating_neg()).unwrap_or(0).saturating_add(1);
         work.next = [work.next, Some(Duration::from_secs(left))].into_iter().flatten().min();
     }
@@ -176,6 +181,7 @@ pub fn config_for(fetched: &Fetched, orphans: Vec<Orphan>) -> PodConfig {
     let surroundings = Surroundings {
         orphans,
         peers: fleet::peers(fetched),
+        hook_networks: fetched.hook_networks.clone(),
     };
     let keys = || fetched.keys.iter().map(AsRef::as_ref);
     let mut config = pod_config(
@@ -213,7 +219,7 @@ pub fn keys_file(fetched: &Fetched, config: &PodConfig) -> Option<Vec<u8>> {
 
 fn certificates(fetched: &Fetched, server: &MediaServer) -> (Verdict, Verdict) {
     let key = ObjectKey::of(server);
-    let authority = fetched.children.authority.as_deref().and_then(Material::of);
+    let authority = fetched.authority();
     let leaf = fetched.children.pod_secret.as_deref().and_then(Material::of);
     let first = Material::authority_verdict(authority.as_ref(), fetched.now);
     let second = match first {

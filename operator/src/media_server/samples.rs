@@ -38,10 +38,12 @@ pub fn fetched(spec: &str) -> Fetched {
         hooks: vec![],
         secrets: KeySecrets::default(),
         certificates: vec![],
+        remembered: None,
         survey: Survey::default(),
         slowed: None,
         farewell: None,
         media_image: "headgate/media-pod:1".into(),
+        hook_networks: headgate_control::HookNetworks::default(),
         now: noon(),
     }
 }

@@ -29,6 +29,8 @@ pub enum Todo {
     Make,
     /// Say how the stream is.
     Show,
+    /// The same, and put our finalizer on again, which was taken off while there was no operator.
+    Hold,
     /// Tell the publisher to end.
     Kick,
     /// Let the object go.
@@ -56,7 +58,8 @@ pub fn decide(object: Option<&Known>, live: Option<&Live>, server: bool, unheard
             match (object.deleting, object.held, same) {
                 // What the object says of the old session is all that may be left of it.
                 (_, _, false) if left == Left::Unseen => Todo::Wait,
-                (false, _, _) => Todo::Show,
+                (false, true, _) => Todo::Show,
+                (false, false, _) => Todo::Hold,
                 (true, true, true) => Todo::Kick,
                 (true, true, false) => Todo::Release,
                 (true, false, _) => Todo::Wait,
@@ -203,6 +206,21 @@ mod tests {
             decide(Some(&freed), Some(&live("1")), true, false, Left::No),
             Todo::Wait
         );
+    }
+
+    #[test]
+    fn a_live_stream_that_lost_its_finalizer_gets_it_again() {
+        let freed = Known {
+            deleting: false,
+            held: false,
+            session: Some("1".into()),
+        };
+        let decided = |live: Option<Live>| decide(Some(&freed), live.as_ref(), true, false, Left::No);
+        assert_eq!(
+            (decided(Some(live("1"))), decided(Some(live("2")))),
+            (Todo::Hold, Todo::Hold)
+        );
+        assert_eq!(decided(None), Todo::End);
     }
 
     #[test]

@@ -1,13 +1,12 @@
 //! The operator's side of the mutual TLS with pods: one client configuration a server, made from its CA, kept in memory, renewed.
 
-use super::{Authority, LEAF_LIFE, Pair, TlsError};
+use super::{Authority, LEAF_LIFE, Material, Pair, TlsError};
 use k8s_openapi::jiff::Timestamp;
 use parking_lot::Mutex;
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
-use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -19,8 +18,8 @@ pub struct Clients {
 
 #[derive(Clone, Debug)]
 struct Made {
-    /// Digest of the CA that it was made from.
-    authority: [u8; 32],
+    /// The CA that it was made from, whole: it outlives its Secret.
+    authority: Arc<Pair>,
     at: Timestamp,
     config: Arc<ClientConfig>,
 }
@@ -29,21 +28,26 @@ impl Clients {
     /// The one for a server; a new one when its CA is another or two thirds of the certificate's life are over.
     pub fn get(&self, uid: &str, authority: &Authority, now: Timestamp) -> Result<Arc<ClientConfig>, TlsError> {
         let known = self.made.lock().get(uid).cloned();
-        let digest = digest(authority.pair());
         if let Some(known) = known
-            && known.authority == digest
+            && *known.authority == *authority.pair()
             && is_fresh(known.at, now)
         {
             return Ok(known.config);
         }
         let config = Arc::new(config(authority, now)?);
         let made = Made {
-            authority: digest,
+            authority: Arc::new(authority.pair().clone()),
             at: now,
             config: config.clone(),
         };
         self.made.lock().insert(uid.into(), made);
         Ok(config)
+    }
+
+    /// The CA that a server's configuration was made from last.
+    pub fn authority(&self, uid: &str) -> Option<Material> {
+        let made = self.made.lock().get(uid)?.authority.clone();
+        Some(Material::from(made.as_ref().clone()))
     }
 
     /// How many there are.
@@ -55,11 +59,6 @@ impl Clients {
     pub fn retain(&self, alive: impl Fn(&str) -> bool) {
         self.made.lock().retain(|uid, _| alive(uid));
     }
-}
-
-fn digest(pair: &Pair) -> [u8; 32] {
-    let text = Sha256::new().chain_update(&pair.certificate).chain_update(&pair.key);
-    text.finalize().into()
 }
 
 fn is_fresh(made: Timestamp, now: Timestamp) -> bool {

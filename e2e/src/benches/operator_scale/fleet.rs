@@ -34,8 +34,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// On every child of a server.
 const SERVER_LABEL: &str = "headgate.dev/server";
-/// The first of the pods' addresses.
-const FIRST_ADDRESS: u32 = u32::from_be_bytes([127, 77, 0, 1]);
+/// The first of the pods' addresses, unless it is said otherwise.
+const FIRST_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 77, 0, 1);
 
 /// The pods that are played.
 pub struct Fleet {
@@ -44,6 +44,8 @@ pub struct Fleet {
     addresses: AtomicU32,
     /// Keys with a limit that are awaited in a pod's configuration.
     pub in_force: Arc<Waits>,
+    /// Publishers that were live in a pod that was taken away, as `NAMESPACE/POD STREAM`.
+    lost: Mutex<Vec<String>>,
 }
 
 struct Member {
@@ -54,11 +56,17 @@ struct Member {
 impl Fleet {
     /// No pod yet.
     pub fn new(client: Client) -> Arc<Self> {
+        Self::from_address(client, FIRST_ADDRESS)
+    }
+
+    /// The same, with addresses from this one on, so that two fleets can be on one machine.
+    pub fn from_address(client: Client, first: Ipv4Addr) -> Arc<Self> {
         Arc::new(Self {
             client,
             pods: Mutex::default(),
-            addresses: AtomicU32::new(FIRST_ADDRESS),
+            addresses: AtomicU32::new(first.into()),
             in_force: Arc::default(),
+            lost: Mutex::default(),
         })
     }
 
@@ -70,9 +78,7 @@ impl Fleet {
         while let Some(event) = events.next().await {
             match event {
                 Ok(Event::Apply(pod) | Event::InitApply(pod)) => self.seen(&pod),
-                Ok(Event::Delete(pod)) => {
-                    self.pods.lock().remove(&pod.uid().unwrap_or_default());
-                }
+                Ok(Event::Delete(pod)) => self.gone(&pod),
                 Ok(_) => {}
                 Err(error) => crate::ui::complain(format_args!("watch of pods: {error}")),
             }
@@ -82,6 +88,31 @@ impl Fleet {
     /// Those that serve.
     pub fn pods(&self) -> Vec<Arc<Played>> {
         self.pods.lock().values().filter_map(|m| m.pod.clone()).collect()
+    }
+
+    /// Those of a namespace that serve.
+    pub fn pods_in(&self, namespace: &str) -> Vec<Arc<Played>> {
+        let mut pods = self.pods();
+        pods.retain(|pod| pod.namespace == namespace);
+        pods
+    }
+
+    /// Publishers of a namespace that were cut: told to end, or live in a pod that was taken away.
+    pub fn cut(&self, namespace: &str) -> Vec<String> {
+        let here = format!("{namespace}/");
+        let lost = self.lost.lock().clone();
+        let mut cut: Vec<String> = lost.into_iter().filter(|l| l.starts_with(&here)).collect();
+        cut.extend(self.pods_in(namespace).iter().flat_map(|pod| pod.kicked()));
+        cut
+    }
+
+    fn gone(&self, pod: &Pod) {
+        let member = self.pods.lock().remove(&pod.uid().unwrap_or_default());
+        if let Some(played) = member.and_then(|m| m.pod) {
+            let mut lost = self.lost.lock();
+            lost.extend(played.kicked());
+            lost.extend(played.live().into_iter().map(|stream| played.cut(&stream)));
+        }
     }
 
     fn seen(self: &Arc<Self>, pod: &Pod) {
@@ -106,7 +137,7 @@ impl Fleet {
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &namespace);
         let secret = secrets.get(&format!("{server}-pod")).await.map_err(|e| failed(&e))?;
         let played = Arc::new(Played::new(
-            namespace.clone(),
+            (namespace.clone(), pod.name_any()),
             serde_json::from_slice(entry(&secret, CONFIG_FILE)?)?,
             self.in_force.clone(),
         ));

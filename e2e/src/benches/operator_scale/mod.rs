@@ -2,12 +2,12 @@
 //!
 //! Memory, cold start, the time from an edit to the pod and from a live stream to its object, and what it does when nothing happens.
 
-mod control_plane;
-mod fleet;
-mod identity;
+pub(super) mod control_plane;
+pub(super) mod fleet;
+pub(super) mod identity;
 mod objects;
 mod operator;
-mod pod;
+pub(super) mod pod;
 mod shares;
 mod streams;
 mod waits;

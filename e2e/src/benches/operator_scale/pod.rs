@@ -8,8 +8,8 @@ use axum::routing::{delete, get, put};
 use axum::{Json, Router};
 use futures::stream::unfold;
 use headgate_control::{
-    Applied, CONFIG_PATH, DRAIN_PATH, HookReport, LEDGER_PATH, LedgerLine, Listener, ListenerReport, PodConfig,
-    PodReport, REPORT_PATH, SESSIONS_PATH, StreamReport, TrackReport,
+    Applied, CONFIG_PATH, DRAIN_PATH, DrainReport, DrainRequest, HookReport, LEDGER_PATH, LedgerLine, Listener,
+    ListenerReport, PodConfig, PodReport, REPORT_PATH, SESSIONS_PATH, StreamReport, TrackReport,
 };
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -32,10 +32,16 @@ const EVERY: Duration = Duration::from_secs(5);
 pub struct Played {
     /// Its namespace.
     pub namespace: String,
+    /// Its name.
+    pub name: String,
     instance: String,
     sequence: AtomicU64,
     running: Mutex<Running>,
     streams: Mutex<BTreeMap<Uuid, StreamReport>>,
+    /// Until when it drains.
+    draining: Mutex<Option<Timestamp>>,
+    /// Streams whose publishers were told to end.
+    kicked: Mutex<Vec<String>>,
     news: watch::Sender<()>,
     in_force: Arc<Waits>,
     reports: AtomicU64,
@@ -68,13 +74,16 @@ pub fn edit(namespace: &str, key: &str, limit: u32) -> String {
 
 impl Played {
     /// Starts from the configuration in its Secret.
-    pub fn new(namespace: String, config: PodConfig, in_force: Arc<Waits>) -> Self {
+    pub fn new((namespace, name): (String, String), config: PodConfig, in_force: Arc<Waits>) -> Self {
         Self {
             namespace,
+            name,
             instance: Uuid::new_v4().to_string(),
             sequence: AtomicU64::new(0),
             running: Mutex::new(Running::of(config)),
             streams: Mutex::default(),
+            draining: Mutex::default(),
+            kicked: Mutex::default(),
             news: watch::Sender::new(()),
             in_force,
             reports: AtomicU64::new(0),
@@ -94,6 +103,31 @@ impl Played {
         let gone = self.streams.lock().remove(&session).is_some();
         self.news.send_replace(());
         gone
+    }
+
+    /// The names of its streams.
+    pub fn live(&self) -> Vec<String> {
+        self.streams.lock().values().map(|s| s.stream.clone()).collect()
+    }
+
+    /// Publishers that were told to end, as `NAMESPACE/POD STREAM`.
+    pub fn kicked(&self) -> Vec<String> {
+        self.kicked.lock().iter().map(|stream| self.cut(stream)).collect()
+    }
+
+    /// For a list of publishers that were cut.
+    pub fn cut(&self, stream: &str) -> String {
+        format!("{}/{} {stream}", self.namespace, self.name)
+    }
+
+    /// Whether it was told to drain.
+    pub fn is_draining(&self) -> bool {
+        self.draining.lock().is_some()
+    }
+
+    fn drain(&self, until: Option<Timestamp>) {
+        *self.draining.lock() = until;
+        self.news.send_replace(());
     }
 
     /// How many keys it runs with.
@@ -129,6 +163,11 @@ impl Played {
                 track.frames_per_second = track.width.map(|_| rand::random_range(29..=30));
             }
         }
+        let draining = self.draining.lock().map(|deadline| DrainReport {
+            deadline,
+            publishers: u32::try_from(streams.len()).unwrap_or(u32::MAX),
+            viewers: 0,
+        });
         let running = self.running.lock();
         let mut key_use: BTreeMap<String, u32> = BTreeMap::new();
         for stream in &streams {
@@ -145,7 +184,8 @@ impl Played {
             instance: self.instance.clone(),
             sequence: self.sequence.fetch_add(1, Ordering::Relaxed).saturating_add(1),
             revision: running.revision.clone(),
-            ready: true,
+            ready: draining.is_none(),
+            draining,
             listeners: running.listeners.iter().map(listener).collect(),
             streams,
             hooks: running.hooks.iter().map(|name| hook(name)).collect(),
@@ -199,12 +239,11 @@ fn hook(name: &str) -> HookReport {
 
 /// The control port's resources.
 pub fn routes(pod: Arc<Played>) -> Router {
-    let drain = async || StatusCode::NO_CONTENT;
     Router::new()
         .route(CONFIG_PATH, put(configure))
         .route(REPORT_PATH, get(reports))
         .route(&format!("{SESSIONS_PATH}/{{id}}"), delete(kick))
-        .route(DRAIN_PATH, put(drain).delete(drain))
+        .route(DRAIN_PATH, put(drain).delete(undrain))
         .route(LEDGER_PATH, get(ledger))
         .layer(DefaultBodyLimit::disable())
         .with_state(pod)
@@ -214,7 +253,19 @@ async fn configure(State(pod): State<Arc<Played>>, Json(config): Json<PodConfig>
     Json(pod.apply(config))
 }
 
+async fn drain(State(pod): State<Arc<Played>>, Json(asked): Json<DrainRequest>) -> StatusCode {
+    pod.drain(Some(asked.deadline));
+    StatusCode::NO_CONTENT
+}
+
+async fn undrain(State(pod): State<Arc<Played>>) -> StatusCode {
+    pod.drain(None);
+    StatusCode::NO_CONTENT
+}
+
 async fn kick(State(pod): State<Arc<Played>>, Path(id): Path<Uuid>) -> StatusCode {
+    let name = pod.streams.lock().get(&id).map(|s| s.stream.clone());
+    pod.kicked.lock().extend(name);
     if pod.unpublish(id) {
         StatusCode::NO_CONTENT
     } else {

@@ -136,7 +136,8 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn kept(fresh: u32, stale: u32, now: Instant) -> Kept {
-        Kept::new(Ok(PublishOptions::default()), (SECOND * fresh, SECOND * stale), now)
+        let times = [fresh, stale].map(|seconds| SECOND.saturating_mul(seconds));
+        Kept::new(Ok(PublishOptions::default()), times.into(), now)
     }
 
     #[tokio::test(start_paused = true)]
@@ -150,7 +151,7 @@ mod tests {
             (15, false, false),
         ];
         for (seconds, fresh, stale) in table {
-            let then = now + SECOND * seconds;
+            let then = now.checked_add(SECOND.saturating_mul(seconds)).expect("not so late");
             assert_eq!(cache.fresh(&[1; 32], None, then).is_some(), fresh, "{seconds}");
             assert_eq!(cache.stale(&[1; 32], then).is_some(), stale, "{seconds}");
         }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-use super::schedule::MAX_AGE;
 use crate::event::{Event, Stream};
 
 /// Upper bounds of one endpoint's queue.
@@ -45,13 +44,22 @@ impl Death {
     pub(crate) const ALL: [Self; 4] = [Self::Overflow, Self::Expired, Self::Rejected, Self::EndpointGone];
 }
 
-/// Which notices, by the URL they go to and the stream they are about.
+/// Which notices, by the URL they go to and the stream they are about, or a single one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct LaneKey {
     /// Index into the endpoint's URLs.
     pub(crate) url: usize,
     /// The stream.
     pub(crate) stream: Stream,
+    /// 0 where the stream's notices keep their order; else the only notice of the lane.
+    pub(super) alone: u64,
+}
+
+impl LaneKey {
+    /// The lane in which the notices of a stream keep their order.
+    pub(super) fn of(url: usize, stream: Stream) -> Self {
+        Self { url, stream, alone: 0 }
+    }
 }
 
 /// One attempt to make.
@@ -63,6 +71,8 @@ pub(crate) struct Job {
     pub(crate) event: Arc<Event>,
     /// Counts from 1.
     pub(crate) attempt: u32,
+    /// It was a dead letter.
+    pub(crate) replay: bool,
     /// Which notice of the queue.
     pub(super) number: u64,
     /// How often the URLs had changed by then.
@@ -94,12 +104,14 @@ pub(crate) struct Entry {
     pub(crate) at: Timestamp,
     /// How long ago that was.
     pub(crate) age: Duration,
+    /// It was a dead letter.
+    pub(crate) replay: bool,
 }
 
 impl Entry {
     /// The same as a notice, from `now` on.
-    pub(super) fn notice(self, number: u64, now: Instant) -> Notice {
-        let left = MAX_AGE.saturating_sub(self.age);
+    pub(super) fn notice(self, number: u64, now: Instant, max_age: Duration) -> Notice {
+        let left = max_age.saturating_sub(self.age);
         Notice {
             number,
             expiry: now.checked_add(left).unwrap_or(now),
@@ -108,8 +120,18 @@ impl Entry {
             event: self.event,
             log: self.log,
             at: self.at,
+            replay: self.replay,
         }
     }
+}
+
+/// A notice that was given up.
+#[derive(Clone, Debug)]
+pub(crate) struct Dead {
+    pub(crate) event: Arc<Event>,
+    pub(crate) death: Death,
+    /// Index into the URLs that its endpoint had.
+    pub(crate) url: usize,
 }
 
 /// One thing to tell.
@@ -118,6 +140,7 @@ pub(super) struct Notice {
     /// Its number in the log.
     pub(super) log: u64,
     pub(super) at: Timestamp,
+    pub(super) replay: bool,
     /// Counts up through the whole queue.
     pub(super) number: u64,
     pub(super) expiry: Instant,

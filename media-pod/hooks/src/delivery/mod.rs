@@ -5,6 +5,6 @@
 
 pub(crate) mod lane;
 pub(crate) mod outbox;
-mod queue;
+pub(crate) mod queue;
 pub(crate) mod schedule;
 pub(crate) mod worker;

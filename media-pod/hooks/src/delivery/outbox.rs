@@ -8,16 +8,15 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::lane::{Death, Entry, Job, Limits, Settle};
-use super::queue::Queue;
-use super::schedule::MAX_AGE;
+use super::lane::{Dead, Death, Entry, Job, Limits, Settle};
+use super::queue::{Policy, Queue};
 use crate::event::{Event, Stream};
 
 /// How long an admission waits for what ended before it to be told.
 const FLUSH_MAX: Duration = Duration::from_millis(500);
 
 /// Called with each notice that is given up.
-pub(crate) type OnDead = Box<dyn Fn(&Event, Death) + Send + Sync>;
+pub(crate) type OnDead = Box<dyn Fn(Dead) + Send + Sync>;
 
 /// Called with the numbers in the log of notices that are done with.
 pub(crate) type OnGone = Box<dyn Fn(Vec<u64>) + Send + Sync>;
@@ -50,6 +49,17 @@ impl Outbox {
     pub(crate) fn push(&self, entry: Entry) {
         self.with(|queue| queue.push(entry, Instant::now()));
         self.work.notify_one();
+    }
+
+    /// How what is pending is treated from now on.
+    pub(crate) fn set_policy(&self, policy: Policy) {
+        self.queue.lock().set_policy(policy);
+        self.work.notify_one();
+    }
+
+    /// Whether a URL is left alone because it said 410.
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.queue.lock().is_suspended()
     }
 
     /// Starts no attempt any more; what is under way goes on.
@@ -128,10 +138,13 @@ impl Outbox {
 
     /// Age of the oldest pending notice.
     pub(crate) fn oldest(&self) -> Duration {
-        let expiry = self.queue.lock().first_expiry();
+        let (expiry, max_age) = {
+            let queue = self.queue.lock();
+            (queue.first_expiry(), queue.max_age())
+        };
         let left = |expiry: Instant| expiry.saturating_duration_since(Instant::now());
         expiry
-            .map(|expiry| MAX_AGE.saturating_sub(left(expiry)))
+            .map(|expiry| max_age.saturating_sub(left(expiry)))
             .unwrap_or_default()
     }
 
@@ -172,9 +185,9 @@ impl Outbox {
         if !gone.is_empty() {
             (self.on_gone)(gone);
         }
-        for (event, death) in dead {
+        for dead in dead {
             self.dead.fetch_add(1, Ordering::Relaxed);
-            (self.on_dead)(&event, death);
+            (self.on_dead)(dead);
         }
         result
     }

@@ -1,7 +1,7 @@
 //! [`Queue`]: what one endpoint still has to be told, in lanes. A state machine without clock, I/O or lock.
 //!
-//! A lane is (URL, stream): strict FIFO, one attempt at a time, retries included. Lanes take turns, so that none starves another;
-//! one that waits for its next try holds up nobody else. Count and bytes are bounded: what is oldest gives way and is dead.
+//! A lane is (URL, stream): strict FIFO, one attempt at a time, retries included; where order does not matter, it is a single notice. Lanes take turns, so
+//! that none starves another; one that waits for its next try holds up nobody else. Count and bytes are bounded: what is oldest gives way and is dead.
 //! Whichever way a notice leaves, its number in the log is in [`Queue::take_gone`].
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
@@ -9,20 +9,39 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-use super::lane::{Death, Entry, Job, Lane, LaneKey, Limits, Notice, Settle, State};
+use super::lane::{Dead, Death, Entry, Job, Lane, LaneKey, Limits, Notice, Settle, State};
+use super::schedule::MAX_AGE;
 use crate::event::{Event, Stream};
+use headgate_control::Ordering;
+
+/// How the notices of a queue are treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Policy {
+    pub(crate) ordering: Ordering,
+    pub(crate) max_age: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            ordering: Ordering::PerStream,
+            max_age: MAX_AGE,
+        }
+    }
+}
 
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Queue {
     limits: Limits,
+    policy: Policy,
     lanes: HashMap<LaneKey, Lane>,
     ready: VecDeque<LaneKey>,
     sleeping: BTreeSet<(Instant, LaneKey)>,
     /// Lanes by the age of what was pushed; entries of notices that are gone are skipped.
     arrivals: VecDeque<(u64, Arc<LaneKey>)>,
     suspended: HashSet<usize>,
-    dead: Vec<(Arc<Event>, Death)>,
+    dead: Vec<Dead>,
     next: u64,
     generation: u64,
     count: usize,
@@ -42,6 +61,39 @@ impl Queue {
         }
     }
 
+    /// What comes from now on is treated so; the age holds for what is pending too.
+    pub(crate) fn set_policy(&mut self, policy: Policy) {
+        let old = std::mem::replace(&mut self.policy, policy);
+        if old.max_age == policy.max_age {
+            return;
+        }
+        for notice in self.lanes.values_mut().flat_map(|lane| &mut lane.notices) {
+            let since = notice.expiry.checked_sub(old.max_age);
+            notice.expiry = since
+                .and_then(|since| since.checked_add(policy.max_age))
+                .unwrap_or(notice.expiry);
+        }
+        let sleepers = std::mem::take(&mut self.sleeping);
+        for (until, key) in sleepers {
+            let Some(lane) = self.lanes.get_mut(&key) else { continue };
+            let expiry = lane.notices.front().map_or(until, |head| head.expiry);
+            if let State::Sleeping { until, .. } = &mut lane.state {
+                *until = (*until).min(expiry);
+                self.sleeping.insert((*until, key));
+            }
+        }
+    }
+
+    /// For how long a notice is tried.
+    pub(crate) fn max_age(&self) -> Duration {
+        self.policy.max_age
+    }
+
+    /// Whether a URL is left alone because it said 410.
+    pub(crate) fn is_suspended(&self) -> bool {
+        !self.suspended.is_empty()
+    }
+
     /// Notices that are pending, those in flight with them.
     pub(crate) fn len(&self) -> usize {
         self.count
@@ -59,19 +111,26 @@ impl Queue {
     /// Appends to a lane. What falls out at the other end is in [`Queue::take_dead`].
     pub(crate) fn push(&mut self, entry: Entry, now: Instant) {
         if self.closed {
-            self.dead.push((entry.event, Death::EndpointGone));
             self.gone.push(entry.log);
+            self.dead.push(Dead {
+                event: entry.event,
+                death: Death::EndpointGone,
+                url: entry.url,
+            });
             return;
         }
-        let key = LaneKey {
-            url: entry.url,
-            stream: entry.event.stream.clone(),
-        };
         let number = self.next;
         self.next = number.saturating_add(1);
+        let key = LaneKey {
+            alone: match self.policy.ordering {
+                Ordering::PerStream => 0,
+                Ordering::None => self.next,
+            },
+            ..LaneKey::of(entry.url, entry.event.stream.clone())
+        };
         self.count = self.count.saturating_add(1);
         self.bytes = self.bytes.saturating_add(entry.event.size());
-        let notice = entry.notice(number, now);
+        let notice = entry.notice(number, now, self.policy.max_age);
         let lane = self.lanes.entry(key.clone()).or_insert_with(|| {
             self.ready.push_back(key.clone());
             Lane {
@@ -108,13 +167,13 @@ impl Queue {
                 continue;
             }
             head.attempts = head.attempts.saturating_add(1);
-            let (event, attempt, number) = (head.event.clone(), head.attempts, head.number);
             return Some(Job {
-                key,
-                event,
-                attempt,
-                number,
+                event: head.event.clone(),
+                attempt: head.attempts,
+                replay: head.replay,
+                number: head.number,
                 generation: self.generation,
+                key,
             });
         }
         None
@@ -169,13 +228,7 @@ impl Queue {
     /// Lets the lanes of a stream try at once, unless their receiver asked for time or is suspended.
     pub(crate) fn wake(&mut self, stream: &Stream, urls: usize) {
         for url in 0..urls {
-            self.wake_lane(
-                LaneKey {
-                    url,
-                    stream: stream.clone(),
-                },
-                Wake::Early,
-            );
+            self.wake_lane(LaneKey::of(url, stream.clone()), Wake::Early);
         }
     }
 
@@ -233,15 +286,17 @@ impl Queue {
             log: notice.log,
             at: notice.at,
             age: Duration::ZERO,
+            replay: notice.replay,
         };
         notices.into_iter().take(max).map(entry).collect()
     }
 
     /// Whether this is pending.
     pub(crate) fn contains(&self, url: usize, event: &Event) -> bool {
-        let stream = event.stream.clone();
-        let lane = self.lanes.get(&LaneKey { url, stream });
-        lane.is_some_and(|lane| lane.notices.iter().any(|notice| notice.event.id == event.id))
+        let has = |lane: &Lane| lane.notices.iter().any(|notice| notice.event.id == event.id);
+        let in_order = self.lanes.get(&LaneKey::of(url, event.stream.clone()));
+        let alone = |(key, lane): (&LaneKey, &Lane)| key.alone > 0 && key.url == url && has(lane);
+        in_order.is_some_and(has) || (self.policy.ordering == Ordering::None && self.lanes.iter().any(alone))
     }
 
     /// Takes out what has these numbers in the log. What is under way is left alone, unless `under_way`.
@@ -258,7 +313,7 @@ impl Queue {
     }
 
     /// What was given up since the last call.
-    pub(crate) fn take_dead(&mut self) -> Vec<(Arc<Event>, Death)> {
+    pub(crate) fn take_dead(&mut self) -> Vec<Dead> {
         std::mem::take(&mut self.dead)
     }
 
@@ -271,12 +326,7 @@ impl Queue {
     /// What waits for a later try is not.
     pub(crate) fn moving(&self, stream: &Stream, mark: u64, urls: usize, of: fn(&Event) -> bool) -> bool {
         (0..urls)
-            .filter_map(|url| {
-                self.lanes.get(&LaneKey {
-                    url,
-                    stream: stream.clone(),
-                })
-            })
+            .filter_map(|url| self.lanes.get(&LaneKey::of(url, stream.clone())))
             .any(|lane| {
                 !matches!(lane.state, State::Sleeping { .. })
                     && lane
@@ -362,7 +412,11 @@ impl Queue {
         self.count = self.count.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(notice.event.size());
         self.gone.push(notice.log);
-        self.dead.extend(death.map(|death| (notice.event, death)));
+        self.dead.extend(death.map(|death| Dead {
+            event: notice.event,
+            death,
+            url: key.url,
+        }));
     }
 
     fn remove_from_lane(&mut self, key: &LaneKey, log: &HashSet<u64>, death: Option<Death>, under_way: bool) {

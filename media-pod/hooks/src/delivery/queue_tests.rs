@@ -22,6 +22,7 @@ fn entry(url: usize, event: Arc<Event>) -> Entry {
         log: 1,
         at: jiff::Timestamp::now(),
         age: Duration::ZERO,
+        replay: false,
     }
 }
 
@@ -35,9 +36,9 @@ fn push_all(queue: &mut Queue, streams: &[&str], now: Instant) {
     }
 }
 
-fn names(dead: &[(Arc<Event>, Death)]) -> Vec<(String, Death)> {
+fn names(dead: &[Dead]) -> Vec<(String, Death)> {
     dead.iter()
-        .map(|(event, death)| (event.stream.name.to_string(), *death))
+        .map(|dead| (dead.event.stream.name.to_string(), dead.death))
         .collect()
 }
 
@@ -57,6 +58,48 @@ fn a_lane_sends_one_at_a_time_in_order() {
     assert!(queue.take(now).is_none(), "the second waits for the first");
     queue.settle(&first, Settle::Done, now);
     assert_eq!(queue.take(now).expect("the second").event.id, events[1].id);
+}
+
+#[test]
+fn without_order_one_that_fails_holds_up_no_other_of_its_stream() {
+    let (mut queue, now) = queue();
+    queue.set_policy(Policy {
+        ordering: Ordering::None,
+        ..Policy::default()
+    });
+    push_all(&mut queue, &["a", "a", "a"], now);
+    let jobs: Vec<Job> = std::iter::from_fn(|| queue.take(now)).collect();
+    assert_eq!(jobs.len(), 3, "all at once");
+    assert!(queue.contains(0, &jobs[1].event));
+    queue.settle(&jobs[0], retry(Duration::from_mins(1)), now);
+    queue.settle(&jobs[1], Settle::Done, now);
+    queue.settle(&jobs[2], Settle::Dead, now);
+    assert_eq!((queue.len(), queue.take(now).is_some()), (1, false));
+    let later = now + Duration::from_mins(1);
+    assert_eq!(queue.take(later).map(|job| job.attempt), Some(2));
+}
+
+#[test]
+fn another_age_holds_for_what_is_pending_too() {
+    let (mut queue, now) = queue();
+    let policy = |hours| Policy {
+        max_age: Duration::from_hours(hours),
+        ..Policy::default()
+    };
+    push_all(&mut queue, &["a", "b"], now);
+    let a = queue.take(now).expect("a");
+    queue.settle(&a, retry(Duration::from_hours(20)), now);
+    let b = queue.take(now).expect("b");
+    queue.settle(&b, Settle::Suspend, now);
+    queue.set_policy(policy(2));
+    assert!(queue.take(now).is_none());
+    assert_eq!(queue.next_due(), Some(now + Duration::from_hours(2)));
+    assert!(queue.take(now + Duration::from_hours(2)).is_none());
+    assert_eq!(names(&queue.take_dead()).len(), 2);
+    queue.resume(0);
+    push_all(&mut queue, &["c"], now);
+    queue.set_policy(policy(72));
+    assert!(queue.take(now + Duration::from_hours(71)).is_some());
 }
 
 #[test]

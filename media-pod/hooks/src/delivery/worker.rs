@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 
 use super::lane::{Job, Settle};
 use super::schedule::{Fate, JITTER, fate, wait};
+use crate::attempt::Turn;
 use crate::endpoint::{Class, Endpoint, IN_FLIGHT_MAX};
 
 /// Runs until it is dropped; attempts under way are dropped with it.
@@ -52,19 +53,20 @@ impl Drop for InFlight {
             held: false,
         };
         self.endpoint.outbox.settle(&self.job, self.settle.unwrap_or(again));
+        if self.settle == Some(Settle::Suspend) {
+            self.endpoint.context.bump();
+        }
     }
 }
 
 async fn tell(mut flight: InFlight) {
     let (endpoint, job) = (flight.endpoint.clone(), flight.job.clone());
+    let turn = Turn {
+        number: job.attempt,
+        replay: job.replay,
+    };
     let ask = endpoint
-        .attempt(
-            Class::Notification,
-            job.key.url,
-            &job.event,
-            job.attempt,
-            endpoint.timeout(),
-        )
+        .take_turn(Class::Notification, job.key.url, &job.event, turn, endpoint.timeout())
         .await;
     let fate = fate(&ask.attempt, ask.verdict.clone());
     endpoint.count(Class::Notification, &job.event, outcome(&fate));

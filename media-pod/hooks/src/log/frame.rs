@@ -1,5 +1,8 @@
 //! Records as bytes: `magic, length, CRC, version, JSON`. Reading goes on behind whatever cannot be read.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::record::Record;
 
 /// Begins each record, so that one can be found behind damage.
@@ -13,9 +16,9 @@ pub(crate) const RECORD_MAX: usize = 4 * 1024 * 1024;
 
 /// What stands at a place in a segment.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Piece {
+pub(crate) enum Piece<R = Record> {
     /// A record and its size.
-    Record(Record, usize),
+    Record(R, usize),
     /// Something that is lost.
     Flaw(Flaw),
 }
@@ -34,7 +37,7 @@ pub(crate) enum Flaw {
 }
 
 /// Appends a record to `to`. False, and nothing appended, when it is too long.
-pub(crate) fn write(record: &Record, to: &mut Vec<u8>) -> bool {
+pub(crate) fn write(record: &impl Serialize, to: &mut Vec<u8>) -> bool {
     let start = to.len();
     to.extend_from_slice(&[0; HEAD]);
     to.push(VERSION);
@@ -53,6 +56,11 @@ pub(crate) fn write(record: &Record, to: &mut Vec<u8>) -> bool {
 
 /// Everything in a segment, in order.
 pub(crate) fn read(segment: &[u8]) -> impl Iterator<Item = Piece> {
+    read_as(segment)
+}
+
+/// The same of other records.
+pub(crate) fn read_as<R: DeserializeOwned>(segment: &[u8]) -> impl Iterator<Item = Piece<R>> {
     let mut rest = segment;
     std::iter::from_fn(move || {
         if rest.is_empty() {
@@ -77,7 +85,7 @@ fn body(bytes: &[u8]) -> Option<&[u8]> {
     (crc32fast::hash(body) == u32::from_le_bytes(*crc)).then_some(body)
 }
 
-fn parse(body: &[u8]) -> Piece {
+fn parse<R: DeserializeOwned>(body: &[u8]) -> Piece<R> {
     match body.split_first() {
         Some((&VERSION, json)) => match serde_json::from_slice(json) {
             Ok(record) => Piece::Record(record, body.len().saturating_add(HEAD)),
@@ -88,7 +96,7 @@ fn parse(body: &[u8]) -> Piece {
 }
 
 /// The damage that `bytes` begin with, and how long it is: up to the next whole record, or to the end.
-fn skip(bytes: &[u8]) -> (Piece, usize) {
+fn skip<R>(bytes: &[u8]) -> (Piece<R>, usize) {
     let candidates = (1..bytes.len()).filter(|at| bytes.get(*at..).is_some_and(|rest| rest.starts_with(&MAGIC)));
     let mut whole = candidates.filter(|at| bytes.get(*at..).and_then(body).is_some());
     match whole.next() {

@@ -18,6 +18,8 @@ const ROOM: usize = 8192;
 pub(crate) struct Op {
     pub(crate) record: Record,
     pub(crate) submitted: Instant,
+    /// The disk must have it.
+    pub(crate) sync: bool,
     /// Told whether it was written, once that was tried.
     pub(crate) ack: Option<oneshot::Sender<bool>>,
 }
@@ -37,9 +39,10 @@ struct State {
 }
 
 impl Inbox {
-    pub(crate) fn put(&self, record: Record, ack: Option<oneshot::Sender<bool>>) {
+    pub(crate) fn put(&self, record: Record, sync: bool, ack: Option<oneshot::Sender<bool>>) {
         let op = Op {
             record,
+            sync,
             submitted: Instant::now(),
             ack,
         };

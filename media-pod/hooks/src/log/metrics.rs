@@ -13,6 +13,10 @@ pub(crate) enum Trouble {
     DiskFull,
     /// Another error of a write.
     Write,
+    /// It was written, and the disk may not have it.
+    Sync,
+    /// A dead letter was lost, or some could not be read.
+    DeadLetters,
     /// It waited for its write too long, or there was too much that waited: it is in memory only.
     Skipped,
 }

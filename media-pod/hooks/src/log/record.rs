@@ -58,4 +58,7 @@ pub(crate) struct Target {
     /// Which of its URLs this was.
     pub(crate) index: usize,
     pub(crate) url: String,
+    /// It was a dead letter.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) replay: bool,
 }

@@ -13,12 +13,16 @@ pub(crate) trait Store: Send + 'static {
     fn read(&self, segment: u64) -> io::Result<Vec<u8>>;
     /// A new segment.
     fn create(&mut self, segment: u64) -> io::Result<Box<dyn Segment>>;
+    /// Waits until the disk knows the segments that were made.
+    fn sync(&mut self) -> io::Result<()>;
     /// Ends a segment for ever.
     fn remove(&mut self, segment: u64) -> io::Result<()>;
 }
 
 /// A segment that is written to.
 pub(crate) trait Segment: Write + Send {
+    /// Waits until the disk has what was written.
+    fn sync(&mut self) -> io::Result<()>;
     /// Cuts off what a failed write left behind, so that the next one begins at `length`.
     fn cut(&mut self, length: u64) -> io::Result<()>;
 }
@@ -47,20 +51,42 @@ impl Folder {
     }
 
     fn file(&self, segment: u64) -> PathBuf {
-        self.path.join(format!("{segment:016x}.log"))
+        file(&self.path, segment)
     }
+}
+
+/// All segments of a folder that another process may be writing to.
+pub(crate) fn read_all(path: &Path) -> io::Result<Vec<Vec<u8>>> {
+    let mut all = Vec::new();
+    for segment in list(path)? {
+        match fs::read(file(path, segment)) {
+            Ok(bytes) => all.push(bytes),
+            // It was the oldest, and went meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(all)
+}
+
+fn file(path: &Path, segment: u64) -> PathBuf {
+    path.join(format!("{segment:016x}.log"))
+}
+
+fn list(path: &Path) -> io::Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let name = entry?.file_name();
+        let stem = name.to_str().and_then(|name| name.strip_suffix(".log"));
+        numbers.extend(stem.and_then(|stem| u64::from_str_radix(stem, 16).ok()));
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
 }
 
 impl Store for Folder {
     fn list(&self) -> io::Result<Vec<u64>> {
-        let mut numbers = Vec::new();
-        for entry in fs::read_dir(&self.path)? {
-            let name = entry?.file_name();
-            let stem = name.to_str().and_then(|name| name.strip_suffix(".log"));
-            numbers.extend(stem.and_then(|stem| u64::from_str_radix(stem, 16).ok()));
-        }
-        numbers.sort_unstable();
-        Ok(numbers)
+        list(&self.path)
     }
 
     fn read(&self, segment: u64) -> io::Result<Vec<u8>> {
@@ -76,12 +102,20 @@ impl Store for Folder {
         Ok(Box::new(file))
     }
 
+    fn sync(&mut self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()
+    }
+
     fn remove(&mut self, segment: u64) -> io::Result<()> {
         fs::remove_file(self.file(segment))
     }
 }
 
 impl Segment for File {
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+
     fn cut(&mut self, length: u64) -> io::Result<()> {
         self.set_len(length)
     }

@@ -30,6 +30,8 @@ struct Memory {
     room: Arc<Mutex<usize>>,
     /// Whether what a failed write left can be cut off.
     cuts: bool,
+    /// How often it was synced.
+    synced: Arc<Mutex<usize>>,
 }
 
 impl Memory {
@@ -38,6 +40,7 @@ impl Memory {
             segments: Arc::default(),
             room: Arc::new(Mutex::new(usize::MAX)),
             cuts: true,
+            synced: Arc::default(),
         }
     }
 
@@ -64,6 +67,11 @@ impl Store for Memory {
     fn create(&mut self, segment: u64) -> io::Result<Box<dyn Segment>> {
         self.segments.lock().insert(segment, Vec::new());
         Ok(Box::new(Part(segment, self.clone())))
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        *self.synced.lock() += 1;
+        Ok(())
     }
 
     fn remove(&mut self, segment: u64) -> io::Result<()> {
@@ -94,6 +102,11 @@ impl Write for Part {
 }
 
 impl Segment for Part {
+    fn sync(&mut self) -> io::Result<()> {
+        *self.1.synced.lock() += 1;
+        Ok(())
+    }
+
     fn cut(&mut self, length: u64) -> io::Result<()> {
         if !self.1.cuts {
             return Err(io::ErrorKind::Other.into());
@@ -155,8 +168,28 @@ fn op(record: Record) -> Op {
     Op {
         record,
         submitted: std::time::Instant::now(),
+        sync: false,
         ack: None,
     }
+}
+
+#[test]
+fn what_must_be_on_the_disk_is_synced_once_for_all_that_came_with_it() {
+    let store = Memory::new();
+    let (mut writer, ..) = writer(&store);
+    step(&mut writer, [open(1), open(2)]);
+    assert_eq!(*store.synced.lock(), 0);
+    let (ack, mut written) = tokio::sync::oneshot::channel();
+    let durable = |n, ack| Op {
+        sync: true,
+        ack,
+        ..op(open(n))
+    };
+    writer.step([durable(3, None), durable(4, Some(ack)), op(open(5))].into());
+    assert_eq!(written.try_recv(), Ok(true));
+    assert_eq!(*store.synced.lock(), 2, "the segment, and the folder that it is new in");
+    writer.step([durable(6, None)].into());
+    assert_eq!(*store.synced.lock(), 3);
 }
 
 fn step(writer: &mut Writer, records: impl IntoIterator<Item = Record>) {
@@ -194,6 +227,7 @@ fn told(n: u64, size: usize) -> Record {
         number: n,
         endpoint: "backend".into(),
         index: 0,
+        replay: false,
         url: "http://b.test".into(),
     };
     Record::Told(Told {

@@ -55,6 +55,8 @@ pub(crate) struct Writer {
     pub(crate) sizes: Sizes,
     current: Option<Current>,
     backlog: VecDeque<Op>,
+    /// A segment was made that the disk may not know yet.
+    unknown: bool,
     /// Set while the disk fails.
     failing: Option<Instant>,
 }
@@ -89,6 +91,7 @@ impl Writer {
             sizes: Sizes::default(),
             current: None,
             backlog: VecDeque::new(),
+            unknown: false,
             failing: None,
         }
     }
@@ -117,13 +120,17 @@ impl Writer {
             .bytes
             .set(i64::try_from(self.index.bytes()).unwrap_or(i64::MAX));
         self.metrics.durable.set(i64::from(self.failing.is_none()));
+        self.sink.durable(self.failing.is_none());
     }
 
     fn write_backlog(&mut self) {
         while !self.backlog.is_empty() {
             let batch = self.next_batch();
             match self.write(&batch.bytes) {
-                Ok(segment) => self.written(batch, segment),
+                Ok(segment) => {
+                    let synced = self.sync(&batch);
+                    self.written(batch, segment, synced);
+                }
                 Err(error) => {
                     self.failed(&error);
                     let ops = batch.ops.into_iter().map(|(op, _)| op);
@@ -173,6 +180,7 @@ impl Writer {
             .is_none_or(|current| current.length >= segment_max)
         {
             let segment = self.store.create(self.next)?;
+            self.unknown = true;
             self.current = Some(Current {
                 number: self.next,
                 segment,
@@ -197,7 +205,23 @@ impl Writer {
         Ok(current.number)
     }
 
-    fn written(&mut self, batch: Batch, segment: u64) {
+    /// Waits for the disk where one of the batch must be there. A disk that cannot is counted, and what waits is told that it is not.
+    fn sync(&mut self, batch: &Batch) -> bool {
+        if !batch.ops.iter().any(|(op, _)| op.sync) {
+            return true;
+        }
+        let segment = self.current.as_mut().map_or(Ok(()), |current| current.segment.sync());
+        let made = if self.unknown { self.store.sync() } else { Ok(()) };
+        let synced = segment.and(made);
+        if let Err(error) = &synced {
+            self.metrics.error(Trouble::Sync);
+            tracing::warn!(%error, "the outbox cannot be synced to the disk");
+        }
+        self.unknown &= synced.is_err();
+        synced.is_ok()
+    }
+
+    fn written(&mut self, batch: Batch, segment: u64, synced: bool) {
         for (op, size) in batch.ops {
             self.index.apply(&op.record, segment, size);
             self.metrics
@@ -205,7 +229,7 @@ impl Writer {
                 .observe(op.submitted.elapsed().as_secs_f64());
             self.sink.written(&op.record);
             if let Some(ack) = op.ack {
-                let _ = ack.send(true);
+                let _ = ack.send(synced || !op.sync);
             }
         }
     }

@@ -3,9 +3,11 @@
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use headgate_control::{HookCredentials, HookNetworks};
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, RETRY_AFTER};
 use jiff::Timestamp;
+use prometheus::{IntCounter, IntCounterVec};
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,18 +26,34 @@ const IDLE_MAX: Duration = Duration::from_secs(4);
 /// Idle connections a pool keeps to one host; as many as calls may be in flight.
 const IDLE_CONNECTIONS: usize = 64;
 
+/// Headers of an answer; one with more is none. Their bytes are bounded by the client, at some 400 KiB.
+const HEADERS_MAX: usize = 100;
+
 /// Makes [`Transport`]s over HTTP.
 pub struct HttpTransports {
     guard: AddressGuard,
+    /// Connections that calls went over, by whether they were there before.
+    connections: IntCounterVec,
 }
 
 impl HttpTransports {
-    /// Clients that dial only what the guard lets through.
-    pub fn new(guard: AddressGuard) -> Self {
-        Self { guard }
+    /// Clients that dial only what the guard lets through. `connections` counts, with the label `reused`.
+    pub fn new(guard: AddressGuard, connections: IntCounterVec) -> Self {
+        Self { guard, connections }
     }
 
-    fn builder(&self) -> reqwest::ClientBuilder {
+    fn builder(&self, credentials: &HookCredentials) -> reqwest::Result<reqwest::ClientBuilder> {
+        let mut builder = self.plain_builder();
+        if let Some(pem) = &credentials.authorities {
+            builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem.as_bytes())?);
+        }
+        if let Some(pem) = &credentials.identity {
+            builder = builder.identity(reqwest::Identity::from_pem(pem.reveal().as_bytes())?);
+        }
+        Ok(builder)
+    }
+
+    fn plain_builder(&self) -> reqwest::ClientBuilder {
         reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -43,6 +61,7 @@ impl HttpTransports {
             .referer(false)
             .http1_only()
             .http1_title_case_headers()
+            .http1_max_headers(HEADERS_MAX)
             .pool_idle_timeout(IDLE_MAX)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .dns_resolver(self.guard.clone())
@@ -50,33 +69,50 @@ impl HttpTransports {
 
     fn client(
         &self,
+        credentials: &HookCredentials,
         finish: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
     ) -> Result<reqwest::Client, String> {
+        let build = |builder: reqwest::ClientBuilder| finish(builder).build();
+        let client = self.builder(credentials).and_then(build);
+        if credentials.authorities.is_some() || credentials.identity.is_some() {
+            return client.map_err(|error| format!("its certificates cannot be used: {}", innermost(&error)));
+        }
         // An image without CA certificates must not take plain HTTP down with it: there, HTTPS trusts nobody.
-        let client = finish(self.builder()).build().or_else(|error| {
+        let client = client.or_else(|error| {
             tracing::warn!(
                 error = innermost(&error),
                 "no CA certificates: hooks over https will be refused"
             );
-            finish(self.builder()).tls_certs_only([]).build()
+            build(self.plain_builder().tls_certs_only([]))
         });
         client.map_err(|error| innermost(&error))
     }
 }
 
 impl Transports for HttpTransports {
-    fn pool(&self) -> Arc<dyn Transport> {
+    fn restrict(&self, networks: &HookNetworks) -> bool {
+        self.guard.restrict(networks)
+    }
+
+    fn pool(&self, credentials: &HookCredentials) -> Arc<dyn Transport> {
         let dialled = Arc::<AtomicU64>::default();
+        let counted = |builder: reqwest::ClientBuilder| {
+            let layer = count(&dialled, &self.connections);
+            builder.connect_timeout(CONNECT_MAX).connector_layer(layer)
+        };
         Arc::new(HttpTransport {
-            client: self.client(|builder| builder.connect_timeout(CONNECT_MAX).connector_layer(count(&dialled))),
+            client: self.client(credentials, counted),
+            called: AtomicU64::new(0),
+            counted: AtomicU64::new(0),
+            reused: self.connections.with_label_values(&["true"]),
             guard: self.guard.clone(),
             dialled,
         })
     }
 
-    fn dialler(&self) -> Arc<dyn Dial> {
+    fn dialler(&self, credentials: &HookCredentials) -> Arc<dyn Dial> {
         Arc::new(HttpDial {
-            client: self.client(|builder| builder.connector_layer(hang_up())),
+            client: self.client(credentials, |builder| builder.connector_layer(hang_up())),
             guard: self.guard.clone(),
         })
     }
@@ -87,15 +123,35 @@ struct HttpTransport {
     guard: AddressGuard,
     /// Connections that were opened.
     dialled: Arc<AtomicU64>,
+    /// Calls that were made.
+    called: AtomicU64,
+    /// Those of them that are counted in `reused`.
+    counted: AtomicU64,
+    reused: IntCounter,
 }
 
 /// Around the connector of a client: counts the connections that open.
-fn count<C: 'static>(dialled: &Arc<AtomicU64>) -> MapResponseLayer<impl Fn(C) -> C + Clone + Send + Sync + 'static> {
-    let dialled = Arc::clone(dialled);
+fn count<C: 'static>(
+    dialled: &Arc<AtomicU64>,
+    connections: &IntCounterVec,
+) -> MapResponseLayer<impl Fn(C) -> C + Clone + Send + Sync + 'static> {
+    let (dialled, opened) = (Arc::clone(dialled), connections.with_label_values(&["false"]));
     MapResponseLayer::new(move |connection| {
+        opened.inc();
         dialled.fetch_add(1, Ordering::Relaxed);
         connection
     })
+}
+
+impl HttpTransport {
+    /// Counts a call. Which connection it goes over nobody says; in all there are as many that went over one that was there as there are more calls than
+    /// connections.
+    fn count_reused(&self) {
+        let called = self.called.fetch_add(1, Ordering::Relaxed);
+        let reused = called.saturating_sub(self.dialled.load(Ordering::Relaxed));
+        let counted = self.counted.fetch_max(reused, Ordering::Relaxed);
+        self.reused.inc_by(reused.saturating_sub(counted));
+    }
 }
 
 impl Transport for HttpTransport {
@@ -110,6 +166,7 @@ impl Transport for HttpTransport {
                 .map_err(|error| TransportError::Connect(error.clone()))?;
             let request = client.post(call.url).headers(call.headers).body(call.body);
             let before = self.dialled.load(Ordering::Relaxed);
+            self.count_reused();
             let sent = request.send().await.map_err(|error| classify(&error));
             match sent {
                 // Nobody has opened a connection meanwhile, so this one was there before.

@@ -1,10 +1,14 @@
 //! What may be dialled. Every address is looked at when it is dialled, so a name that moves to a forbidden one is caught.
 //!
-//! Never: link-local and metadata services, multicast, unspecified, broadcast; loopback only when allowed (standalone).
-//! Private ranges are allowed: receivers in the cluster are the normal case. An IPv6 form of an IPv4 address counts as that.
+//! Never: link-local and metadata services, multicast, unspecified, broadcast, and what the process says is its own or the API server's; loopback only when
+//! allowed (standalone). Private ranges are allowed unless the config says otherwise: receivers in the cluster are the normal case. An IPv6 form of an IPv4
+//! address counts as that.
 
+use arc_swap::ArcSwap;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use headgate_control::HookNetworks;
+use ipnet::IpNet;
 use prometheus::IntCounter;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -36,6 +40,9 @@ impl Resolve for System {
 #[derive(Clone)]
 pub struct AddressGuard {
     allow_loopback: bool,
+    /// The pod's own and the API server's.
+    never: Arc<[IpAddr]>,
+    networks: Arc<ArcSwap<HookNetworks>>,
     resolver: Arc<dyn Resolve>,
     blocked: IntCounter,
 }
@@ -55,9 +62,24 @@ impl AddressGuard {
     pub fn with_resolver(allow_loopback: bool, blocked: IntCounter, resolver: Arc<dyn Resolve>) -> Self {
         Self {
             allow_loopback,
+            never: Arc::default(),
+            networks: Arc::default(),
             resolver,
             blocked,
         }
+    }
+
+    /// The same, and never to these.
+    #[must_use]
+    pub fn and_never(self, addresses: &[IpAddr]) -> Self {
+        let never = addresses.iter().map(|address| plain(*address)).collect();
+        Self { never, ..self }
+    }
+
+    /// Where dials may go from now on, on all clones. True when that is not as it was.
+    pub fn restrict(&self, networks: &HookNetworks) -> bool {
+        let old = self.networks.swap(Arc::new(networks.clone()));
+        *old != *networks
     }
 
     /// Refuses a URL whose host is a forbidden address: such hosts are dialled without a look-up.
@@ -70,7 +92,11 @@ impl AddressGuard {
     }
 
     fn check(&self, address: IpAddr) -> Result<(), Forbidden> {
-        if forbidden(address, self.allow_loopback) {
+        let plain = plain(address);
+        if forbidden(address, self.allow_loopback)
+            || self.never.contains(&plain)
+            || !permits(&self.networks.load(), plain)
+        {
             self.blocked.inc();
             return Err(Forbidden(address));
         }
@@ -78,7 +104,7 @@ impl AddressGuard {
     }
 
     /// Of what a name resolves to, the addresses that may be dialled. An error when the only ones there are may not.
-    async fn look_up(self, host: String) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
+    pub async fn look_up(self, host: String) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
         let mut allowed = Vec::new();
         let mut refused = None;
         for address in self.resolver.resolve(host).await? {
@@ -98,6 +124,20 @@ impl reqwest::dns::Resolve for AddressGuard {
     fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
         let look_up = self.clone().look_up(name.as_str().to_owned());
         Box::pin(async move { Ok(Box::new(look_up.await?.into_iter()) as reqwest::dns::Addrs) })
+    }
+}
+
+/// What the config says.
+fn permits(networks: &HookNetworks, address: IpAddr) -> bool {
+    let within = |list: &[IpNet]| list.iter().any(|net| net.contains(&address));
+    (networks.allowed.is_empty() || within(&networks.allowed)) && !within(&networks.denied)
+}
+
+/// The IPv4 address in an IPv6 form of one.
+fn plain(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) => embedded_v4(v6).map_or(address, IpAddr::V4),
+        IpAddr::V4(_) => address,
     }
 }
 
@@ -208,6 +248,49 @@ mod tests {
             "2001:db8::1",
         ] {
             assert!(!forbidden(address.parse().expect("an address"), false), "{address}");
+        }
+    }
+
+    #[test]
+    fn the_pod_itself_and_the_api_server_are_never_dialled_in_any_form() {
+        let own: Vec<IpAddr> = ["10.244.1.7", "10.96.0.1", "fd00::7"]
+            .map(|a| a.parse().expect("an address"))
+            .into();
+        let guard = guard(false, &[]).and_never(&own);
+        let never = [
+            "10.244.1.7",
+            "::ffff:10.244.1.7",
+            "10.96.0.1",
+            "64:ff9b::a60:1",
+            "fd00::7",
+        ];
+        for address in never {
+            assert!(guard.check(address.parse().expect("an address")).is_err(), "{address}");
+        }
+        assert!(guard.check("10.244.1.8".parse().expect("an address")).is_ok());
+    }
+
+    #[test]
+    fn networks_of_the_config_hold_from_the_next_dial_on_and_loosen_nothing() {
+        let guard = guard(false, &[]);
+        let net = |text: &str| text.parse().expect("a network");
+        let networks = HookNetworks {
+            allowed: vec![net("10.0.0.0/8"), net("169.254.0.0/16")],
+            denied: vec![net("10.9.0.0/16")],
+        };
+        let ok = |guard: &AddressGuard, address: &str| guard.check(address.parse().expect("an address")).is_ok();
+        assert!(ok(&guard, "192.168.1.1"));
+        let clone = guard.clone();
+        assert!(guard.restrict(&networks) && !guard.restrict(&networks));
+        assert!(ok(&clone, "10.1.2.3") && ok(&clone, "::ffff:10.1.2.3"));
+        for address in [
+            "10.9.0.1",
+            "::ffff:10.9.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "2001:db8::1",
+        ] {
+            assert!(!ok(&clone, address), "{address}");
         }
     }
 

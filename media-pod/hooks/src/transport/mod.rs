@@ -9,6 +9,7 @@ pub use guard::{AddressGuard, Resolve};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use headgate_control::{HookCredentials, HookNetworks};
 use http::HeaderMap;
 use std::sync::Arc;
 use url::Url;
@@ -41,6 +42,9 @@ pub enum TransportError {
     /// The connection broke before the first byte of an answer.
     #[error("connection closed before an answer")]
     Closed,
+    /// No call was made at all.
+    #[error("not called: {0}")]
+    NotCalled(String),
     /// It broke later, or what came was no HTTP.
     #[error("connection broke: {0}")]
     Broken(String),
@@ -60,8 +64,12 @@ pub trait Dial: Send + Sync + 'static {
 
 /// Makes transports; each has a connection pool of its own.
 pub trait Transports: Send + Sync + 'static {
-    /// A new pool.
-    fn pool(&self) -> Arc<dyn Transport>;
+    /// A new pool, for whoever proves itself by the certificates in these.
+    fn pool(&self, credentials: &HookCredentials) -> Arc<dyn Transport>;
     /// What dials without a call.
-    fn dialler(&self) -> Arc<dyn Dial>;
+    fn dialler(&self, credentials: &HookCredentials) -> Arc<dyn Dial>;
+    /// Where dials may go from now on. True when that is not as it was.
+    fn restrict(&self, _networks: &HookNetworks) -> bool {
+        false
+    }
 }

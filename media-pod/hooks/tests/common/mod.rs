@@ -3,10 +3,13 @@
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use headgate_control::{CachePolicy, Dialect, FailurePolicy, HookEndpoint, HookEvent, HookMatch, ServerIdentity};
+use headgate_control::{
+    CachePolicy, DeliveryPolicy, Dialect, FailurePolicy, HookCredentials, HookEndpoint, HookEvent, HookMatch,
+    ServerIdentity,
+};
 use headgate_hooks::dialect::Answer;
 use headgate_hooks::transport::{Call, Dial, Transport, TransportError, Transports};
-use headgate_hooks::{Hooks, SealKey, Storage};
+use headgate_hooks::{Hooks, Place, SealKey, Storage};
 use headgate_hub::{Connection, Protocol, Session, SessionKind, StreamName};
 use parking_lot::Mutex;
 use std::path::Path;
@@ -168,11 +171,11 @@ impl Dial for Backend {
 }
 
 impl Transports for Backend {
-    fn pool(&self) -> Arc<dyn Transport> {
+    fn pool(&self, _: &HookCredentials) -> Arc<dyn Transport> {
         Arc::new(self.clone())
     }
 
-    fn dialler(&self) -> Arc<dyn Dial> {
+    fn dialler(&self, _: &HookCredentials) -> Arc<dyn Dial> {
         Arc::new(self.clone())
     }
 }
@@ -204,6 +207,13 @@ pub(crate) fn hang() -> Reply {
     Reply {
         after: Duration::from_hours(1000),
         ..ok()
+    }
+}
+
+pub(crate) fn place(allow_loopback: bool) -> Place<'static> {
+    Place {
+        allow_loopback,
+        ..Place::default()
     }
 }
 
@@ -252,6 +262,10 @@ pub(crate) fn endpoint(name: &str) -> HookEndpoint {
         reask_seconds: 0,
         cache: CachePolicy::default(),
         opaque: String::new(),
+        delivery: DeliveryPolicy::default(),
+        credentials: HookCredentials::default(),
+        unresolved: None,
+        replay: None,
     }
 }
 

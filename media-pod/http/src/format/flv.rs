@@ -3,14 +3,14 @@
 use super::Body;
 use bytes::{BufMut, Bytes, BytesMut};
 use headgate_codec::{Frame, Timestamp, Track, TrackKind};
-use headgate_flv::{TagKind, body_prefix, config_body, file_header, put_tag};
+use headgate_flv::{Form, TagKind, file_header, put_tag};
 use headgate_hub::Start;
 
-pub(super) struct Flv;
+pub(super) struct Flv(pub(super) Form);
 
 impl Body for Flv {
     fn start(&mut self, start: &Start<'_>, out: &mut BytesMut) {
-        let has = |kind| start.tracks.iter().any(|t| t.kind() == kind);
+        let has = |kind| start.tracks.iter().any(|t| t.kind() == kind && self.0.carries(t));
         if !start.resumed {
             out.put_slice(&file_header(has(TrackKind::Video), has(TrackKind::Audio)));
         }
@@ -23,7 +23,7 @@ impl Body for Flv {
     }
 
     fn config(&mut self, track: &Track, at: Timestamp, out: &mut BytesMut) {
-        let body = config_body(track);
+        let body = self.0.config(track);
         if !body.is_empty() {
             put(out, track.kind().into(), at, &[&body]);
         }
@@ -34,14 +34,15 @@ impl Body for Flv {
         put(out, TagKind::Script, Timestamp::default(), &[metadata]);
     }
 
+    fn data(&mut self, data: &Bytes, at: Timestamp, out: &mut BytesMut) {
+        put(out, TagKind::Script, at, &[data]);
+    }
+
     fn frame(&mut self, track: &Track, frame: &Frame, out: &mut BytesMut) {
-        let prefix = body_prefix(track, frame);
-        put(
-            out,
-            track.kind().into(),
-            frame.dts,
-            &[prefix.as_slice(), &frame.payload],
-        );
+        let prefix = self.0.prefix(track, frame);
+        if !prefix.is_empty() {
+            put(out, track.kind().into(), frame.dts, &[&prefix, &frame.payload]);
+        }
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) use framing::Framing;
 
 use bytes::{Bytes, BytesMut};
 use headgate_codec::{Frame, Timestamp, Track};
+use headgate_flv::Form;
 use headgate_hub::{Format, FormatId, Protocol, Start};
 use parking_lot::Mutex;
 
@@ -52,9 +53,9 @@ impl Container {
         }
     }
 
-    fn body(self) -> Box<dyn Body> {
+    fn body(self, form: Form) -> Box<dyn Body> {
         match self {
-            Self::Flv => Box::new(flv::Flv),
+            Self::Flv => Box::new(flv::Flv(form)),
             Self::Ts => Box::<ts::Ts>::default(),
             Self::Mp4 => Box::<mp4::Mp4>::default(),
         }
@@ -68,6 +69,7 @@ trait Body: Send {
     fn start(&mut self, start: &Start<'_>, out: &mut BytesMut);
     fn config(&mut self, track: &Track, at: Timestamp, out: &mut BytesMut);
     fn metadata(&mut self, _metadata: &Bytes, _out: &mut BytesMut) {}
+    fn data(&mut self, _data: &Bytes, _at: Timestamp, _out: &mut BytesMut) {}
     fn frame(&mut self, track: &Track, frame: &Frame, out: &mut BytesMut);
 }
 
@@ -75,15 +77,22 @@ trait Body: Send {
 pub(crate) struct MediaFormat {
     container: Container,
     framing: Framing,
+    form: Form,
     body: Mutex<Box<dyn Body>>,
 }
 
 impl MediaFormat {
     pub(crate) fn new(container: Container, framing: Framing) -> Self {
+        Self::with_form(container, framing, Form::default())
+    }
+
+    /// `form` is about FLV alone.
+    pub(crate) fn with_form(container: Container, framing: Framing, form: Form) -> Self {
         Self {
             container,
             framing,
-            body: Mutex::new(container.body()),
+            form,
+            body: Mutex::new(container.body(form)),
         }
     }
 
@@ -107,6 +116,14 @@ impl Format for MediaFormat {
         })
     }
 
+    fn carries(&self, track: &Track) -> bool {
+        match self.container {
+            Container::Flv => self.form.carries(track),
+            Container::Ts => headgate_mpegts::carries(track),
+            Container::Mp4 => headgate_fmp4::carries(track),
+        }
+    }
+
     fn tracks(&self, tracks: &[Track]) {
         self.body.lock().tracks(tracks);
     }
@@ -121,6 +138,10 @@ impl Format for MediaFormat {
 
     fn metadata(&self, metadata: &Bytes, _: Timestamp) -> Bytes {
         self.framed(0, |body, out| body.metadata(metadata, out))
+    }
+
+    fn data(&self, data: &Bytes, at: Timestamp) -> Bytes {
+        self.framed(0, |body, out| body.data(data, at, out))
     }
 
     fn frame(&self, track: &Track, frame: &Frame) -> Bytes {

@@ -132,6 +132,13 @@ impl Format for HlsFormat {
         })
     }
 
+    fn carries(&self, track: &Track) -> bool {
+        match self.0.container {
+            Container::Ts => headgate_mpegts::carries(track),
+            Container::Fmp4 => headgate_fmp4::carries(track),
+        }
+    }
+
     fn tracks(&self, tracks: &[Track]) {
         self.0.fed.store(true, Ordering::Release);
         self.0.change(|segmenter| segmenter.set_tracks(tracks));

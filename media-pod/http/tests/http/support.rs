@@ -140,17 +140,15 @@ pub fn feed(publisher: &mut Publisher, demuxer: &mut Demuxer, tag: &Tag) {
     if tag.kind == TagKind::Script {
         return publisher.metadata(tag.body.clone());
     }
-    match demuxer
+    for one in demuxer
         .push_tag(tag.kind, tag.timestamp_millis, tag.body.clone())
         .unwrap()
     {
-        Demuxed::Track(track) => publisher.track(track),
-        Demuxed::Frame(frame) => publisher.frame(frame),
-        Demuxed::TrackAndFrame(track, frame) => {
-            publisher.track(track);
-            publisher.frame(frame);
+        match one {
+            Demuxed::Track(track) => publisher.track(track),
+            Demuxed::Frame(frame) => publisher.frame(frame),
+            Demuxed::Nothing(_) => {}
         }
-        Demuxed::Nothing(_) => {}
     }
 }
 

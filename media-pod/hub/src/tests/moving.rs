@@ -13,7 +13,7 @@ async fn newcomers_are_refused_and_who_is_in_or_asked_about_stays() {
     let hub = w.hub.clone();
     let asked = tokio::spawn(async move { play(&hub, "x", "?slow=100").await });
     millis(10).await;
-    w.hub.refuse_newcomers(true);
+    w.hub.let_in(Newcomers::None);
     let asked = asked.await.unwrap();
     assert!(asked.is_ok(), "the back end had been asked");
     let refused = [
@@ -26,9 +26,21 @@ async fn newcomers_are_refused_and_who_is_in_or_asked_about_stays() {
         "{refused:?}"
     );
     assert_eq!(w.hub.sessions().len(), 3);
-    w.hub.refuse_newcomers(false);
+    w.hub.let_in(Newcomers::All);
     assert!(play(&w.hub, "x", "").await.is_ok());
     drop((publisher, viewer, asked, client));
+    w.assert_nothing_is_left();
+}
+
+#[tokio::test(start_paused = true)]
+async fn players_may_still_come_where_publishers_may_not() {
+    let w = world();
+    let publisher = publish(&w.hub, "x", "").await.unwrap();
+    w.hub.let_in(Newcomers::Players);
+    let refused = publish(&w.hub, "y", "").await.err().map(|r| r.reason);
+    assert_eq!(refused, Some(Reason::Draining));
+    let viewer = play(&w.hub, "x", "").await.unwrap();
+    drop((publisher, viewer));
     w.assert_nothing_is_left();
 }
 

@@ -68,6 +68,41 @@ fn an_extended_time_is_read_whether_or_not_it_is_repeated() {
 }
 
 #[test]
+fn an_extended_difference_may_be_repeated_as_such_or_as_the_time_it_comes_to() {
+    // Time 16, then a difference of 0x01000000 in a header of type 1.
+    let first = [6, 0, 0, 16, 0, 0, 1, 9, 1, 0, 0, 0, 7];
+    let start = [0x46, 0xff, 0xff, 0xff, 0, 0, 200, 9, 1, 0, 0, 0];
+    let (head, tail) = ([7; 128], [7; 72]);
+    for repeated in [&[1, 0, 0, 0][..], &[1, 0, 0, 16], &[]] {
+        let bytes = [&first[..], &start, &head, &[0xc6], repeated, &tail].concat();
+        let messages = read(&bytes, 128).unwrap();
+        assert_eq!(
+            (messages.len(), messages[1].timestamp, messages[1].payload.len()),
+            (2, 0x0100_0010, 200),
+            "{repeated:?}"
+        );
+        assert!(messages[1].payload.iter().all(|b| *b == 7));
+    }
+}
+
+#[test]
+fn a_message_in_one_chunk_is_not_copied() {
+    let (mut input, mut reader) = (BytesMut::with_capacity(4096), ChunkReader::new(Limits::default()));
+    write_message(&mut input, 6, &message(0, 100), 128);
+    let payload_at = input.as_ptr().wrapping_add(12);
+    let got = reader.next(&mut input).unwrap().unwrap();
+    assert_eq!(got.payload.as_ptr(), payload_at);
+}
+
+#[test]
+fn a_claimed_length_takes_no_memory() {
+    let (mut input, mut reader) = (BytesMut::new(), ChunkReader::new(Limits::default()));
+    input.extend_from_slice(&[6, 0, 0, 0, 0x70, 0, 0, 9, 1, 0, 0, 0, 1, 2, 3]);
+    assert_eq!(reader.next(&mut input), Ok(None));
+    assert!(reader.streams[0].partial.capacity() < 1024);
+}
+
+#[test]
 fn interleaved_chunk_streams_keep_their_own_messages() {
     let (mut audio, mut video) = (BytesMut::new(), BytesMut::new());
     write_message(&mut audio, 4, &message(5, 200), 128);

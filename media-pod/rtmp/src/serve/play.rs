@@ -10,9 +10,10 @@ use tracing::info;
 impl Shell {
     /// Asks for the stream, and gives it until either side ends.
     pub(super) async fn play(&mut self, stream: &str) -> Result<(), End> {
+        let format = RtmpFormat(self.session.caps().form);
         let asked = self
-            .ask(stream, |client, name, param| {
-                Box::pin(client.play(name, param, Arc::new(RtmpFormat)))
+            .ask(stream, move |client, name, param| {
+                Box::pin(client.play(name, param, Arc::new(format)))
             })
             .await?;
         let player = match asked {
@@ -61,6 +62,8 @@ impl Shell {
                 match event {
                     Event::Pause(on) => {
                         self.session.acknowledge_pause(on);
+                        // The word comes before the media that it is about.
+                        seated.say(self.session.take_output());
                         seated.pause(on);
                     }
                     Event::Closed => return Ok(()),

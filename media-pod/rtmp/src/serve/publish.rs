@@ -3,9 +3,10 @@
 use super::shell::{End, Shell, bytes, until};
 use crate::server::Event;
 use headgate_codec::TrackKind;
-use headgate_flv::{Demuxed, Demuxer};
+use headgate_flv::{Demuxed, Demuxer, Found};
 use headgate_hub::{EndReason, Publisher, Reason, Refusal};
-use tokio::time::Instant;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
 use tracing::{debug, info};
 
 impl Shell {
@@ -38,44 +39,48 @@ impl Shell {
     }
 
     /// `Ok` when the publisher said goodbye and keeps the connection.
+    ///
+    /// This runs once for each message of each publisher: what is waited for beside the socket is made once, and the timer is not touched until it
+    /// has run out.
     async fn take_media(&mut self, publisher: &mut Publisher) -> Result<(), End> {
-        let (mut demuxer, shutdown) = (Demuxer::default(), self.shutdown.clone());
-        let mut patience = self.options.first_packet_timeout;
-        let mut deadline = Instant::now().checked_add(patience);
-        let (mut asked_to_leave, mut hold) = (false, None);
+        let kicked = publisher.kicked();
+        let asked_to_leave = publisher.asked_to_leave();
+        let shutdown = self.shutdown.clone().cancelled_owned();
+        let mut demuxer = Demuxer::default();
+        let mut patience = Patience::new(self.options.first_packet_timeout);
+        let silence = sleep(patience.most);
+        tokio::pin!(kicked, asked_to_leave, shutdown, silence);
+        let (mut has_been_asked, mut hold) = (false, None);
         loop {
-            let mut media = 0;
+            let mut media = 0_u64;
             while let Some(event) = self.session.poll_event() {
                 match event {
-                    Event::Audio { timestamp, payload } => {
-                        media = bytes(payload.len()).saturating_add(media);
-                        demux(publisher, demuxer.push(TrackKind::Audio, timestamp, payload));
-                    }
-                    Event::Video { timestamp, payload } => {
-                        media = bytes(payload.len()).saturating_add(media);
-                        demux(publisher, demuxer.push(TrackKind::Video, timestamp, payload));
-                    }
-                    Event::Metadata(body) => publisher.metadata(body),
                     Event::Closed => return Ok(()),
-                    _ => continue,
+                    event => media = pass_on(publisher, &mut demuxer, event).saturating_add(media),
                 }
-                patience = self.options.idle_timeout;
-                deadline = Instant::now().checked_add(patience);
             }
             if media > 0 {
+                patience.renew(self.options.idle_timeout);
                 hold = publisher.pace(media).map_err(|reason| self.tell_publisher(reason))?;
             }
             self.flush().await?;
             tokio::select! {
-                () = until(hold), if hold.is_some() => hold = None,
-                read = self.read(), if hold.is_none() => read?,
-                reason = publisher.kicked() => return Err(self.tell_publisher(reason)),
-                () = publisher.asked_to_leave(), if !asked_to_leave => {
-                    asked_to_leave = true;
+                biased;
+                reason = &mut kicked => return Err(self.tell_publisher(reason)),
+                () = &mut shutdown => return Err(self.tell_publisher(EndReason::Shutdown)),
+                () = &mut asked_to_leave, if !has_been_asked => {
+                    has_been_asked = true;
                     self.session.ask_to_reconnect(super::MOVED);
                 }
-                () = shutdown.cancelled() => return Err(self.tell_publisher(EndReason::Shutdown)),
-                () = until(deadline), if hold.is_none() => return Err(End::Idle(patience)),
+                () = until(hold), if hold.is_some() => {
+                    hold = None;
+                    patience.renew(self.options.idle_timeout);
+                }
+                () = &mut silence, if hold.is_none() => match patience.left() {
+                    Some(left) => silence.as_mut().reset(left),
+                    None => return Err(End::Idle(patience.most)),
+                },
+                read = self.read(), if hold.is_none() => read?,
             }
         }
     }
@@ -90,16 +95,56 @@ impl Shell {
     }
 }
 
-/// A tag that cannot be read costs that tag: encoders send odd ones, and the stream goes on.
-fn demux(publisher: &mut Publisher, demuxed: Result<Demuxed, headgate_flv::Error>) {
-    match demuxed {
-        Ok(Demuxed::Track(track)) => publisher.track(track),
-        Ok(Demuxed::Frame(frame)) => publisher.frame(frame),
-        Ok(Demuxed::TrackAndFrame(track, frame)) => {
-            publisher.track(track);
-            publisher.frame(frame);
+/// How long nothing but chatter may come.
+struct Patience {
+    since: Instant,
+    most: Duration,
+}
+
+impl Patience {
+    fn new(most: Duration) -> Self {
+        let since = Instant::now();
+        Self { since, most }
+    }
+
+    fn renew(&mut self, most: Duration) {
+        *self = Self::new(most);
+    }
+
+    /// When it ends; `None` when it has.
+    fn left(&self) -> Option<Instant> {
+        self.since.checked_add(self.most).filter(|end| *end > Instant::now())
+    }
+}
+
+/// Bytes of media: other data, and pauses, keep nobody alive.
+fn pass_on(publisher: &mut Publisher, demuxer: &mut Demuxer, event: Event) -> u64 {
+    match event {
+        Event::Audio { timestamp, payload } => {
+            let count = bytes(payload.len());
+            demuxed(publisher, demuxer.push(TrackKind::Audio, timestamp, payload));
+            return count;
         }
-        Ok(Demuxed::Nothing(why)) => debug!(why, "tag passed over"),
+        Event::Video { timestamp, payload } => {
+            let count = bytes(payload.len());
+            demuxed(publisher, demuxer.push(TrackKind::Video, timestamp, payload));
+            return count;
+        }
+        Event::Metadata(body) => publisher.metadata(body),
+        Event::Data { timestamp, payload } => publisher.data(&payload, demuxer.time(timestamp)),
+        _ => {}
+    }
+    0
+}
+
+/// A tag that cannot be read costs that tag: encoders send odd ones, and the stream goes on.
+fn demuxed(publisher: &mut Publisher, found: Result<Found, headgate_flv::Error>) {
+    match found {
+        Ok(found) => found.into_iter().for_each(|one| match one {
+            Demuxed::Track(track) => publisher.track(track),
+            Demuxed::Frame(frame) => publisher.frame(frame),
+            Demuxed::Nothing(why) => debug!(why, "tag passed over"),
+        }),
         Err(error) => debug!(%error, "tag dropped"),
     }
 }

@@ -22,6 +22,9 @@ use tracing::{debug, info};
 
 /// How long a peer that was told goodbye has to close, so that what we said last is not lost with a reset.
 const GOODBYE: Duration = Duration::from_secs(1);
+/// Silence after which the kernel asks whether the peer is still there; twice that ends the connection.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+const KEEPALIVE_AGAIN: Duration = Duration::from_secs(10);
 /// Slices in one vectored write.
 const SLICES: usize = 64;
 
@@ -113,6 +116,12 @@ impl Shell {
     pub(super) async fn run(mut self) {
         // The command phase is a dialogue of small messages: without this each answer waits for an acknowledgement.
         let _ = self.socket.tcp().set_nodelay(true);
+        // A peer that is gone without a word, and that we have nothing to send to, would stay for ever: a paused player, for one.
+        let keepalive = socket2::TcpKeepalive::new()
+            .with_time(KEEPALIVE)
+            .with_interval(KEEPALIVE_AGAIN)
+            .with_retries(3);
+        let _ = socket2::SockRef::from(self.socket.tcp()).set_tcp_keepalive(&keepalive);
         let Err(end) = self.serve().await;
         match &end {
             End::Protocol(error) => info!(reason = "ProtocolError", %error, "connection closed"),
@@ -164,7 +173,7 @@ impl Shell {
         loop {
             while let Some(event) = self.session.poll_event() {
                 match event {
-                    Event::Connected(connect) => self.connect = connect,
+                    Event::Connect(connect) => self.connect(connect)?,
                     Event::Publish { stream } => return Ok(Wanted::Publish(stream)),
                     Event::Play { stream } => return Ok(Wanted::Play(stream)),
                     Event::Pause(on) => self.session.acknowledge_pause(on),
@@ -174,6 +183,20 @@ impl Shell {
             self.flush().await?;
             self.read().await?;
         }
+    }
+
+    /// Refuses a client that will not be let in whatever it asks for. Who else may come in is asked when it is known what the client wants.
+    fn connect(&mut self, connect: Connect) -> Result<(), End> {
+        let target = Target::parse(&connect.tc_url, &connect.app, "");
+        let refusal = self.hub.check_open().err().or_else(|| target.check_app().err());
+        let Some(refusal) = refusal else {
+            self.connect = connect;
+            self.session.accept_connect();
+            return Ok(());
+        };
+        info!(reason = %refusal.reason, "connection refused: {}", refusal.message);
+        self.session.reject_connect(&refusal.to_string());
+        Err(End::Refused)
     }
 
     /// Waits for input and acts upon it.

@@ -58,8 +58,7 @@ pub async fn marks(ctx: &Context, work: &Work) -> Result<(), Error> {
         }
         match ctx.cluster.patch::<Pod>(&key, mark.patch.clone()).await {
             Ok(written) => ctx.caches.pods.refresh(written),
-            // It is gone, or another is there under its name.
-            Err(error) if error.is_not_found() || error.is_conflict() => {}
+            Err(error) if error.is_not_found() => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -83,7 +82,7 @@ pub async fn create(ctx: &Context, work: &Work, refused: &mut Vec<Refusal>) -> R
         let key = ObjectKey::of(pod);
         match ctx.cluster.create::<Pod>(pod).await {
             Ok(_) => tracing::info!(pod = %key, "created a pod"),
-            Err(error) if error.is_conflict() => refused.extend(stranger(ctx, pod).await?),
+            Err(error) if error.is_conflict() => refused.extend(stranger(ctx, pod, error).await?),
             Err(error) => refused.push(refusal(error, "PodRefused", "Pod", &key.name)?),
         }
     }
@@ -91,16 +90,15 @@ pub async fn create(ctx: &Context, work: &Work, refused: &mut Vec<Refusal>) -> R
 }
 
 /// A pod of this name is there already: ours, which the cache will soon know, or a stranger.
-async fn stranger(ctx: &Context, wanted: &Pod) -> Result<Option<Refusal>, Error> {
-    let found = ctx.cluster.get::<Pod>(&ObjectKey::of(wanted)).await?;
+async fn stranger(ctx: &Context, wanted: &Pod, conflict: ClusterError) -> Result<Option<Refusal>, Error> {
+    let Some(found) = ctx.cluster.get::<Pod>(&ObjectKey::of(wanted)).await? else {
+        // It is gone meanwhile, or it was about something else, such as a quota that others used in the same moment.
+        return Err(conflict.into());
+    };
     let owners = |pod: &Pod| pod.metadata.owner_references.clone();
-    let is_ours = found.as_ref().is_none_or(|pod| owners(pod) == owners(wanted));
-    let labelled = found.as_ref().is_none_or(|pod| {
-        let wanted = wanted.labels();
-        crate::names::selector("")
-            .keys()
-            .all(|l| pod.labels().get(l) == wanted.get(l))
-    });
+    let is_ours = owners(&found) == owners(wanted);
+    let keys = crate::names::selector("");
+    let labelled = keys.keys().all(|l| found.labels().get(l) == wanted.labels().get(l));
     if is_ours && labelled {
         return Ok(None);
     }

@@ -13,11 +13,15 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Seconds that a pod has to say goodbye when its deadline is over.
 const SHORT_GRACE: u32 = 60;
-/// And when its server does not wait for anybody.
-const FORCED_GRACE: u32 = 10;
+/// And when its server does not wait for anybody. Kubernetes looks at a namespace 5 and 10 s after somebody deleted it; a pod that is
+/// still there then holds it for minutes, because the next look comes only after half of the grace that the pod was made with.
+const FORCED_GRACE: u32 = 6;
+/// A kubelet takes a pod's object away some moments after the pod's time is over.
+const REAPED: SignedDuration = SignedDuration::from_secs(4);
 /// Clocks may differ by so much without a deadline being written anew.
 const SKEW: SignedDuration = SignedDuration::from_secs(5);
 
@@ -161,6 +165,32 @@ pub fn all_at_once(fetched: &Fetched) -> Vec<Removal> {
         publishers: publishers(linked),
     };
     fetched.pods.iter().filter(|l| !in_time(&l.pod)).map(one).collect()
+}
+
+/// And each is told to end its sessions now: one that was told to end before waits for its publishers, and hears no second signal.
+pub fn all_leave_now(fetched: &Fetched) -> BTreeMap<String, Wish> {
+    let wish = |l: &Linked| {
+        if l.node.given_up {
+            Wish::AsItIs
+        } else {
+            Wish::Leave(Timestamp::UNIX_EPOCH)
+        }
+    };
+    fetched.pods.iter().map(|l| (l.pod.name_any(), wish(l))).collect()
+}
+
+/// How long a server that does not wait for anybody yet waits for its pods to end: so they can say goodbye. `None` when none is there any
+/// more, or the time of each is over.
+pub fn when_over(fetched: &Fetched) -> Option<Duration> {
+    let left = |l: &Linked| {
+        let Some(deleted) = &l.pod.metadata.deletion_timestamp else {
+            return Some(Duration::from_secs(FORCED_GRACE.into()));
+        };
+        let over = deleted.0.checked_add(REAPED).ok()?;
+        let left = Duration::try_from(over.duration_since(fetched.now)).ok()?;
+        Some(left).filter(|left| !left.is_zero())
+    };
+    fetched.pods.iter().filter(|l| !l.node.given_up).filter_map(left).max()
 }
 
 /// The pods that have an address, for each other. One alone has nobody to know.

@@ -3,7 +3,7 @@ use crate::media_server::fetch::Linked;
 use crate::media_server::samples::{fetched, noon, pod, ready, server, view};
 use crate::media_server::validate::validate;
 use crate::names::label;
-use crate::tls::Authority;
+use crate::tls::{Authority, Material, Pair, Verdict};
 use headgate_control::PodReport;
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
@@ -97,6 +97,46 @@ fn the_secrets_carry_these_entries() {
     assert_eq!(
         (label(&pod, names::SECRET_LABEL), label(&pod, names::SERVER_LABEL)),
         (Some("pod"), Some("live"))
+    );
+}
+
+#[test]
+fn a_ca_whose_secret_was_deleted_or_broken_stays_in_force_and_one_that_was_replaced_does_not() {
+    let [ours, other] = [(); 2].map(|()| Authority::issue("live", noon()).unwrap());
+    let name = "live.a.media.headgate";
+    let leaf = ours.server(name, noon()).unwrap();
+    let verdicts = |in_secret: Option<&str>, remembered: bool| {
+        let mut fetched = fetched("{}");
+        let server = fetched.server.clone();
+        let seal = seal(None, None);
+        let pair = match in_secret {
+            Some("broken") => Some(Pair {
+                certificate: "no".into(),
+                ..ours.pair().clone()
+            }),
+            Some("other") => Some(other.pair().clone()),
+            Some(_) => Some(ours.pair().clone()),
+            None => None,
+        };
+        fetched.children.authority = pair.map(|pair| Arc::new(authority_secret(&server, &pair, &seal)));
+        fetched.children.pod_secret = Some(Arc::new(pod_secret(
+            &server,
+            (b"{}".as_slice(), None),
+            &leaf,
+            ours.pair(),
+            &seal,
+        )));
+        fetched.remembered = remembered.then(|| Material::from(ours.pair().clone()));
+        let work = work(fetched);
+        (work.authority, work.certificate)
+    };
+    let keep = (Verdict::Keep, Verdict::Keep);
+    assert_eq!(verdicts(Some("ours"), false), keep);
+    assert_eq!((verdicts(None, true), verdicts(Some("broken"), true)), (keep, keep));
+    assert_eq!(verdicts(None, false).0, Verdict::Issue("Missing"));
+    assert_eq!(
+        verdicts(Some("other"), true),
+        (Verdict::Keep, Verdict::Issue("OtherAuthority"))
     );
 }
 
@@ -461,12 +501,43 @@ fn a_server_that_is_deleted_does_not_wait_for_ever() {
         (Finalizer::Leave, Some(Duration::from_secs(11)))
     );
     assert_eq!(ending("2027-01-01T11:48:59Z").0, Finalizer::Remove);
-    let forced = leaving("{}", Farewell::AtOnce, vec![live(0)], "2027-01-01T12:00:00Z");
-    assert_eq!(
-        (forced.finalizer, forced.delete[0].grace),
-        (Finalizer::Remove, Some(10))
-    );
-    assert!(forced.marks.is_empty());
+}
+
+#[test]
+fn a_server_that_waits_for_nobody_lets_its_pods_say_goodbye_and_no_longer() {
+    let forced = |pods| leaving("{}", Farewell::AtOnce, pods, "2027-01-01T12:00:00Z");
+    let work = forced(vec![live(0)]);
+    assert_eq!((work.finalizer, work.delete[0].grace), (Finalizer::Leave, Some(6)));
+    assert_eq!(work.wishes["live-0"], Wish::Leave(jiff::Timestamp::UNIX_EPOCH));
+    assert!(work.marks.is_empty() && work.next <= Some(Duration::from_secs(6)));
+    let ending = |until: &str, grace| {
+        let mut pod = live(0);
+        let meta = &mut Arc::make_mut(&mut pod.pod).metadata;
+        meta.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
+            until.parse().unwrap(),
+        ));
+        meta.deletion_grace_period_seconds = Some(grace);
+        let work = forced(vec![pod]);
+        (work.finalizer, work.delete.len(), work.next)
+    };
+    // By somebody else, with all its time; by us; and one whose kubelet does not take it away.
+    assert_eq!(ending("2027-01-01T12:10:00Z", 660).1, 1);
+    let (held, again, next) = ending("2027-01-01T12:00:01Z", 6);
+    assert_eq!((held, again, next), (Finalizer::Leave, 0, Some(Duration::from_secs(5))));
+    assert_eq!(ending("2027-01-01T11:59:55Z", 6).0, Finalizer::Remove);
+    assert_eq!(forced(vec![]).finalizer, Finalizer::Remove);
+    let lost = on(live(0), false, true, true);
+    assert_eq!(forced(vec![lost]).finalizer, Finalizer::Remove);
+}
+
+#[test]
+fn a_server_whose_namespace_goes_makes_no_pod_for_one_that_was_deleted_there() {
+    let mut fetched = fetched("{}");
+    Arc::make_mut(&mut fetched.server).metadata.finalizers = Some(vec![DRAIN_FINALIZER.into()]);
+    fetched.farewell = Some(Farewell::AtOnce);
+    let work = work(fetched);
+    assert!(work.create.is_empty() && work.services.is_empty());
+    assert_eq!(work.finalizer, Finalizer::Remove);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The head of a layer III frame (ISO/IEC 11172-3 §2.4.2.3, ISO/IEC 13818-3 §2.4.2.3), as much of it as tells its length.
 
-use crate::Error;
-use headgate_codec::AudioInfo;
+use crate::{AudioInfo, Error};
+
+const WHAT: &str = "MP3 head";
 
 /// Kilobits a second, of MPEG-1 and of the lower rates of MPEG-2.
 const BIT_RATES: [[u32; 16]; 2] = [
@@ -12,28 +13,31 @@ const RATES: [u32; 4] = [44_100, 48_000, 32_000, 0];
 
 /// What a head says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Mp3 {
-    pub(crate) info: AudioInfo,
+pub struct Head {
+    /// Rate and channels.
+    pub info: AudioInfo,
     /// With its head.
-    pub(crate) bytes: usize,
+    pub bytes: usize,
     /// To the next frame, in ticks of 90 kHz.
-    pub(crate) ticks: i64,
+    pub ticks: i64,
 }
 
 /// `None` while there is too little to tell.
-pub(crate) fn parse(data: &[u8]) -> Result<Option<Mp3>, Error> {
+pub fn parse(data: &[u8]) -> Result<Option<Head>, Error> {
     let Some(&[sync, version, rates, mode]) = data.first_chunk::<4>() else {
         return Ok(None);
     };
+    let bad = Error::Invalid {
+        what: WHAT,
+        value: u64::from(u32::from_be_bytes([sync, version, rates, mode])),
+    };
     if sync != 0xff || version & 0xe6 != 0xe2 {
-        return Err(Error::Malformed { what: "MP3 head" });
+        return Err(bad);
     }
-    read(version, rates, mode)
-        .map(Some)
-        .ok_or(Error::Malformed { what: "MP3 head" })
+    read(version, rates, mode).map(Some).ok_or(bad)
 }
 
-fn read(version: u8, rates: u8, mode: u8) -> Option<Mp3> {
+fn read(version: u8, rates: u8, mode: u8) -> Option<Head> {
     // MPEG-1 has the full rates, MPEG-2 half of them, MPEG-2.5 a quarter.
     let (table, divisor, samples) = match version >> 3 & 3 {
         3 => (0_usize, 1, 1152_u32),
@@ -51,7 +55,7 @@ fn read(version: u8, rates: u8, mode: u8) -> Option<Mp3> {
         .checked_mul(bit_rate.checked_mul(1000)?)?
         .checked_div(sample_rate)?
         .checked_add(padding)?;
-    Some(Mp3 {
+    Some(Head {
         info: AudioInfo {
             sample_rate,
             channels: if mode >> 6 == 3 { 1 } else { 2 },
