@@ -11,6 +11,7 @@ use crate::cluster::{Layout, status, teardown, up};
 use crate::demo;
 use crate::error::{Context as _, Error, Result};
 use crate::harness::{self, Cluster, Scenario};
+use crate::players;
 use crate::receiver::Receiver;
 use crate::scenarios;
 use crate::tools::go::Tools;
@@ -39,6 +40,8 @@ enum Command {
         /// Names as `list` shows them.
         names: Vec<String>,
     },
+    /// Plays every output of a standalone media pod with players that no one here wrote; needs no cluster.
+    Players,
     /// Lists the scenarios and what each proves.
     List,
     /// Everything that must hold before a change lands: the checks that need no cluster, then every scenario on the local cluster.
@@ -118,6 +121,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Cluster(command) => change_cluster(&Paths::find()?, &command).await,
         Command::Images => import_images(&Paths::find()?).await,
         Command::Run { names } => run_scenarios(&Paths::find()?, &chosen(&names)?).await,
+        Command::Players => players::run(&Paths::find()?).await,
         Command::List => {
             for scenario in scenarios::all() {
                 say(format_args!("{:24} {}", scenario.name, scenario.about));

@@ -30,6 +30,8 @@ pub struct Served {
     pub hub: Hub,
     /// The server's virtual hosts; changes while listeners run.
     pub vhosts: Arc<ArcSwap<Vec<String>>>,
+    /// Viewers of HLS, whichever listener they came by.
+    pub hls: headgate_http::Hls,
     /// Ends all sessions of all listeners, those of removed ones too.
     pub shutdown: CancellationToken,
 }
@@ -155,7 +157,12 @@ impl Keeper {
     }
 
     async fn serve(self, listener: TcpListener) {
-        let Served { hub, vhosts, shutdown } = self.served;
+        let Served {
+            hub,
+            vhosts,
+            hls,
+            shutdown,
+        } = self.served;
         match self.spec.protocol {
             ListenerProtocol::Rtmp => {
                 let options = headgate_rtmp::serve::Options {
@@ -169,6 +176,7 @@ impl Keeper {
                 let vhost = move |host: &str, param: &str| resolve_vhost(&vhosts.load(), host, param);
                 let options = headgate_http::Options {
                     closed: self.closed,
+                    hls,
                     ..headgate_http::Options::new(Arc::new(vhost))
                 };
                 headgate_http::serve(listener, hub, options, shutdown).await;

@@ -8,8 +8,9 @@ use crate::metrics;
 use crate::report::{Readings, report};
 use crate::unwatched;
 use arc_swap::{ArcSwap, ArcSwapOption};
-use headgate_control::{Applied, ListenerProtocol, OnConflict, PodConfig, PodReport, Problem};
+use headgate_control::{Applied, HlsContainer, HlsPolicy, ListenerProtocol, OnConflict, PodConfig, PodReport, Problem};
 use headgate_hooks::{Hooks, Storage};
+use headgate_http::{Hls, HlsKey, HlsSettings};
 use headgate_hub::{EndReason, Hub, Settings};
 use headgate_relay::{Patience, Peers, Relay};
 use parking_lot::Mutex;
@@ -36,6 +37,8 @@ pub struct Setup<'a> {
     pub allow_loopback: bool,
     /// Where hooks keep what must outlive the process.
     pub storage: Storage<'a>,
+    /// What signs the sessions of HLS; the same in all pods of a server, so that a viewer can go from one to another. One of its own when absent.
+    pub hls_key: Option<HlsKey>,
 }
 
 /// The parts.
@@ -47,6 +50,7 @@ pub struct Pod {
     gate: Arc<PodGate>,
     listeners: Listeners,
     vhosts: Arc<ArcSwap<Vec<String>>>,
+    hls: Hls,
     registry: Registry,
     config: ArcSwapOption<PodConfig>,
     applying: Mutex<()>,
@@ -128,9 +132,11 @@ impl Pod {
         let counted = hub.clone();
         hooks.count_by(move || counters(&counted));
         let (vhosts, shutdown) = (Arc::<ArcSwap<Vec<String>>>::default(), CancellationToken::new());
+        let hls = setup.hls_key.clone().map_or_else(Hls::default, Hls::new);
         let served = Served {
             hub: hub.clone(),
             vhosts: Arc::clone(&vhosts),
+            hls: hls.clone(),
             shutdown: shutdown.clone(),
         };
         Ok(Arc::new(Self {
@@ -141,6 +147,7 @@ impl Pod {
             gate,
             listeners: Listeners::new(served),
             vhosts,
+            hls,
             registry,
             config: ArcSwapOption::empty(),
             applying: Mutex::new(()),
@@ -171,6 +178,7 @@ impl Pod {
         self.hub.configure(settings(&config));
         self.peers.configure(&config);
         self.vhosts.store(Arc::new(config.vhosts.clone()));
+        self.hls.configure(hls(&config));
         self.listeners.set(&config.listeners);
         let revision = config.revision.clone();
         let (keys, hooks) = (config.keys.len(), config.hooks.len());
@@ -367,6 +375,22 @@ fn settings(config: &PodConfig) -> Settings {
         publishers_max: bound(config.limits.publishers_per_pod),
         viewers_max: bound(config.limits.viewers_per_pod),
         ..Settings::default()
+    }
+}
+
+fn hls(config: &PodConfig) -> HlsSettings {
+    let HlsPolicy {
+        segment_seconds,
+        window_segments,
+        container,
+        part_milliseconds,
+    } = config.hls;
+    let part = Duration::from_millis(part_milliseconds.into());
+    HlsSettings {
+        segment: Duration::from_secs(segment_seconds.into()),
+        window: usize::try_from(window_segments).unwrap_or(usize::MAX),
+        fmp4: container == HlsContainer::Fmp4,
+        part: (!part.is_zero()).then_some(part),
     }
 }
 

@@ -10,6 +10,7 @@ mod error;
 mod frame;
 pub mod h264;
 pub mod h265;
+mod mime;
 mod nal;
 mod time;
 mod track;

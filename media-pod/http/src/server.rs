@@ -1,7 +1,7 @@
 //! The listener and its connections.
 
 use crate::connection;
-use crate::hls::Sessions;
+use crate::hls::Hls;
 use axum::Router;
 use headgate_hub::Hub;
 use std::net::SocketAddr;
@@ -25,6 +25,8 @@ pub struct Options {
     pub head_bytes_max: usize,
     /// Fires when the listener is to close while its connections go on.
     pub closed: CancellationToken,
+    /// The viewers of HLS, whom all listeners of a pod share.
+    pub hls: Hls,
 }
 
 impl Options {
@@ -35,6 +37,7 @@ impl Options {
             head_timeout: Duration::from_secs(10),
             head_bytes_max: 16 << 10,
             closed: CancellationToken::new(),
+            hls: Hls::default(),
         }
     }
 }
@@ -44,9 +47,8 @@ pub(crate) struct Shared {
     pub(crate) hub: Hub,
     pub(crate) options: Options,
     pub(crate) shutdown: CancellationToken,
-    /// Connections, and the sessions that outlive theirs.
+    /// Connections, and what looks after the sessions that outlive theirs.
     pub(crate) tasks: TaskTracker,
-    pub(crate) hls: Arc<Sessions>,
 }
 
 /// Serves until `shutdown`; then no connection is accepted, viewers end cleanly, and what is left is cut after a few seconds.
@@ -57,12 +59,13 @@ pub async fn serve(listener: TcpListener, hub: Hub, options: Options, shutdown: 
         options,
         shutdown: shutdown.clone(),
         tasks: TaskTracker::new(),
-        hls: Arc::default(),
     });
     let router = Router::new()
         .fallback(crate::handler::dispatch)
         .with_state(Arc::clone(&shared));
     let connections = shared.tasks.clone();
+    let Options { hls, closed, .. } = &shared.options;
+    connections.spawn(hls.clone().sweep(shutdown.clone(), closed.clone()));
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,

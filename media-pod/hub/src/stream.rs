@@ -86,6 +86,9 @@ impl Stream {
         media.renew(Some(publisher));
         media.origin = origin;
         media.epoch = media.epoch.saturating_add(1);
+        for output in &media.outputs {
+            output.ring.format.begin();
+        }
     }
 
     /// The publisher is gone, unless another one has the stream already.
