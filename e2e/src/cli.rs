@@ -77,6 +77,8 @@ enum Command {
 enum Bench {
     /// What a player costs, beside the floor of the machine.
     Media(media::Options),
+    /// What segmenting costs, and requests for playlists and segments beside nginx.
+    Hls(benches::hls::Options),
     /// The operator's memory, start, latency and quiet, with a real API server and played media pods.
     OperatorScale(benches::operator_scale::Scale),
     /// The floor: a process of the bench's own.
@@ -144,6 +146,7 @@ async fn run(command: Command) -> Result<()> {
 async fn run_bench(bench: Bench) -> Result<()> {
     match bench {
         Bench::Media(options) => media::run(&options).await,
+        Bench::Hls(options) => benches::hls::run(&options).await,
         Bench::OperatorScale(scale) => benches::operator_scale::run(&Paths::find()?, &scale).await,
         Bench::Floor { clip, window, core } => media::floor::serve(&clip, Duration::from_millis(window), core),
         Bench::Load(order) => media::process(media::load::run(order)),

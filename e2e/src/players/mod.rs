@@ -5,7 +5,7 @@
 
 mod browser;
 mod frames;
-mod place;
+pub(crate) mod place;
 mod source;
 mod tools;
 

@@ -8,7 +8,7 @@ use crate::tools::paths::{workspace, write};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -26,11 +26,15 @@ pub struct Place {
 impl Place {
     /// Builds it as a debug build, starts it and waits until it is ready.
     pub async fn start() -> Result<Self> {
-        let binary = build().await?;
+        Self::of(&build().await?, None).await
+    }
+
+    /// The same with a binary, on one core where it is named.
+    pub async fn of(binary: &Path, core: Option<&str>) -> Result<Self> {
         let dir = tempfile::tempdir().context("making a directory for the media pod")?;
         let [rtmp, http, admin] = free_ports()?;
         let place = Self {
-            pod: spawn(&binary, &dir, (rtmp, http, admin))?,
+            pod: spawn(binary, core, &dir, (rtmp, http, admin))?,
             dir,
             rtmp,
             http,
@@ -54,24 +58,30 @@ impl Place {
         format!("127.0.0.1:{}", self.http)
     }
 
+    /// Its process.
+    pub fn pid(&self) -> Result<u32> {
+        self.pod.id().context("the media pod has ended")
+    }
+
     fn admin(&self) -> String {
         format!("127.0.0.1:{}", self.admin)
     }
 
     /// A place for what the checks write.
-    pub fn dir(&self) -> &std::path::Path {
+    pub fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    /// Waits until a stream has a publisher.
-    pub async fn live(&self, stream: &str) -> Result<()> {
+    /// Waits until so many streams have a publisher.
+    pub async fn streams(&self, wanted: usize) -> Result<()> {
         let address = self.admin();
-        eventually(Duration::from_secs(20), "the stream is live", async || {
+        eventually(Duration::from_secs(20), "the streams are live", async || {
             let metrics = http_body(&address, "/metrics").await?;
-            let live = metrics
-                .lines()
-                .any(|l| l.starts_with("headgate_streams ") && !l.ends_with(" 0"));
-            crate::ensure!(live, "{stream} is not live");
+            let live = metrics.lines().find_map(|l| l.strip_prefix("headgate_streams "));
+            crate::ensure!(
+                live == Some(wanted.to_string().as_str()),
+                "{live:?} of {wanted} streams are live"
+            );
             Ok(())
         })
         .await
@@ -114,7 +124,7 @@ async fn build() -> Result<PathBuf> {
 }
 
 /// Bound together, so that they differ.
-fn free_ports<const N: usize>() -> Result<[u16; N]> {
+pub(crate) fn free_ports<const N: usize>() -> Result<[u16; N]> {
     let bound = [(); N].map(|()| TcpListener::bind("127.0.0.1:0"));
     let mut ports = [0; N];
     for (port, listener) in ports.iter_mut().zip(&bound) {
@@ -124,7 +134,7 @@ fn free_ports<const N: usize>() -> Result<[u16; N]> {
     Ok(ports)
 }
 
-fn spawn(binary: &PathBuf, dir: &TempDir, (rtmp, http, admin): (u16, u16, u16)) -> Result<Child> {
+fn spawn(binary: &Path, core: Option<&str>, dir: &TempDir, (rtmp, http, admin): (u16, u16, u16)) -> Result<Child> {
     let manifest = format!(
         "apiVersion: headgate.dev/v1alpha1
 kind: MediaServer
@@ -135,7 +145,14 @@ spec:
 "
     );
     write(&dir.path().join("resources/server.yaml"), manifest)?;
-    let mut command = Command::new(binary);
+    let mut command = match core {
+        Some(core) => {
+            let mut pinned = Command::new("taskset");
+            pinned.args(["-c", core]).arg(binary);
+            pinned
+        }
+        None => Command::new(binary),
+    };
     command.arg("--resources").arg(dir.path().join("resources"));
     command.args(["--admin", &format!("127.0.0.1:{admin}")]);
     let log = std::fs::File::create(dir.path().join("pod.log")).context("making the media pod's log")?;

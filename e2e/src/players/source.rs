@@ -202,7 +202,7 @@ impl Loop {
             .kill_on_drop(true)
             .spawn()
             .context("starting ffmpeg to publish")?;
-        place.live(stream).await?;
+        place.streams(1).await?;
         Ok(Self(child))
     }
 
