@@ -4,16 +4,19 @@ use super::place::Place;
 use crate::command::Cmd;
 use crate::ensure;
 use crate::error::{Context as _, Result};
-use futures::future::BoxFuture;
+use crate::harness::eventually;
+use futures::future::LocalBoxFuture;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
+use tokio::process::Command;
 
 /// Pictures that a player must have decoded.
-const PICTURES: &str = "50";
+const PICTURES: u64 = 50;
 const LIMIT: Duration = Duration::from_secs(40);
 
 /// A check and what it is called.
-type Tool<'a> = (String, BoxFuture<'a, Result<Vec<String>>>);
+type Tool<'a> = (String, LocalBoxFuture<'a, Result<Vec<String>>>);
 
 /// Each of them.
 pub fn all<'a>(place: &'a Place, stream: &'a str) -> Vec<Tool<'a>> {
@@ -29,7 +32,10 @@ pub fn all<'a>(place: &'a Place, stream: &'a str) -> Vec<Tool<'a>> {
     let mut tools: Vec<Tool<'a>> = Vec::new();
     for (path, chain) in gstreamer {
         let url = format!("{http}{path}");
-        tools.push((format!("GStreamer plays {path}"), Box::pin(gst(url, chain))));
+        tools.push((
+            format!("GStreamer plays {path}"),
+            Box::pin(gst(url, chain, place.dir())),
+        ));
     }
     for path in [".flv", ".ts", ".m3u8"] {
         let url = format!("{http}{path}");
@@ -40,16 +46,30 @@ pub fn all<'a>(place: &'a Place, stream: &'a str) -> Vec<Tool<'a>> {
     tools
 }
 
-async fn gst(url: String, chain: String) -> Result<Vec<String>> {
-    let sink = format!("fakesink sync=false num-buffers={PICTURES}");
-    let pipeline = format!("souphttpsrc location={url} ! {chain} ! {sink}");
-    Cmd::new("gst-launch-1.0")
+/// Decodes into a file of tiny pictures until there are enough of them. A sink that ends by itself would not do: GStreamer's HLS goes on for ever behind it.
+async fn gst(url: String, chain: String, dir: &Path) -> Result<Vec<String>> {
+    let file = dir.join("taken.gray");
+    let _ = std::fs::remove_file(&file);
+    let small = "videoconvert ! videoscale ! video/x-raw,format=GRAY8,width=32,height=16";
+    let sink = format!("filesink buffer-mode=unbuffered location={}", file.display());
+    let pipeline = format!("souphttpsrc location={url} ! {chain} ! {small} ! {sink}");
+    let mut gst = Command::new("gst-launch-1.0")
         .arg("-q")
         .args(pipeline.split(' '))
-        .timeout(LIMIT)
-        .run()
-        .await
-        .map(|_| Vec::new())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .context("starting GStreamer")?;
+    let taken = eventually(LIMIT, "GStreamer decodes", async || {
+        let bytes = std::fs::metadata(&file).map_or(0, |file| file.len());
+        ensure!(bytes >= PICTURES * 32 * 16, "{} pictures", bytes / (32 * 16));
+        Ok(())
+    });
+    let taken = taken.await;
+    gst.kill().await.context("ending GStreamer")?;
+    taken.map(|()| Vec::new())
 }
 
 /// Which does not run as root.
@@ -86,10 +106,9 @@ async fn vlc(url: String, dir: &Path) -> Result<Vec<String>> {
 
 async fn rtmpdump(url: String, dir: &Path) -> Result<Vec<String>> {
     let file = dir.join("taken.flv");
-    let dump = Cmd::new("rtmpdump")
-        .args(["-q", "-r", &url, "--live", "--stop", "4", "-o"])
-        .arg(&file);
-    dump.timeout(LIMIT).output().await?;
+    let dump = Cmd::new("timeout").args(["-s", "INT", "6", "rtmpdump", "-q", "-r", &url, "--live", "-o"]);
+    // It is ended in the middle of a live stream, and says so.
+    dump.arg(&file).timeout(LIMIT).output().await?;
     counted(&file).await
 }
 
@@ -102,6 +121,6 @@ async fn counted(file: &Path) -> Result<Vec<String>> {
         .filter_map(|line| line.trim_matches(',').trim().parse::<u64>().ok())
         .max()
         .unwrap_or(0);
-    ensure!(pictures >= 50, "{pictures} pictures, not 50: {text}");
+    ensure!(pictures >= PICTURES, "{pictures} pictures, not {PICTURES}: {text}");
     Ok(vec![format!("{pictures} pictures")])
 }

@@ -53,11 +53,14 @@ impl File {
     }
 }
 
+/// Bytes of a tag.
+const TAG: usize = 6;
+
 /// What a segment's name holds that cannot be guessed from the names of others: who gets no playlist any more finds no segment any more.
 fn tag_of(number: u64, config: &Config) -> String {
     let hash = Sha256::new_with_prefix(config.secret).chain_update(number.to_be_bytes());
-    let [a, b, c, d, e, f, ..]: [u8; 32] = hash.finalize().into();
-    hex::encode([a, b, c, d, e, f])
+    let hash: [u8; 32] = hash.finalize().into();
+    hex::encode(hash.get(..TAG).unwrap_or_default())
 }
 
 fn extension(container: Container) -> &'static str {
