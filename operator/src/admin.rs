@@ -1,7 +1,12 @@
 //! `/healthz`, `/readyz` and `/metrics`.
 
+use crate::cache::Word;
 use crate::context::Context;
-use crate::media_server::{is_leaving, is_ready};
+use crate::hook_endpoint::Hooks;
+use crate::media_server::{POD_STATES, Servers};
+use crate::runner::Kind as _;
+use crate::stream::Streams;
+use crate::stream_key::Keys;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -40,7 +45,7 @@ async fn ready(State(ctx): State<Arc<Context>>) -> impl IntoResponse {
 }
 
 async fn metrics(State(ctx): State<Arc<Context>>) -> impl IntoResponse {
-    count_pods(&ctx);
+    count(&ctx);
     match ctx.metrics.render() {
         Ok(text) => (StatusCode::OK, [(CONTENT_TYPE, "text/plain; version=0.0.4")], text),
         Err(error) => (
@@ -51,25 +56,29 @@ async fn metrics(State(ctx): State<Arc<Context>>) -> impl IntoResponse {
     }
 }
 
-/// Only the leader counts, so that the sum over all operators is right.
-fn count_pods(ctx: &Context) {
+/// What is counted when it is asked for. Only the leader counts pods, so that the sum over all operators is right.
+fn count(ctx: &Context) {
     let leads = ctx.metrics.leader.get() == 1;
-    let mut counts = [("Ready", 0_i64), ("NotReady", 0), ("Draining", 0), ("Deleting", 0)];
-    for key in ctx.caches.pods.keys() {
-        let Some(pod) = ctx.caches.pods.get(&key).filter(|_| leads) else {
-            continue;
+    for state in POD_STATES {
+        let pods = if leads {
+            ctx.caches.pods.count(&Word::state(state))
+        } else {
+            0
         };
-        let state = match (pod.metadata.deletion_timestamp.is_some(), is_leaving(&pod)) {
-            (true, _) => "Deleting",
-            (false, true) => "Draining",
-            _ if is_ready(&pod) => "Ready",
-            _ => "NotReady",
-        };
-        for (name, count) in &mut counts {
-            *count = count.saturating_add(i64::from(*name == state));
-        }
+        ctx.metrics.pods.with_label_values(&[state]).set(whole(pods));
     }
-    for (name, count) in counts {
-        ctx.metrics.pods.with_label_values(&[name]).set(count);
+    let queues = &ctx.queues;
+    let depths = [
+        (Servers::NAME, &queues.servers),
+        (Keys::NAME, &queues.keys),
+        (Hooks::NAME, &queues.hooks),
+        (Streams::NAME, &queues.streams),
+    ];
+    for (kind, queue) in depths {
+        ctx.metrics.queued.with_label_values(&[kind]).set(whole(queue.depth()));
     }
+}
+
+fn whole(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

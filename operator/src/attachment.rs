@@ -72,9 +72,9 @@ fn digests(ctx: &Context, server: &ObjectKey, view: &View) -> Option<Arc<Digests
 impl Attachment {
     /// In how many ready pods the entry is as `wanted`; `None` is not at all.
     pub fn in_force(&self, kind: EntryKind, name: &str, wanted: Option<&String>) -> InForce {
-        let entry = (kind, name.to_owned());
         let ready = || self.pods.iter().filter(|p| p.ready);
-        let is_current = |p: &&Member| p.digests.as_ref().is_some_and(|d| d.get(&entry) == wanted);
+        let wanted = wanted.map(String::as_str);
+        let is_current = |p: &&Member| p.digests.as_ref().is_some_and(|d| d.has(kind, name, wanted));
         InForce {
             ready: ready().count(),
             current: ready().filter(is_current).count(),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     fn member(ready: bool, runs: Option<&str>) -> Member {
-        let entry = |digest: &str| Digests::from([((EntryKind::Key, "alice".to_owned()), digest.to_owned())]);
+        let entry = |digest: &str| Digests::new([((EntryKind::Key, "alice".to_owned()), digest.to_owned())], None);
         Member {
             ready,
             unheard: runs.is_none(),
@@ -223,8 +223,8 @@ mod tests {
             .unwrap();
         let pods = vec![
             member(true, Some(&now)),
-            member(true, Some("older")),
-            member(false, Some("older")),
+            member(true, Some("01de2")),
+            member(false, Some("01de2")),
             member(true, None),
         ];
         let attachment = attached(pods);

@@ -5,9 +5,12 @@
 
 mod guard;
 mod packed;
+mod recent;
 mod shelf;
+mod slim;
 mod words;
 
+pub use slim::Slim;
 pub use words::{Word, Worded};
 
 use crate::cluster::{Global, Namespaced};
@@ -21,23 +24,25 @@ use kube::runtime::{WatchStreamExt, utils::StreamBackoff};
 use kube::{Api, Client, Resource};
 use packed::{Dictionary, Packed};
 use parking_lot::RwLock;
+use recent::Recent;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shelf::Shelf;
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::marker::PhantomData;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// The objects of one kind that match the watch's selector, packed: a reader gets one of its own.
 #[derive(Debug)]
 pub struct Cache<K> {
     store: RwLock<Store>,
+    /// Read and filled under the store's lock, so that it is never behind.
+    recent: Recent<K>,
     synced: AtomicBool,
-    kind: PhantomData<fn() -> K>,
 }
 
 #[derive(Debug, Default)]
@@ -50,8 +55,8 @@ impl<K> Default for Cache<K> {
     fn default() -> Self {
         Self {
             store: RwLock::default(),
+            recent: Recent::default(),
             synced: AtomicBool::new(false),
-            kind: PhantomData,
         }
     }
 }
@@ -86,7 +91,12 @@ impl<K: Kept> Cache<K> {
     /// One object.
     pub fn get(&self, key: &ObjectKey) -> Option<Arc<K>> {
         let store = self.store.read();
-        unpack(store.shelves.get(&key.namespace)?.get(&key.name)?)
+        let packed = store.shelves.get(&key.namespace)?.get(&key.name)?;
+        self.read(&key.namespace, &key.name, packed)
+    }
+
+    fn read(&self, namespace: &str, name: &str, packed: &Packed) -> Option<Arc<K>> {
+        self.recent.get(namespace, name, || unpack(packed))
     }
 
     /// Whether there is one.
@@ -103,14 +113,16 @@ impl<K: Kept> Cache<K> {
         let store = self.store.read();
         let shelf = store.shelves.get(namespace);
         let found = shelf.into_iter().flat_map(|s| s.with(word));
-        found.filter_map(unpack).collect()
+        found
+            .filter_map(|(name, packed)| self.read(namespace, name, packed))
+            .collect()
     }
 
     /// Those of all namespaces that have a word.
     pub fn find_all(&self, word: &Word) -> Vec<Arc<K>> {
         let store = self.store.read();
         let found = store.shelves.values().flat_map(|s| s.with(word));
-        found.filter_map(unpack).collect()
+        found.filter_map(|(_, packed)| unpack(packed)).collect()
     }
 
     /// The keys of those of a namespace that have a word, by name.
@@ -119,6 +131,12 @@ impl<K: Kept> Cache<K> {
         let shelf = store.shelves.get(namespace);
         let found = shelf.into_iter().flat_map(|s| s.names_with(word));
         found.map(|name| ObjectKey::new(namespace, name)).collect()
+    }
+
+    /// How many have a word, in all namespaces.
+    pub fn count(&self, word: &Word) -> usize {
+        let store = self.store.read();
+        store.shelves.values().map(|s| s.names_with(word).count()).sum()
     }
 
     /// The keys of all.
@@ -133,14 +151,21 @@ impl<K: Kept> Cache<K> {
 
     /// A newer version of an object that is known: what a write answered. Never brings one back that is gone.
     pub fn refresh(&self, mut object: K) {
-        object.meta_mut().managed_fields = None;
+        object.slim();
         let key = ObjectKey::of(&object);
         let mut store = self.store.write();
         if let Some(known) = store.get::<K>(&key)
             && is_newer(&object, known.as_ref())
         {
             store.put(&key, &object, Some(known.as_ref()));
+            self.recent.forget(&key);
         }
+    }
+
+    /// As the watch would say it.
+    #[cfg(test)]
+    pub fn known(&self, object: K) {
+        self.put(object);
     }
 
     fn put(&self, object: K) -> Option<Change<K>> {
@@ -151,6 +176,7 @@ impl<K: Kept> Cache<K> {
             return None;
         }
         store.put(&key, &object, old.as_deref());
+        self.recent.forget(&key);
         Some(Change {
             old,
             new: Some(Arc::new(object)),
@@ -162,6 +188,7 @@ impl<K: Kept> Cache<K> {
         let old = store.get::<K>(key)?;
         let shelf = store.shelves.get_mut(&key.namespace)?;
         shelf.take(&key.name, &old.words());
+        self.recent.forget(key);
         if shelf.is_empty() {
             store.shelves.remove(&key.namespace);
         }
@@ -218,15 +245,36 @@ pub struct Scope {
     pub namespace: String,
     /// Label selector; empty for all objects.
     pub labels: &'static str,
+    /// Whose turn it is to list.
+    pub turns: ListTurns,
 }
 
-/// Keeps a cache fed until `stop`. `slim` takes off what nobody reads; `changed` is told of each change.
+/// Objects that one answer to a list holds.
+const PAGE: u32 = 250;
+
+/// First lists come one after the other. All at once take as long, and what they need at one time stays with the process.
+#[derive(Clone, Debug)]
+pub struct ListTurns(Arc<Semaphore>);
+
+impl Default for ListTurns {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(2)))
+    }
+}
+
+impl ListTurns {
+    /// Until it is given back.
+    async fn next(&self) -> Option<OwnedSemaphorePermit> {
+        self.0.clone().acquire_owned().await.ok()
+    }
+}
+
+/// Keeps a cache fed until `stop`. `changed` is told of each change.
 pub async fn watch<K>(
     client: Client,
     scope: Scope,
     cache: Arc<Cache<K>>,
     metrics: Arc<Metrics>,
-    slim: fn(&mut K),
     changed: impl Fn(&Change<K>) + Send,
     stop: CancellationToken,
 ) where
@@ -239,10 +287,10 @@ pub async fn watch<K>(
     };
     let feed = Feed {
         cache,
-        slim,
         changed,
         metrics,
         listed: None,
+        turn: stop.run_until_cancelled(scope.turns.next()).await.flatten(),
     };
     follow(api, watcher::Config::default().labels(scope.labels), feed, stop).await;
 }
@@ -252,7 +300,6 @@ pub async fn global_watch<K>(
     client: Client,
     cache: Arc<Cache<K>>,
     metrics: Arc<Metrics>,
-    slim: fn(&mut K),
     changed: impl Fn(&Change<K>) + Send,
     stop: CancellationToken,
 ) where
@@ -260,10 +307,10 @@ pub async fn global_watch<K>(
 {
     let feed = Feed {
         cache,
-        slim,
         changed,
         metrics,
         listed: None,
+        turn: None,
     };
     let api: Api<Guarded<K>> = Api::all(client);
     follow(api, watcher::Config::default(), feed, stop).await;
@@ -274,7 +321,7 @@ where
     K: Kept,
     F: Fn(&Change<K>) + Send,
 {
-    let events: StreamBackoff<_, _> = watcher(api, config).default_backoff();
+    let events: StreamBackoff<_, _> = watcher(api, config.page_size(PAGE)).default_backoff();
     let mut events = pin!(events);
     while let Some(Some(event)) = stop.run_until_cancelled(events.next()).await {
         feed.event(event);
@@ -283,22 +330,32 @@ where
 
 /// What can be read from a watch and kept.
 pub trait Kept:
-    Resource<DynamicType = ()> + Worded + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
+    Resource<DynamicType = ()> + Worded + Slim + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
 {
 }
 
 impl<K> Kept for K where
-    K: Resource<DynamicType = ()> + Worded + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
+    K: Resource<DynamicType = ()>
+        + Worded
+        + Slim
+        + Clone
+        + Debug
+        + Serialize
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static
 {
 }
 
 struct Feed<K: 'static, F> {
     cache: Arc<Cache<K>>,
-    slim: fn(&mut K),
     changed: F,
     metrics: Arc<Metrics>,
     /// What a list that is under way has named so far.
     listed: Option<Vec<ObjectKey>>,
+    /// Given back when the first list is done, or does not come.
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 impl<K: Kept, F: Fn(&Change<K>)> Feed<K, F> {
@@ -321,7 +378,7 @@ impl<K: Kept, F: Fn(&Change<K>)> Feed<K, F> {
     fn put(&self, object: Guarded<K>) {
         match object.0 {
             Ok(mut object) => {
-                (self.slim)(&mut object);
+                object.slim();
                 self.cache.put(object).iter().for_each(&self.changed);
             }
             Err(invalid) => {
@@ -348,14 +405,16 @@ impl<K: Kept, F: Fn(&Change<K>)> Feed<K, F> {
             }
         }
         self.cache.synced.store(true, Ordering::Release);
+        self.turn = None;
     }
 
-    fn failed(&self, error: &watcher::Error) {
+    fn failed(&mut self, error: &watcher::Error) {
         self.metrics
             .watch_errors
             .with_label_values(&[&*K::kind(&()), "Watch"])
             .inc();
         tracing::warn!(kind = %K::kind(&()), %error, "watch interrupted; trying again");
+        self.turn = None;
     }
 }
 
@@ -403,10 +462,10 @@ mod tests {
         };
         let feed = Feed {
             cache: Arc::default(),
-            slim: |_: &mut Secret| {},
             changed,
             metrics: Arc::new(Metrics::new().unwrap()),
             listed: None,
+            turn: None,
         };
         (feed, told)
     }

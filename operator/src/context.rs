@@ -9,7 +9,7 @@ use crate::metrics::Metrics;
 use crate::names::ObjectKey;
 use crate::orphans::Orphans;
 use crate::queue::Queue;
-use crate::status::{Holds, Writes};
+use crate::status::{Holds, Turns, Writes};
 use crate::stream::{Flow, Twice};
 use crate::tls::Clients;
 use headgate_api::{HookEndpoint, MediaServer, Stream, StreamKey};
@@ -36,6 +36,8 @@ pub struct Context {
     pub events: Events,
     /// When each status was written last.
     pub writes: Writes,
+    /// Whose counts are written next.
+    pub turns: Turns,
     /// What is not spoken of yet.
     pub holds: Holds,
     /// Streams that two pods have at once.
@@ -91,6 +93,22 @@ impl Caches {
         let key = ObjectKey::of(server);
         let uid = server.metadata.uid.as_deref().unwrap_or_default();
         self.pods.find(&key.namespace, &Word::owner(uid))
+    }
+}
+
+impl Context {
+    /// Whether a server has pods, and each has said that it is ready since this process leads.
+    pub fn is_heard(&self, server: &ObjectKey) -> bool {
+        let Some(server) = self.caches.servers.get(server) else {
+            return false;
+        };
+        let pods = self.caches.pods_of(&server);
+        let is_ready = |pod: &Arc<Pod>| {
+            let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+            let view = self.links.view(&ObjectKey::of(pod.as_ref()), uid);
+            view.is_some_and(|v| v.is_ready())
+        };
+        !pods.is_empty() && pods.iter().all(is_ready)
     }
 }
 

@@ -3,6 +3,7 @@
 //! A link keeps the pod's report stream open, pushes the configuration when the pod runs another, and wakes the reconcilers of
 //! what a report changed. It is where the operator's knowledge of running media lives; nothing of it is guessed.
 
+mod body;
 mod change;
 mod check;
 mod chunked;
@@ -10,45 +11,43 @@ mod ledger;
 mod ledgers;
 mod lines;
 mod pod_link;
+mod revisions;
 mod transport;
 mod view;
+mod wire;
 
 pub use change::{Changes, viewers};
 #[cfg(test)]
 pub use ledger::Ledger;
 pub use ledgers::Kept;
+pub use revisions::Digests;
 pub use transport::{LinkError, Peer};
 pub use view::View;
 
 use crate::lease::Claim;
 use crate::metrics::Metrics;
 use crate::names::ObjectKey;
+use body::Body;
 use bytes::Bytes;
 use headgate_control::{EdgeReport, PodConfig, StreamReport};
-use headgate_resolve::{EntryKind, entry_digests};
 use jiff::Timestamp;
 use ledgers::Ledgers;
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use revisions::Revisions;
+use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-/// Revisions of one server whose entries are remembered, so that a pod that runs one of them is understood.
-const REVISIONS: usize = 8;
-
-/// A digest of each key and hook of a configuration.
-pub type Digests = BTreeMap<(EntryKind, String), String>;
-
 /// What a pod should run.
 #[derive(Clone, Debug)]
 pub struct Push {
     /// Revision of the configuration.
     pub revision: String,
-    /// The configuration as JSON.
-    pub body: Bytes,
+    /// The configuration.
+    pub body: Body,
     /// Since when it should be in force.
     pub since: Instant,
 }
@@ -107,13 +106,6 @@ pub struct Links {
     env: Env,
 }
 
-/// What is in the last revisions of each server.
-#[derive(Debug, Default)]
-struct Revisions(Mutex<HashMap<ObjectKey, Last>>);
-
-/// Revisions with what is in them, oldest first.
-type Last = VecDeque<(String, Arc<Digests>)>;
-
 /// What every link needs.
 #[derive(Clone)]
 struct Env {
@@ -156,13 +148,9 @@ impl Links {
     }
 
     /// Links exactly these pods of a server, and has them run this configuration.
-    pub fn sync(&self, server: &ObjectKey, server_uid: &str, config: &PodConfig, body: Bytes, targets: Vec<Target>) {
+    pub fn sync(&self, server: &ObjectKey, server_uid: &str, config: &PodConfig, body: &Bytes, targets: Vec<Target>) {
         self.env.revisions.remember(server, config);
-        let push = Push {
-            revision: config.revision.clone(),
-            body,
-            since: Instant::now(),
-        };
+        let since = Instant::now();
         let mut links = self.open.lock();
         let mut ended = Vec::new();
         links.retain(|pod, link| {
@@ -175,7 +163,11 @@ impl Links {
         for target in targets {
             let wanted = Wanted {
                 peer: target.peer,
-                push: push.clone(),
+                push: Push {
+                    revision: config.revision.clone(),
+                    body: Body::new(body.clone()),
+                    since,
+                },
                 wish: target.wish,
             };
             if let Some(link) = links.get(&target.pod) {
@@ -204,7 +196,7 @@ impl Links {
             }
             stays
         });
-        self.env.revisions.0.lock().remove(server);
+        self.env.revisions.forget(server);
         self.ledgers.forget(server);
         for view in ended {
             (self.env.wake)(server, Changes::all_of(&view));
@@ -215,7 +207,7 @@ impl Links {
     pub fn clear(&self) {
         self.open.lock().clear();
         self.ledgers.clear();
-        self.env.revisions.0.lock().clear();
+        self.env.revisions.clear();
     }
 
     /// What is known of a pod; `None` when it is not linked.
@@ -313,31 +305,10 @@ fn add_viewers(seen: &mut [Sighting], edge: &EdgeReport) {
     }
 }
 
-impl Revisions {
-    fn remember(&self, server: &ObjectKey, config: &PodConfig) {
-        let mut revisions = self.0.lock();
-        let known = revisions.entry(server.clone()).or_default();
-        if known.back().is_some_and(|(r, _)| *r == config.revision) {
-            return;
-        }
-        known.retain(|(r, _)| *r != config.revision);
-        known.push_back((config.revision.clone(), Arc::new(entry_digests(config))));
-        while known.len() > REVISIONS {
-            known.pop_front();
-        }
-    }
-
-    fn get(&self, server: &ObjectKey, revision: &str) -> Option<Arc<Digests>> {
-        let revisions = self.0.lock();
-        let known = revisions.get(server)?.iter().find(|(r, _)| r == revision);
-        known.map(|(_, digests)| digests.clone())
-    }
-}
-
 impl Wanted {
-    /// Whether anything is new. A push that is wanted already keeps its time.
+    /// Whether anything is new. A push that is wanted already keeps its time, and its body unless that is asked for.
     fn replace(&mut self, new: Self) -> bool {
-        let same_push = self.push.revision == new.push.revision;
+        let same_push = self.push.revision == new.push.revision && !self.push.body.is_asked();
         let same_peer = self.peer == new.peer;
         let same_wish = self.wish == new.wish;
         self.peer = new.peer;

@@ -62,6 +62,20 @@ pub fn is_leaving(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_some() || annotation(pod, DRAIN_ANNOTATION).is_some()
 }
 
+/// What a pod can be, for the count of pods.
+pub const POD_STATES: [&str; 4] = ["Ready", "NotReady", "Draining", "Deleting"];
+
+/// Which of them it is.
+pub fn pod_state(pod: &Pod) -> &'static str {
+    let [ready, not_ready, draining, deleting] = POD_STATES;
+    match (pod.metadata.deletion_timestamp.is_some(), is_leaving(pod)) {
+        (true, _) => deleting,
+        (false, true) => draining,
+        _ if is_ready(pod) => ready,
+        _ => not_ready,
+    }
+}
+
 /// The host that clients use.
 pub fn host(server: &MediaServer, service: Option<&Service>) -> String {
     let key = ObjectKey::of(server);

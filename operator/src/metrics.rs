@@ -17,6 +17,8 @@ pub struct Metrics {
     pub reconcile_errors: IntCounterVec,
     /// `pods{state}`.
     pub pods: IntGaugeVec,
+    /// `queued{kind}`.
+    pub queued: IntGaugeVec,
     /// `config_push_seconds`.
     pub config_push_seconds: Histogram,
     /// `config_pushes_total{result}`.
@@ -60,6 +62,16 @@ impl Metrics {
                 IntGaugeVec::new(
                     Opts::new("pods", "Media pods by state, as the leader sees them."),
                     &["state"],
+                )?,
+            )?,
+            queued: add(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new(
+                        "queued",
+                        "Objects that are to be reconciled now, with those that are being.",
+                    ),
+                    &["kind"],
                 )?,
             )?,
             config_push_seconds: add(

@@ -90,16 +90,13 @@ pub async fn watch(client: Client, ctx: Arc<Context>, routes: Routes, stop: Canc
     if granted != Some(true) {
         return;
     }
-    let changed = move |change: &crate::cache::Change<Node>| routes.node(change);
-    global_watch::<Node>(
-        client,
-        ctx.caches.nodes.clone(),
-        ctx.metrics.clone(),
-        slim,
-        changed,
-        stop,
-    )
-    .await;
+    let changed = move |change: &crate::cache::Change<Node>| {
+        if routes.is_open() {
+            routes.node(change);
+        }
+    };
+    let (nodes, metrics) = (ctx.caches.nodes.clone(), ctx.metrics.clone());
+    global_watch::<Node>(client, nodes, metrics, changed, stop).await;
 }
 
 /// Asks until there is a plain answer.
@@ -129,7 +126,7 @@ where
 }
 
 /// Leaves what [`Standing::of`] looks at.
-fn slim(node: &mut Node) {
+pub fn slim_node(node: &mut Node) {
     node.annotations_mut().clear();
     node.labels_mut().clear();
     let ready = ready(node).cloned();
@@ -210,7 +207,7 @@ mod tests {
                 given_up,
             };
             assert_eq!(Standing::of(&node), expected, "{name}");
-            slim(&mut node);
+            slim_node(&mut node);
             assert_eq!(Standing::of(&node), expected, "{name}, slim");
         }
     }

@@ -17,9 +17,9 @@ use crate::stream::Streams;
 use crate::stream_key::Keys;
 use crate::{admin, node, runner};
 use headgate_api::{HookEndpoint, MediaServer, Stream, StreamKey};
-use k8s_openapi::api::core::v1::{Pod, PodSpec, Secret, Service};
+use k8s_openapi::api::core::v1::{Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::{Client, ResourceExt};
+use kube::Client;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -33,6 +33,11 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 const LEASE: &str = "headgate-operator";
+/// Everything is looked at once in an hour, a part of it each minute: no event is trusted to come.
+const SWEEP_PARTS: u64 = 60;
+/// After this time nobody waits for pods that have not been heard of since this process leads.
+const HEARD_WITHIN: Duration = Duration::from_secs(5);
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
 
 /// Why the operator does not start, or ends.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +102,7 @@ fn context(options: &RunOptions, client: &Client, claim: &Claim) -> Result<(Arc<
     let routes = Routes {
         caches: caches.clone(),
         queues: queues.clone(),
+        open: Arc::default(),
     };
     let wake = {
         let routes = routes.clone();
@@ -111,6 +117,7 @@ fn context(options: &RunOptions, client: &Client, claim: &Claim) -> Result<(Arc<
         clients: crate::tls::Clients::default(),
         events: Events::new(client.clone(), options.identity.clone(), claim.clone(), metrics.clone()),
         writes: crate::status::Writes::default(),
+        turns: crate::status::Turns::default(),
         holds: crate::status::Holds::default(),
         twice: crate::stream::Twice::default(),
         flow: crate::stream::Flow::default(),
@@ -135,17 +142,18 @@ fn watches(
         namespace,
         ctx,
         routes,
+        turns: cache::ListTurns::default(),
         stop,
     };
     let caches = &ctx.caches;
-    start.watch::<MediaServer>(tasks, &caches.servers, "", |_| {}, Routes::server);
-    start.watch::<StreamKey>(tasks, &caches.keys, "", |_| {}, Routes::stream_key);
-    start.watch::<HookEndpoint>(tasks, &caches.hooks, "", |_| {}, Routes::hook);
-    start.watch::<Stream>(tasks, &caches.streams, "", |_| {}, Routes::stream);
-    start.watch::<Pod>(tasks, &caches.pods, SERVER_LABEL, slim_pod, Routes::pod);
-    start.watch::<Service>(tasks, &caches.services, SERVER_LABEL, |_| {}, Routes::service);
-    start.watch::<Secret>(tasks, &caches.secrets, SECRET_LABEL, slim_secret, Routes::secret);
-    start.watch::<PodDisruptionBudget>(tasks, &caches.budgets, SERVER_LABEL, |_| {}, Routes::budget);
+    start.watch::<MediaServer>(tasks, &caches.servers, "", Routes::server);
+    start.watch::<StreamKey>(tasks, &caches.keys, "", Routes::stream_key);
+    start.watch::<HookEndpoint>(tasks, &caches.hooks, "", Routes::hook);
+    start.watch::<Stream>(tasks, &caches.streams, "", Routes::stream);
+    start.watch::<Pod>(tasks, &caches.pods, SERVER_LABEL, Routes::pod);
+    start.watch::<Service>(tasks, &caches.services, SERVER_LABEL, Routes::service);
+    start.watch::<Secret>(tasks, &caches.secrets, SECRET_LABEL, Routes::secret);
+    start.watch::<PodDisruptionBudget>(tasks, &caches.budgets, SERVER_LABEL, Routes::budget);
     tasks.spawn(node::watch(client.clone(), ctx.clone(), routes.clone(), stop.clone()));
 }
 
@@ -154,6 +162,7 @@ struct Start<'a> {
     namespace: &'a str,
     ctx: &'a Arc<Context>,
     routes: &'a Routes,
+    turns: cache::ListTurns,
     stop: &'a CancellationToken,
 }
 
@@ -163,42 +172,28 @@ impl Start<'_> {
         tasks: &mut JoinSet<()>,
         store: &Arc<Cache<K>>,
         labels: &'static str,
-        slim: fn(&mut K),
         route: fn(&Routes, &Change<K>),
     ) {
         let scope = Scope {
             namespace: self.namespace.to_owned(),
             labels,
+            turns: self.turns.clone(),
         };
         let routes = self.routes.clone();
-        let changed = move |change: &Change<K>| route(&routes, change);
+        let changed = move |change: &Change<K>| {
+            if routes.is_open() {
+                route(&routes, change);
+            }
+        };
         tasks.spawn(cache::watch(
             self.client.clone(),
             scope,
             store.clone(),
             self.ctx.metrics.clone(),
-            slim,
             changed,
             self.stop.clone(),
         ));
     }
-}
-
-/// The spec of a pod is most of it, and nobody reads more of it again than the node.
-fn slim_pod(pod: &mut Pod) {
-    let node_name = pod.spec.take().and_then(|s| s.node_name);
-    pod.spec = node_name.map(|name| PodSpec {
-        node_name: Some(name),
-        ..PodSpec::default()
-    });
-    pod.annotations_mut()
-        .retain(|name, _| name == crate::names::DRAIN_ANNOTATION);
-}
-
-fn slim_secret(secret: &mut Secret) {
-    secret
-        .annotations_mut()
-        .retain(|name, _| name == crate::names::APPLIED_ANNOTATION);
 }
 
 /// Leads while it may.
@@ -248,6 +243,16 @@ async fn lost(leading: &mut watch::Receiver<bool>) {
     let _ = leading.wait_for(|leads| !*leads).await;
 }
 
+/// Has everything looked at: what belongs to servers whose pods do not say anything after a while, then again and again.
+async fn sweep(ctx: &Context, routes: &Routes) {
+    sleep(HEARD_WITHIN).await;
+    routes.rest(|server| ctx.is_heard(server));
+    for part in (0..SWEEP_PARTS).cycle() {
+        sleep(SWEEP_EVERY).await;
+        routes.slice(part, SWEEP_PARTS);
+    }
+}
+
 /// Reconciles until `term` ends.
 async fn lead(ctx: Arc<Context>, routes: Routes, term: CancellationToken) {
     tracing::info!("leading");
@@ -255,14 +260,18 @@ async fn lead(ctx: Arc<Context>, routes: Routes, term: CancellationToken) {
     while !ctx.caches.are_synced() && !term.is_cancelled() {
         sleep(Duration::from_millis(20)).await;
     }
-    routes.all();
+    // Before all is looked at, so that what changes meanwhile is looked at again.
+    routes.set_open(true);
+    routes.servers();
     let queues = &ctx.queues;
     tokio::join!(
         runner::run::<Servers>(ctx.clone(), queues.servers.clone(), term.clone()),
         runner::run::<Keys>(ctx.clone(), queues.keys.clone(), term.clone()),
         runner::run::<Hooks>(ctx.clone(), queues.hooks.clone(), term.clone()),
         runner::run::<Streams>(ctx.clone(), queues.streams.clone(), term.clone()),
+        term.run_until_cancelled(sweep(&ctx, &routes)),
     );
+    routes.set_open(false);
     ctx.links.clear();
     ctx.orphans.clear();
     ctx.metrics.leader.set(0);

@@ -17,7 +17,7 @@ const LAST_RETRY: Duration = Duration::from_mins(5);
 pub enum Outcome {
     /// Again after this time, unless something happens before.
     Again(Duration),
-    /// Not until something happens: there is no such object.
+    /// Not until something happens, and nothing of it is remembered: the most of what there is.
     Forget,
     /// Again, the later the more often it failed.
     Failed,
@@ -52,6 +52,12 @@ impl Queue {
                 }
             }
         }
+    }
+
+    /// How many keys are to be reconciled now, with those that are being.
+    pub fn depth(&self) -> usize {
+        let core = self.core.lock();
+        core.ready.len().saturating_add(core.running.len())
     }
 
     /// Gives a key back.

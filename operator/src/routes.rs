@@ -1,14 +1,19 @@
 //! Who wakes whom: from a change of one object to the objects whose reconcile looks at it.
 
-use crate::cache::{Change, Word};
+use crate::cache::{Cache, Change, Kept, Word};
 use crate::context::{Caches, Queues};
 use crate::link::Changes;
 use crate::names::{FORCE_ANNOTATION, ObjectKey, SERVER_LABEL, annotation, label};
 use crate::node::Standing;
+use crate::queue::Queue;
 use headgate_api::{HookEndpoint, MediaServer, ObjectRef, Stream, StreamKey};
 use k8s_openapi::api::core::v1::{Node, Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Resource;
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Turns changes into entries of the queues.
 #[derive(Clone, Debug)]
@@ -17,9 +22,21 @@ pub struct Routes {
     pub caches: Caches,
     /// Where to put them.
     pub queues: Queues,
+    /// Whether changes matter: who does not lead looks at everything when it begins to.
+    pub open: Arc<AtomicBool>,
 }
 
 impl Routes {
+    /// Whether changes are of any concern now.
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// From now on they are, or are not.
+    pub fn set_open(&self, open: bool) {
+        self.open.store(open, Ordering::Release);
+    }
+
     /// A MediaServer concerns itself; its keys and hooks only when more than its status changed.
     pub fn server(&self, change: &Change<MediaServer>) {
         let Some(key) = key(change) else { return };
@@ -115,6 +132,11 @@ impl Routes {
         }
         if changes.everything {
             self.attached(server);
+            // Also those that the pod does not speak of: they ended while nobody listened.
+            let word = Word::server(&server.name);
+            for stream in self.caches.streams.find_keys(&server.namespace, &word) {
+                self.queues.streams.add(stream);
+            }
         }
         let sibling = |name: String| server.sibling(name);
         // A pod may name what there is not.
@@ -132,19 +154,33 @@ impl Routes {
             .for_each(|k| self.queues.streams.add(k));
     }
 
-    /// Everything: this process leads from now on.
-    pub fn all(&self) {
-        let Caches {
-            servers,
-            keys,
-            hooks,
-            streams,
-            ..
-        } = &self.caches;
-        servers.keys().into_iter().for_each(|k| self.queues.servers.add(k));
-        keys.keys().into_iter().for_each(|k| self.queues.keys.add(k));
-        hooks.keys().into_iter().for_each(|k| self.queues.hooks.add(k));
-        streams.keys().into_iter().for_each(|k| self.queues.streams.add(k));
+    /// Every server: this process leads from now on. What belongs to a server is looked at when its pods are heard of.
+    pub fn servers(&self) {
+        for server in self.caches.servers.keys() {
+            self.queues.servers.add(server);
+        }
+    }
+
+    /// Everything but what belongs to a server for which `is_heard` holds.
+    pub fn rest(&self, is_heard: impl Fn(&ObjectKey) -> bool) {
+        let (caches, queues) = (&self.caches, &self.queues);
+        let heard: Vec<ObjectKey> = caches.servers.keys().into_iter().filter(|k| is_heard(k)).collect();
+        rest(&caches.keys, &queues.keys, &heard);
+        rest(&caches.hooks, &queues.hooks, &heard);
+        rest(&caches.streams, &queues.streams, &heard);
+    }
+
+    /// One of `of` parts of everything. An object is always in the same one.
+    pub fn slice(&self, number: u64, of: u64) {
+        let (caches, queues) = (&self.caches, &self.queues);
+        let add = |keys: Vec<ObjectKey>, queue: &Queue| {
+            let chosen = keys.into_iter().filter(|k| part(k, of) == number);
+            chosen.for_each(|k| queue.add(k));
+        };
+        add(caches.servers.keys(), &queues.servers);
+        add(caches.keys.keys(), &queues.keys);
+        add(caches.hooks.keys(), &queues.hooks);
+        add(caches.streams.keys(), &queues.streams);
     }
 
     fn attached(&self, server: &ObjectKey) {
@@ -157,12 +193,7 @@ impl Routes {
         }
     }
 
-    fn attachment<K: Resource>(
-        &self,
-        change: &Change<K>,
-        own: &crate::queue::Queue,
-        refs: impl Fn(&K) -> &Vec<ObjectRef>,
-    ) {
+    fn attachment<K: Resource>(&self, change: &Change<K>, own: &Queue, refs: impl Fn(&K) -> &Vec<ObjectRef>) {
         let Some(key) = key(change) else { return };
         for server in change.both().flat_map(|o| refs(o)) {
             self.queues.servers.add(key.sibling(&server.name));
@@ -175,6 +206,24 @@ fn server_of<K: Resource>(change: &Change<K>) -> Option<ObjectKey> {
     let key = key(change)?;
     let server = change.both().find_map(|o| label(o.as_ref(), SERVER_LABEL))?;
     Some(key.sibling(server))
+}
+
+fn rest<K: Kept>(cache: &Cache<K>, queue: &Queue, heard: &[ObjectKey]) {
+    let mut rest: HashSet<ObjectKey> = cache.keys().into_iter().collect();
+    for server in heard {
+        for key in cache.find_keys(&server.namespace, &Word::server(&server.name)) {
+            rest.remove(&key);
+        }
+    }
+    for key in rest {
+        queue.add(key);
+    }
+}
+
+fn part(key: &ObjectKey, of: u64) -> u64 {
+    let mut hash = DefaultHasher::new();
+    key.hash(&mut hash);
+    hash.finish().checked_rem(of).unwrap_or(0)
 }
 
 fn key<K: Resource>(change: &Change<K>) -> Option<ObjectKey> {
@@ -195,7 +244,6 @@ fn intent<K: Resource>(object: &K) -> (Option<String>, Option<i64>, bool, Option
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
     use std::time::Duration;
     use tokio::time::timeout;
 
@@ -210,10 +258,11 @@ mod tests {
         Routes {
             caches: Caches::default(),
             queues: Queues::default(),
+            open: Arc::default(),
         }
     }
 
-    async fn drained(queue: &crate::queue::Queue) -> Vec<String> {
+    async fn drained(queue: &Queue) -> Vec<String> {
         let mut names = Vec::new();
         while let Ok(key) = timeout(Duration::from_millis(1), queue.next()).await {
             names.push(key.name);
@@ -244,6 +293,40 @@ mod tests {
         });
         assert!(drained(&routes.queues.keys).await.is_empty());
         assert!(drained(&routes.queues.servers).await.is_empty());
+    }
+
+    #[test]
+    fn every_object_is_in_one_part_and_parts_are_of_a_size() {
+        let keys: Vec<ObjectKey> = (0..6000).map(|n| ObjectKey::new("n", format!("key-{n}"))).collect();
+        let count = |number| keys.iter().filter(|k| part(k, 60) == number).count();
+        let counts: Vec<usize> = (0..60).map(count).collect();
+        assert_eq!(counts.iter().sum::<usize>(), keys.len());
+        assert!(counts.iter().all(|c| (50..200).contains(c)), "{counts:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_belongs_to_a_server_that_is_heard_of_is_not_looked_at_again() {
+        let routes = routes();
+        let feed = |name: &str, server: &str| {
+            let mut key = stream_key(server, 1).as_ref().clone();
+            key.metadata.name = Some(name.into());
+            routes.caches.keys.known(key);
+        };
+        for (key, server) in [("a", "one"), ("b", "two"), ("c", "nobody")] {
+            feed(key, server);
+        }
+        let server = |name: &str| {
+            let yaml = format!(
+                "{{apiVersion: headgate.dev/v1alpha1, kind: MediaServer, metadata: {{name: {name}, namespace: n}}, spec: {{}}}}"
+            );
+            routes.caches.servers.known(serde_yaml::from_str(&yaml).unwrap());
+        };
+        ["one", "two"].into_iter().for_each(server);
+        routes.rest(|server| server.name == "one");
+        assert_eq!(drained(&routes.queues.keys).await, ["b", "c"]);
+        assert!(drained(&routes.queues.servers).await.is_empty());
+        routes.servers();
+        assert_eq!(drained(&routes.queues.servers).await, ["one", "two"]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -18,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 
 const RECONCILE_TIMEOUT: Duration = Duration::from_mins(1);
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
-const RESYNC: Duration = Duration::from_hours(1);
 
 /// What the operator does about one kind of object.
 pub trait Kind: 'static {
@@ -50,7 +49,7 @@ pub trait Kind: 'static {
 /// When to look again if nothing happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// In about an hour.
+    /// With the sweep that looks at everything once an hour.
     Resync,
     /// After this time.
     After(Duration),
@@ -67,11 +66,10 @@ impl Next {
         }
     }
 
-    /// Jitter spreads the hourly looks of many objects.
-    fn wait(self) -> Duration {
+    fn outcome(self) -> Outcome {
         match self {
-            Self::Resync => RESYNC.mul_f64(0.75 + rand::random::<f64>() / 2.0),
-            Self::After(time) => time,
+            Self::Resync => Outcome::Forget,
+            Self::After(time) => Outcome::Again(time),
         }
     }
 }
@@ -193,5 +191,5 @@ async fn reconcile<K: Kind>(ctx: &Context, key: &ObjectKey) -> Result<Outcome, E
     let planned = K::plan(K::validate(fetched));
     let applied = K::apply(ctx, planned).await?;
     let next = K::report(ctx, applied).await?;
-    Ok(Outcome::Again(next.wait()))
+    Ok(next.outcome())
 }

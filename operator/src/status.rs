@@ -1,4 +1,9 @@
-//! The one way to write a status: only when it says something new, and at most once in two seconds an object.
+//! The one way to write a status: only when it says something new, and at most once in two seconds an object. One that only counts
+//! otherwise than before waits for its turn.
+
+mod counts;
+
+pub use counts::Turns;
 
 use crate::cache::Kept;
 use crate::cluster::Namespaced;
@@ -6,6 +11,7 @@ use crate::context::Context;
 use crate::names::ObjectKey;
 use crate::rbac::may;
 use crate::runner::{Error, Next};
+use counts::Counted;
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -17,23 +23,25 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// How many objects are remembered before those that wait no longer are forgotten.
 const REMEMBERED: usize = 1024;
 
+/// An object of a kind.
+type Of = (&'static str, ObjectKey);
+
 /// When each status was written last.
 #[derive(Debug, Default)]
-pub struct Writes(Mutex<HashMap<(&'static str, ObjectKey), Instant>>);
+pub struct Writes(Mutex<HashMap<Of, Instant>>);
 
 impl Writes {
     /// How long a write has to wait, or `None` with the write noted down.
-    fn wait(&self, kind: &'static str, key: &ObjectKey, now: Instant) -> Option<Duration> {
+    fn wait(&self, of: &Of, now: Instant) -> Option<Duration> {
         let mut last = self.0.lock();
-        let of = (kind, key.clone());
-        let age = last.get(&of).map(|at| now.saturating_duration_since(*at));
+        let age = last.get(of).map(|at| now.saturating_duration_since(*at));
         if let Some(wait) = age.and_then(|age| INTERVAL.checked_sub(age)).filter(|w| !w.is_zero()) {
             return Some(wait);
         }
         if last.len() >= REMEMBERED {
             last.retain(|_, at| now.saturating_duration_since(*at) < INTERVAL);
         }
-        last.insert(of, now);
+        last.insert(of.clone(), now);
         None
     }
 }
@@ -41,7 +49,7 @@ impl Writes {
 /// Holds back what is about to pass by itself: a configuration is in force within milliseconds, and a status that says that it is
 /// not would have to be taken back at once.
 #[derive(Debug, Default)]
-pub struct Holds(Mutex<HashMap<(&'static str, ObjectKey), Instant>>);
+pub struct Holds(Mutex<HashMap<Of, Instant>>);
 
 /// How long a passing state is not spoken of.
 const HOLD: Duration = Duration::from_secs(1);
@@ -72,13 +80,15 @@ pub async fn write_if_changed<K, S>(
 ) -> Result<Written<K>, Error>
 where
     K: Namespaced + may::ApplyStatus,
-    S: Serialize + PartialEq,
+    S: Serialize + PartialEq + Clone + Counted,
 {
     if says_the_same(old, new)? {
         return Ok(Written::Same);
     }
-    let key = ObjectKey::of(object);
-    if let Some(wait) = ctx.writes.wait(kind, &key, Instant::now()) {
+    let (key, now) = (ObjectKey::of(object), Instant::now());
+    let of = (kind, key.clone());
+    let turn = only_counts(old, new)?.then(|| ctx.turns.wait(&of, now)).flatten();
+    if let Some(wait) = turn.or_else(|| ctx.writes.wait(&of, now)) {
         return Ok(Written::Later(wait));
     }
     let uid = object.meta().uid.clone().unwrap_or_default();
@@ -88,6 +98,17 @@ where
         Err(error) if error.is_not_found() || error.is_conflict() => Ok(Written::Same),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether what is new of it is only how much of something there is.
+fn only_counts<S: Serialize + PartialEq + Clone + Counted>(
+    old: Option<&S>,
+    new: &S,
+) -> Result<bool, serde_json::Error> {
+    let Some(old) = old else { return Ok(false) };
+    let mut rest = new.clone();
+    rest.count_as(old);
+    says_the_same(Some(old), &rest)
 }
 
 /// Compared as they are written: a time has nanoseconds here and seconds in the cluster.
@@ -132,10 +153,30 @@ mod tests {
         let (writes, now) = (Writes::default(), Instant::now());
         let key = ObjectKey::new("n", "a");
         let at = |ms| now.checked_add(Duration::from_millis(ms)).unwrap();
-        assert_eq!(writes.wait("Stream", &key, at(0)), None);
-        assert_eq!(writes.wait("Stream", &key, at(500)), Some(Duration::from_millis(1500)));
-        assert_eq!(writes.wait("StreamKey", &key, at(500)), None);
-        assert_eq!(writes.wait("Stream", &key, at(2000)), None);
+        let (stream, stream_key) = (("Stream", key.clone()), ("StreamKey", key));
+        assert_eq!(writes.wait(&stream, at(0)), None);
+        assert_eq!(writes.wait(&stream, at(500)), Some(Duration::from_millis(1500)));
+        assert_eq!(writes.wait(&stream_key, at(500)), None);
+        assert_eq!(writes.wait(&stream, at(2000)), None);
+    }
+
+    #[test]
+    fn a_status_that_says_anything_but_another_count_does_not_wait_for_its_turn() {
+        let old = headgate_api::StreamKeyStatus {
+            publishers: 1,
+            ..headgate_api::StreamKeyStatus::default()
+        };
+        let counted = headgate_api::StreamKeyStatus {
+            publishers: 2,
+            ..old.clone()
+        };
+        let changed = headgate_api::StreamKeyStatus {
+            observed_generation: Some(2),
+            ..counted.clone()
+        };
+        assert!(only_counts(Some(&old), &counted).unwrap());
+        assert!(!only_counts(Some(&old), &changed).unwrap());
+        assert!(!only_counts(None, &counted).unwrap());
     }
 
     #[test]
@@ -173,7 +214,7 @@ mod tests {
         let (writes, now) = (Writes::default(), Instant::now());
         for n in 0..5000_u64 {
             let at = now.checked_add(Duration::from_millis(n * 10)).unwrap();
-            writes.wait("Stream", &ObjectKey::new("n", n.to_string()), at);
+            writes.wait(&("Stream", ObjectKey::new("n", n.to_string())), at);
         }
         assert!(writes.0.lock().len() <= REMEMBERED);
     }

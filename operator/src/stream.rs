@@ -63,7 +63,7 @@ pub struct Applied {
 
 impl Kind for Streams {
     const NAME: &'static str = "Stream";
-    const CONCURRENCY: usize = 48;
+    const CONCURRENCY: usize = 24;
     type Fetched = Fetched;
     type Valid = Fetched;
     type Planned = Planned;

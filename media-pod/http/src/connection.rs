@@ -3,6 +3,7 @@
 use crate::server::Shared;
 use crate::viewer::Viewer;
 use axum::Router;
+use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -47,16 +48,19 @@ pub(crate) async fn run(stream: TcpStream, address: SocketAddr, shared: Arc<Shar
         tracing::debug!(peer = %address, %error, "a socket option could not be set");
     }
     let peer = Arc::new(Peer::new(address));
-    if let Some(stream) = requests(stream, &peer, &shared, router).await {
-        let viewer = peer.viewer.lock().take();
-        if let Some(viewer) = viewer {
-            viewer.run(stream, &shared.shutdown).await;
-        }
+    // What hyper needs is gone while a viewer watches, and there may be thousands.
+    let handed_over = Box::pin(requests(stream, &peer, &shared, router)).await;
+    let viewer = peer.viewer.lock().take();
+    drop(peer);
+    if let (Some((stream, heard)), Some(viewer)) = (handed_over, viewer) {
+        let shutdown = shared.shutdown.clone();
+        drop(shared);
+        viewer.run(stream, heard, shutdown).await;
     }
 }
 
-/// Answers requests. Gives the socket back when it is a viewer's.
-async fn requests(stream: TcpStream, peer: &Arc<Peer>, shared: &Shared, router: Router) -> Option<TcpStream> {
+/// Answers requests. Gives the socket back when it is a viewer's, with what was read from it and is no request.
+async fn requests(stream: TcpStream, peer: &Arc<Peer>, shared: &Shared, router: Router) -> Option<(TcpStream, Bytes)> {
     let for_requests = Arc::clone(peer);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(Arc::clone(&for_requests));
@@ -69,7 +73,10 @@ async fn requests(stream: TcpStream, peer: &Arc<Peer>, shared: &Shared, router: 
     let mut connection = http.serve_connection(TokioIo::new(stream), service);
     tokio::select! {
         biased;
-        () = peer.handed_over.notified() => return Some(connection.into_parts().io.into_inner()),
+        () = peer.handed_over.notified() => {
+            let parts = connection.into_parts();
+            return Some((parts.io.into_inner(), parts.read_buf));
+        }
         _ = &mut connection => return None,
         () = shared.shutdown.cancelled() => {}
     }

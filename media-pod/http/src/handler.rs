@@ -18,9 +18,6 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Request, StatusCode, Version, header};
 use std::sync::Arc;
 
-/// Packets that are taken at once.
-pub(crate) const BATCH: usize = 64;
-
 /// Every request.
 pub(crate) async fn dispatch(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
     let (request, _) = request.into_parts();
@@ -97,12 +94,11 @@ async fn admitted(shared: &Shared, path: &MediaPath, request: &Parts, peer: &Pee
     let client = shared.hub.open(connection);
     let asked = client.play(name, param, Arc::new(format)).await;
     let mut player = asked.map_err(|r| refuse::refused(&r))?;
-    let mut packets = vec![head];
-    player.next(&mut packets, BATCH).await.map_err(refuse::ended)?;
+    player.begun().await.map_err(refuse::ended)?;
     Ok(Viewer {
         client,
         player,
-        packets,
+        head,
         framing,
     })
 }

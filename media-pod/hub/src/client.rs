@@ -43,9 +43,9 @@ impl Client {
         &self.0.connection
     }
 
-    /// Counts bytes of the connection, for `closed`.
+    /// Counts bytes of the connection, for `closed`. Those that a pass writes count by themselves.
     pub fn count(&self, traffic: Traffic) {
-        self.0.sent.fetch_add(traffic.sent, Ordering::Relaxed);
+        self.0.sent(traffic.sent);
         self.0.received.fetch_add(traffic.received, Ordering::Relaxed);
     }
 
@@ -94,6 +94,10 @@ impl Client {
 }
 
 impl Link {
+    pub(crate) fn sent(&self, bytes: u64) {
+        self.sent.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     pub(crate) fn hub(&self) -> &Arc<Inner> {
         &self.hub.0
     }
@@ -145,7 +149,7 @@ impl Drop for Link {
 /// A session that is in. Dropped, it ends, and only then may its connection.
 pub(crate) struct Admitted {
     pub(crate) live: Arc<Live>,
-    link: Arc<Link>,
+    pub(crate) link: Arc<Link>,
 }
 
 impl Admitted {

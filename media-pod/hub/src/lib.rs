@@ -5,6 +5,7 @@
 //! that have viewers and no publisher here. Invariants: one publisher a name; exactly one `ended` for each session that the gate let in, on
 //! every path; output bytes are made once per (stream, format) and shared; every cache and ring has a bound; no lock is held across an await.
 
+mod batch;
 mod client;
 mod contest;
 mod edge;
@@ -19,6 +20,7 @@ mod meter;
 mod metrics;
 mod moving;
 mod name;
+mod pass;
 mod player;
 mod protocol;
 mod publisher;
@@ -41,6 +43,7 @@ pub use gate::{Gate, OpenGate, Permit, Request};
 pub use hub::Hub;
 pub use metrics::Metrics;
 pub use name::StreamName;
+pub use pass::{Outlet, Seated};
 pub use player::Player;
 pub use protocol::Protocol;
 pub use publisher::Publisher;

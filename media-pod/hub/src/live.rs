@@ -3,7 +3,7 @@
 use crate::stream::Stream;
 use crate::{EndReason, Session, Traffic};
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +13,8 @@ pub(crate) struct Live {
     pub(crate) stream: Arc<Stream>,
     sent: AtomicU64,
     received: AtomicU64,
+    /// Bytes that wait to be said to a viewer between its packets.
+    pub(crate) unsaid: AtomicUsize,
     /// Set once: whoever sets it tells the gate.
     reason: OnceLock<EndReason>,
     /// Held while the gate is told something that must come before the end.
@@ -27,6 +29,7 @@ impl Live {
             stream,
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
+            unsaid: AtomicUsize::new(0),
             reason: OnceLock::new(),
             telling: Mutex::new(()),
             over: CancellationToken::new(),

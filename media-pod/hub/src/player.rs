@@ -1,6 +1,7 @@
 //! A viewer's session: a cursor into the ring of one (stream, format).
 
 use crate::client::Admitted;
+use crate::pass::{Outlet, Seated, Slot};
 use crate::ring::{Cursor, Ring, Taken};
 use crate::{EndReason, Format, Session, Settings};
 use bytes::Bytes;
@@ -12,9 +13,9 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// An admitted viewer. Dropped, its session ends as [`EndReason::PeerClosed`].
 pub struct Player {
-    admitted: Admitted,
-    ring: Arc<Ring>,
-    cursor: Cursor,
+    pub(crate) admitted: Admitted,
+    pub(crate) ring: Arc<Ring>,
+    pub(crate) cursor: Cursor,
     /// Nothing is taken before: the merge window.
     rest: Option<Instant>,
     admitted_at: Instant,
@@ -77,8 +78,26 @@ impl Player {
     /// An error says that the session has ended, and why: kicked, the stream did not come or is gone for longer than the linger time, or too
     /// many skips. Can be dropped and called again without loss.
     pub async fn next(&mut self, out: &mut Vec<Bytes>, max: usize) -> Result<(), EndReason> {
+        self.merge().await;
+        self.wait(|player| {
+            let taken = player.take(out, max)?;
+            if taken == Taken::All {
+                let hub = player.admitted.hub();
+                player.rest = rest(&hub.settings.load(), hub.viewers.load(Ordering::Relaxed));
+            }
+            Ok(taken != Taken::Nothing)
+        })
+        .await
+    }
+
+    /// Waits until there is something to take. An error is that of [`Player::next`].
+    pub async fn begun(&mut self) -> Result<(), EndReason> {
+        self.wait(|player| Ok(player.ring.has(&mut player.cursor))).await
+    }
+
+    /// Tries until there is something, or the end.
+    async fn wait(&mut self, mut try_it: impl FnMut(&mut Self) -> Result<bool, EndReason>) -> Result<(), EndReason> {
         loop {
-            self.merge().await;
             if let Some(reason) = self.admitted.live.ended() {
                 return Err(reason);
             }
@@ -86,7 +105,7 @@ impl Player {
             let news = ring.news.notified();
             tokio::pin!(news);
             news.as_mut().enable();
-            if self.take(out, max)? {
+            if try_it(self)? {
                 return Ok(());
             }
             let deadline = self.deadline();
@@ -95,6 +114,16 @@ impl Player {
                 waited = timeout_at(deadline, news) => if waited.is_err() { self.give_up(deadline)? },
             }
         }
+    }
+
+    /// Gives the viewer to the pass over its like: from now on `outlet` gets `first`, and then all there is. Needs a tokio runtime around it.
+    ///
+    /// What the socket has not taken `patience` after it was full ends the session as [`EndReason::TooSlow`].
+    pub fn seat(self, outlet: Arc<dyn Outlet>, first: Vec<Bytes>, patience: Duration) -> Seated {
+        let (live, hub) = (Arc::clone(&self.admitted.live), Arc::clone(self.admitted.hub()));
+        let ring = Arc::clone(&self.ring);
+        ring.passes
+            .seat(&ring, hub, live, Slot::new(self, outlet, first, patience))
     }
 
     /// To be polled beside each write: resolves when the write must be given up, because the session was ended or the viewer does not read.
@@ -122,11 +151,11 @@ impl Player {
         }
     }
 
-    /// True when packets were appended.
-    fn take(&mut self, out: &mut Vec<Bytes>, max: usize) -> Result<bool, EndReason> {
+    /// Appends packets without waiting.
+    pub(crate) fn take(&mut self, out: &mut Vec<Bytes>, max: usize) -> Result<Taken, EndReason> {
         let (skipped, had) = (self.cursor.skipped, out.len());
         let taken = self.ring.take(&mut self.cursor, out, max);
-        let (live, hub) = (&self.admitted.live, self.admitted.hub());
+        let hub = self.admitted.hub();
         let settings = hub.settings.load();
         if self.cursor.skipped > skipped {
             hub.metrics.skips.inc();
@@ -135,28 +164,31 @@ impl Player {
             drop(settings);
             return Err(self.admitted.end(EndReason::TooSlow));
         }
-        let bytes = out
-            .iter()
-            .skip(had)
-            .fold(0_u64, |sum, b| sum.saturating_add(b.len() as u64));
-        live.sent(bytes);
-        self.egress.inc_by(bytes);
-        if taken == Taken::All {
-            self.rest = rest(&settings, hub.viewers.load(Ordering::Relaxed));
-        }
-        Ok(taken != Taken::Nothing)
+        drop(settings);
+        let new = out.iter().skip(had);
+        self.handed_out(new.fold(0_usize, |sum, b| sum.saturating_add(b.len())));
+        Ok(taken)
+    }
+
+    /// Counts media.
+    pub(crate) fn handed_out(&self, bytes: usize) {
+        self.admitted.live.sent(bytes as u64);
+        self.egress.inc_by(bytes as u64);
     }
 
     /// Until when to wait for news before asking whether the stream is still there.
     fn deadline(&self) -> Instant {
         const WHILE_LIVE: Duration = Duration::from_hours(1);
-        let linger = self.admitted.hub().settings.load().linger;
-        let gone = self.admitted.live.stream.gone_since();
-        let since = gone.map(|gone| gone.max(self.admitted_at));
-        let until = since.and_then(|since| since.checked_add(linger));
+        let until = self.patience_ends(self.admitted.live.stream.gone_since());
         until
             .or_else(|| Instant::now().checked_add(WHILE_LIVE))
             .unwrap_or_else(Instant::now)
+    }
+
+    /// When this viewer has waited long enough for a stream that is gone since then.
+    pub(crate) fn patience_ends(&self, gone: Option<Instant>) -> Option<Instant> {
+        let linger = self.admitted.hub().settings.load().linger;
+        gone?.max(self.admitted_at).checked_add(linger)
     }
 
     /// Nothing came in time: the end, unless a publisher has come meanwhile.
@@ -164,11 +196,16 @@ impl Player {
         if self.deadline() > deadline {
             return Ok(());
         }
-        Err(self.admitted.end(if self.cursor.is_fresh() {
+        Err(self.miss())
+    }
+
+    /// Ends the session because there is nothing to see.
+    pub(crate) fn miss(&self) -> EndReason {
+        self.admitted.end(if self.cursor.is_fresh() {
             EndReason::StreamNotFound
         } else {
             EndReason::StreamEnded
-        }))
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! The bytes of one (stream, format), kept for its viewers: bounded in packets, bytes and age. A viewer is a cursor.
 
+use crate::batch::Batch;
+use crate::pass::Passes;
 use crate::{Format, Start};
 use bytes::Bytes;
 use headgate_codec::{Timestamp, Track};
@@ -49,6 +51,8 @@ pub(crate) struct Ring {
     inner: RwLock<Inner>,
     /// Something to look at: packets, or the stream's publisher came or went.
     pub(crate) news: Notify,
+    /// Who writes to its viewers.
+    pub(crate) passes: Passes,
 }
 
 /// Where a viewer stands in a ring.
@@ -82,6 +86,20 @@ impl Cursor {
     pub(crate) fn is_fresh(&self) -> bool {
         !self.started
     }
+
+    /// How much of a batch this viewer has already; `None` when it needs something else.
+    pub(crate) fn within(&self, batch: &Batch) -> Option<usize> {
+        if self.seeking || self.epoch != batch.epoch {
+            return None;
+        }
+        batch.offset(self.next)
+    }
+
+    /// The batch was taken to its end.
+    pub(crate) fn pass(&mut self, batch: &Batch) {
+        self.next = batch.to;
+        self.skips = 0;
+    }
 }
 
 impl Ring {
@@ -93,7 +111,46 @@ impl Ring {
             format,
             inner: RwLock::default(),
             news: Notify::new(),
+            passes: Passes::default(),
         }
+    }
+
+    /// Where the next packet will stand.
+    pub(crate) fn head(&self) -> u64 {
+        self.inner.read().head()
+    }
+
+    /// When the packet at `next`, or the oldest one behind it, came; `None` when there is nothing new.
+    pub(crate) fn pushed(&self, next: u64) -> Option<Instant> {
+        let inner = self.inner.read();
+        let index = inner.index(next.max(inner.base))?;
+        inner.packets.get(index).map(|p| p.pushed)
+    }
+
+    /// Packets of one publisher from `next` on as one piece of about [`Batch::BYTES_MAX`] at most; `None` when there are none.
+    pub(crate) fn batch(&self, next: u64) -> Option<Batch> {
+        let inner = self.inner.read();
+        let from = next.max(inner.base);
+        let rest = inner.packets.range(inner.index(from)?..);
+        let epoch = rest.clone().next()?.epoch;
+        let same = rest.take_while(|p| p.epoch == epoch).map(|p| &p.bytes);
+        Some(Batch::new(from, epoch, same))
+    }
+
+    /// Takes up again, after a pause, at the newest join point or the next one.
+    pub(crate) fn rejoin(&self, cursor: &mut Cursor) {
+        let next = self.inner.read().newest_join();
+        *cursor = Cursor {
+            next,
+            seeking: true,
+            ..*cursor
+        };
+    }
+
+    /// True when there is something for this viewer.
+    pub(crate) fn has(&self, cursor: &mut Cursor) -> bool {
+        let inner = self.inner.read();
+        inner.seek(cursor) && cursor.next < inner.head()
     }
 
     /// Adds a packet and drops what is beyond the bounds. Does not wake anybody.
@@ -147,7 +204,7 @@ impl Ring {
         }
     }
 
-    /// Appends up to `max` packets behind the cursor to `out` and moves it.
+    /// Appends up to `max` packets behind the cursor to `out`, of a mebibyte together or one, and moves it.
     pub(crate) fn take(&self, cursor: &mut Cursor, out: &mut Vec<Bytes>, max: usize) -> Taken {
         let inner = self.inner.read();
         if !cursor.seeking && cursor.next < inner.base {
@@ -165,7 +222,12 @@ impl Ring {
         }
         let from = inner.index(cursor.next).unwrap_or(inner.packets.len());
         let before = out.len();
+        let mut room = Batch::BYTES_MAX;
         for packet in inner.packets.range(from..).take(max.max(1)) {
+            if packet.bytes.len() > room && out.len() > before {
+                break;
+            }
+            room = room.saturating_sub(packet.bytes.len());
             self.begin_epoch(packet, cursor, out);
             out.push(packet.bytes.clone());
             cursor.next = cursor.next.saturating_add(1);

@@ -42,13 +42,17 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The window in force with so many viewers: grows with them up to the setting, because waiting pays only where there are many writes.
-    /// Under 5 ms it is nothing, so that a few viewers see each frame at once.
+    /// The window in force with so many viewers: grows with them up to the setting, which it reaches at 500, because waiting pays only where there
+    /// are many writes. Under 5 ms it is nothing, so that a few viewers see each frame at once.
     pub fn window(&self, viewers: usize) -> Duration {
-        const PER_VIEWER: Duration = Duration::from_micros(100);
+        const MANY: u32 = 500;
         const NOTHING: Duration = Duration::from_millis(5);
-        let grown = PER_VIEWER.saturating_mul(u32::try_from(viewers).unwrap_or(u32::MAX));
-        let window = grown.min(self.merge_window);
+        let viewers = u32::try_from(viewers).unwrap_or(u32::MAX).min(MANY);
+        let window = self
+            .merge_window
+            .saturating_mul(viewers)
+            .checked_div(MANY)
+            .unwrap_or_default();
         if window < NOTHING { Duration::ZERO } else { window }
     }
 }
@@ -61,7 +65,7 @@ mod tests {
     fn the_window_grows_with_the_viewers_up_to_the_setting() {
         let settings = Settings::default();
         let millis = |viewers| settings.window(viewers).as_millis();
-        assert_eq!([1, 49, 50, 500, 1_000, 100_000].map(millis), [0, 0, 5, 50, 100, 100]);
+        assert_eq!([1, 24, 25, 250, 500, 100_000].map(millis), [0, 0, 5, 50, 100, 100]);
         let settings = Settings {
             merge_window: Duration::ZERO,
             ..settings

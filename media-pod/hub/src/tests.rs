@@ -6,6 +6,7 @@ mod contest;
 mod edges;
 mod media;
 mod moving;
+mod pass;
 mod sessions;
 mod streams;
 mod support;

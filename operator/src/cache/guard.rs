@@ -5,9 +5,11 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::core::PartialObjectMeta;
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::fmt;
 
 /// An object, or what could be read of it.
 #[derive(Clone, Debug)]
@@ -24,11 +26,7 @@ pub struct Unreadable {
 
 impl<'de, K: Resource + DeserializeOwned> Deserialize<'de> for Guarded<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut value = serde_json::Value::deserialize(deserializer)?;
-        // Half of an object's bytes, and nobody reads them.
-        if let Some(metadata) = value.get_mut("metadata").and_then(serde_json::Value::as_object_mut) {
-            metadata.remove("managedFields");
-        }
+        let value = deserializer.deserialize_map(Whole)?;
         let error = match K::deserialize(&value) {
             Ok(object) => return Ok(Self(Ok(object))),
             Err(error) => error.to_string(),
@@ -36,6 +34,64 @@ impl<'de, K: Resource + DeserializeOwned> Deserialize<'de> for Guarded<K> {
         let PartialObjectMeta::<K> { metadata, .. } =
             PartialObjectMeta::deserialize(&value).map_err(D::Error::custom)?;
         Ok(Self(Err(Unreadable { error, metadata })))
+    }
+}
+
+/// An object's fields.
+struct Whole;
+
+impl<'de> Visitor<'de> for Whole {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some(name) = map.next_key::<String>()? {
+            let value = match name.as_str() {
+                "metadata" => map.next_value_seed(Metadata)?,
+                _ => map.next_value()?,
+            };
+            fields.insert(name, value);
+        }
+        Ok(fields.into())
+    }
+}
+
+/// Its metadata without `managedFields`: half of an object's bytes, and nobody reads them.
+struct Metadata;
+
+impl<'de> DeserializeSeed<'de> for Metadata {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Metadata {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object's metadata")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if name == "managedFields" {
+                map.next_value::<IgnoredAny>()?;
+            } else {
+                fields.insert(name, map.next_value()?);
+            }
+        }
+        Ok(fields.into())
     }
 }
 

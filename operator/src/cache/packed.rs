@@ -3,7 +3,7 @@
 //! Objects of one kind are nearly alike, and a typed one takes many times the room of its JSON. Tens of thousands are kept for each
 //! that is looked at, so what is looked at is unpacked then, in some microseconds.
 
-use lz4_flex::block::{compress_with_dict, decompress_with_dict};
+use lz4_flex::block::{compress_prepend_size_with_dict, decompress_size_prepended_with_dict};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -13,14 +13,13 @@ const DICTIONARY_MAX: usize = 16 * 1024;
 
 /// What objects are compressed against: the JSON of one of them.
 #[derive(Clone, Debug, Default)]
-pub struct Dictionary(Arc<[u8]>);
+pub struct Dictionary(Arc<Vec<u8>>);
 
 /// A packed object.
 #[derive(Debug)]
 pub struct Packed {
-    dictionary: Arc<[u8]>,
+    dictionary: Arc<Vec<u8>>,
     bytes: Box<[u8]>,
-    length: usize,
 }
 
 impl Dictionary {
@@ -29,11 +28,10 @@ impl Dictionary {
         let json = serde_json::to_vec(object)?;
         let known = self.0.len();
         if known < DICTIONARY_MAX && json.len() > known.saturating_add(known.div_ceil(4)) {
-            self.0 = json.iter().copied().take(DICTIONARY_MAX).collect();
+            self.0 = Arc::new(json.iter().copied().take(DICTIONARY_MAX).collect());
         }
         Ok(Packed {
-            bytes: compress_with_dict(&json, &self.0).into_boxed_slice(),
-            length: json.len(),
+            bytes: compress_prepend_size_with_dict(&json, &self.0).into_boxed_slice(),
             dictionary: self.0.clone(),
         })
     }
@@ -53,7 +51,7 @@ pub enum BadPack {
 impl Packed {
     /// The object.
     pub fn unpack<K: DeserializeOwned>(&self) -> Result<K, BadPack> {
-        let json = decompress_with_dict(&self.bytes, self.length, &self.dictionary)?;
+        let json = decompress_size_prepended_with_dict(&self.bytes, &self.dictionary)?;
         Ok(serde_json::from_slice(&json)?)
     }
 }
@@ -76,12 +74,8 @@ mod tests {
         let mut dictionary = Dictionary::default();
         dictionary.pack(&key("alice")).unwrap();
         let packed = dictionary.pack(&key("bob")).unwrap();
-        assert!(
-            packed.bytes.len().saturating_mul(3) < packed.length,
-            "{} of {}",
-            packed.bytes.len(),
-            packed.length
-        );
+        let length = serde_json::to_vec(&key("bob")).unwrap().len();
+        assert!(packed.bytes.len() * 3 < length, "{} of {length}", packed.bytes.len());
         assert_eq!(packed.unpack::<StreamKey>().unwrap(), key("bob"));
     }
 

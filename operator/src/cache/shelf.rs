@@ -3,13 +3,14 @@
 use super::packed::Packed;
 use super::words::Word;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// A namespace.
 #[derive(Debug, Default)]
 pub struct Shelf {
-    objects: BTreeMap<Box<str>, Packed>,
-    /// Names by word.
-    words: HashMap<Word, Vec<Box<str>>>,
+    objects: BTreeMap<Arc<str>, Packed>,
+    /// Names by word. Most words are of one object.
+    words: HashMap<Word, Vec<Arc<str>>>,
 }
 
 impl Shelf {
@@ -20,13 +21,15 @@ impl Shelf {
 
     /// Puts one in the place of the one with that name, which had the words `old`.
     pub fn put(&mut self, name: &str, packed: Packed, old: &[Word], new: &[Word]) {
-        self.reword(name, old, new);
-        self.objects.insert(name.into(), packed);
+        let known = self.objects.get_key_value(name).map(|(name, _)| name.clone());
+        let name = known.unwrap_or_else(|| name.into());
+        self.reword(&name, old, new);
+        self.objects.insert(name, packed);
     }
 
     /// Takes one away.
     pub fn take(&mut self, name: &str, old: &[Word]) {
-        self.reword(name, old, &[]);
+        self.reword(&Arc::from(name), old, &[]);
         self.objects.remove(name);
     }
 
@@ -40,10 +43,12 @@ impl Shelf {
         self.objects.keys().map(AsRef::as_ref)
     }
 
-    /// Those with a word, by name.
-    pub fn with(&self, word: &Word) -> impl Iterator<Item = &Packed> {
+    /// Those with a word, in order of their names.
+    pub fn with(&self, word: &Word) -> impl Iterator<Item = (&str, &Packed)> {
         let names = self.words.get(word).map(Vec::as_slice).unwrap_or_default();
-        names.iter().filter_map(|name| self.objects.get(name))
+        names
+            .iter()
+            .filter_map(|name| Some((name.as_ref(), self.objects.get(name)?)))
     }
 
     /// The names of those with a word, in order.
@@ -52,19 +57,19 @@ impl Shelf {
         names.iter().map(AsRef::as_ref)
     }
 
-    fn reword(&mut self, name: &str, old: &[Word], new: &[Word]) {
+    fn reword(&mut self, name: &Arc<str>, old: &[Word], new: &[Word]) {
         for word in old.iter().filter(|w| !new.contains(w)) {
             if let Some(names) = self.words.get_mut(word) {
-                names.retain(|n| **n != *name);
+                names.retain(|n| *n != *name);
                 if names.is_empty() {
                     self.words.remove(word);
                 }
             }
         }
         for word in new.iter().filter(|w| !old.contains(w)) {
-            let names = self.words.entry(word.clone()).or_insert_with(|| Vec::with_capacity(1));
-            if let Err(at) = names.binary_search_by(|n| (**n).cmp(name)) {
-                names.insert(at, name.into());
+            let names = self.words.entry(*word).or_insert_with(|| Vec::with_capacity(1));
+            if let Err(at) = names.binary_search(name) {
+                names.insert(at, name.clone());
             }
         }
     }

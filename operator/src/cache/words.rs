@@ -1,35 +1,52 @@
 //! By what else than its name an object is found, so that nobody looks through all of a namespace.
 
+use crate::media_server::pod_state;
 use crate::names::{SERVER_LABEL, label};
 use crate::node::node_of;
 use headgate_api::{HookEndpoint, MediaServer, ObjectRef, Stream, StreamKey};
 use k8s_openapi::api::core::v1::{Node, Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Resource;
+use sha2::{Digest as _, Sha256};
 
-/// What an object has to do with another.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Word(Box<str>);
+/// What an object has to do with another: a digest, since there are several to each object, and no two words have the same one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Word([u8; 16]);
 
 impl Word {
     /// It names the server, or belongs to it.
     pub fn server(name: &str) -> Self {
-        Self(format!("server/{name}").into())
+        Self::of("server", name)
     }
 
     /// It names the Secret.
     pub fn secret(name: &str) -> Self {
-        Self(format!("secret/{name}").into())
+        Self::of("secret", name)
     }
 
     /// It runs on the node.
     pub fn node(name: &str) -> Self {
-        Self(format!("node/{name}").into())
+        Self::of("node", name)
     }
 
     /// An object with this UID owns it.
     pub fn owner(uid: &str) -> Self {
-        Self(format!("owner/{uid}").into())
+        Self::of("owner", uid)
+    }
+
+    /// It stands so.
+    pub fn state(name: &str) -> Self {
+        Self::of("state", name)
+    }
+
+    fn of(relation: &str, name: &str) -> Self {
+        let digest = Sha256::new()
+            .chain_update(relation)
+            .chain_update("/")
+            .chain_update(name);
+        let mut word = [0; 16];
+        word.iter_mut().zip(digest.finalize()).for_each(|(to, from)| *to = from);
+        Self(word)
     }
 }
 
@@ -67,7 +84,8 @@ impl Worded for Stream {
 impl Worded for Pod {
     fn words(&self) -> Vec<Word> {
         let node = node_of(self).map(|name| Word::node(name));
-        sorted(of_server(self).into_iter().chain(node))
+        let state = Word::state(pod_state(self));
+        sorted(of_server(self).into_iter().chain(node).chain([state]))
     }
 }
 

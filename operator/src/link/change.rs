@@ -61,14 +61,12 @@ impl Changes {
             self.everything = true;
             return;
         };
-        for entry in old.keys().chain(new.keys()) {
-            if old.get(entry) != new.get(entry) {
-                let names = match entry.0 {
-                    EntryKind::Key => &mut self.keys,
-                    EntryKind::Hook => &mut self.hooks,
-                };
-                names.insert(entry.1.clone());
-            }
+        for (kind, name) in old.differences(&new) {
+            let names = match kind {
+                EntryKind::Key => &mut self.keys,
+                EntryKind::Hook => &mut self.hooks,
+            };
+            names.insert(name.to_owned());
         }
     }
 
@@ -199,13 +197,14 @@ mod tests {
     #[test]
     fn a_new_revision_touches_only_the_entries_that_differ() {
         let digests = |revision: &str| {
-            let mut all = Digests::new();
-            all.insert((EntryKind::Key, "alice".into()), "1".into());
-            all.insert((EntryKind::Hook, "b".into()), revision.into());
+            let mut all = vec![
+                ((EntryKind::Key, "alice".to_owned()), "1".to_owned()),
+                ((EntryKind::Hook, "b".to_owned()), revision.to_owned()),
+            ];
             if revision == "2" {
-                all.insert((EntryKind::Key, "bob".into()), "1".into());
+                all.push(((EntryKind::Key, "bob".to_owned()), "1".to_owned()));
             }
-            Some(Arc::new(all))
+            Some(Arc::new(Digests::new(all, None)))
         };
         let (old, new) = (view("1", vec![], None, 1), view("2", vec![], None, 1));
         let changes = Changes::between(&old, &new, digests);

@@ -4,19 +4,14 @@
 //! So this speaks the little HTTP that one held answer needs, and keeps only what of a line has come.
 
 use super::chunked::Chunked;
-use super::transport::{LinkError, Peer, REQUEST_TIMEOUT, SILENCE, dial};
+use super::transport::{LinkError, Peer, REQUEST_TIMEOUT, SILENCE};
+use super::wire::Wire;
 use crate::pace::Pace;
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use serde::de::DeserializeOwned;
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::{Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_rustls::client::TlsStream;
 
 /// Lines are read at 4 MiB a second, each counted as 1 KiB at least: a pod that sends more fills its own socket.
 const KIBIBYTE_TIME: Duration = Duration::from_micros(244);
@@ -25,13 +20,11 @@ const BURST_TIME: Duration = Duration::from_secs(6);
 /// Bytes of an answer's head.
 const HEAD_MAX: usize = 8 * 1024;
 const HEADERS_MAX: usize = 32;
-/// Read at once, on the stack.
-const READ: usize = 4 * 1024;
 
 /// An open stream of JSON lines; closed when dropped.
 pub struct Lines {
     peer: Peer,
-    socket: TlsStream<TcpStream>,
+    wire: Wire,
     /// `None` when the answer goes on until the connection ends.
     chunked: Option<Chunked>,
     raw: BytesMut,
@@ -52,7 +45,7 @@ impl Lines {
     pub async fn open(peer: &Peer, path: &'static str, max: usize) -> Result<Self, LinkError> {
         let opened = async {
             let mut lines = Self {
-                socket: dial(peer).await?,
+                wire: Wire::open(peer).await?,
                 peer: peer.clone(),
                 chunked: None,
                 raw: BytesMut::new(),
@@ -87,8 +80,8 @@ impl Lines {
     async fn ask(&mut self, path: &'static str) -> Result<(), LinkError> {
         let broken = |e| LinkError::Broken(self.peer.address, e);
         let request = format!("GET {path} HTTP/1.1\r\nhost: media-pod\r\naccept: application/json\r\n\r\n");
-        self.socket.write_all(request.as_bytes()).await.map_err(broken)?;
-        self.socket.flush().await.map_err(broken)?;
+        let sent = self.wire.send(request.as_bytes(), &mut self.raw).await;
+        sent.map_err(broken)?;
         let head = loop {
             self.read().await?;
             if let Some(head) = self.head()? {
@@ -169,15 +162,7 @@ impl Lines {
     /// Something more. The buffer is there only while something is.
     async fn read(&mut self) -> Result<(), LinkError> {
         let address = self.peer.address;
-        let (socket, raw) = (&mut self.socket, &mut self.raw);
-        let count = poll_fn(|cx| {
-            let mut bytes = [0; READ];
-            let mut buffer = ReadBuf::new(&mut bytes);
-            ready!(Pin::new(&mut *socket).poll_read(cx, &mut buffer))?;
-            raw.extend_from_slice(buffer.filled());
-            Poll::Ready(std::io::Result::Ok(buffer.filled().len()))
-        });
-        match count.await {
+        match self.wire.read(&mut self.raw).await {
             Ok(0) => Err(LinkError::Ended(address)),
             Ok(_) => Ok(()),
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Err(LinkError::Ended(address)),

@@ -6,6 +6,7 @@ use super::transport::{self, LinkError};
 use super::{Changes, Env, View, Wanted, Wish};
 use crate::names::ObjectKey;
 use crate::queue::backoff;
+use bytes::Bytes;
 use headgate_control::{DrainRequest, PodReport, REPORT_PATH};
 use jiff::SignedDuration;
 use std::time::Duration;
@@ -96,15 +97,14 @@ impl PodLink {
         let (mut wanted, mut view) = (self.wanted.clone(), self.view.subscribe());
         let mut failures = 0_u32;
         loop {
-            let now = wanted.borrow_and_update().clone();
-            if !is_due(&view.borrow_and_update(), &now) {
+            let Some((now, body)) = self.due(&wanted.borrow_and_update(), &view.borrow_and_update()) else {
                 tokio::select! {
                     changed = wanted.changed() => if changed.is_err() { return },
                     changed = view.changed() => if changed.is_err() { return },
                 }
                 continue;
-            }
-            failures = match self.push_once(&now).await {
+            };
+            failures = match self.push_once(&now, body).await {
                 Ok(()) => 0,
                 Err(LinkError::Refused(problem)) => {
                     self.update(|view| view.refuse(&now.push.revision, problem));
@@ -121,11 +121,31 @@ impl PodLink {
         }
     }
 
-    async fn push_once(&self, wanted: &Wanted) -> Result<(), LinkError> {
+    /// What is to be sent now; where it is gone, the server's reconcile is told to bring it again.
+    fn due(&self, wanted: &Wanted, view: &View) -> Option<(Wanted, Bytes)> {
+        let body = &wanted.push.body;
+        if !is_due(view, wanted) {
+            if view.connected {
+                body.done();
+            }
+            return None;
+        }
+        let bytes = body.get();
+        if bytes.is_none() {
+            let changes = Changes {
+                server: true,
+                ..Changes::default()
+            };
+            (self.env.wake)(&self.server, changes);
+        }
+        Some((wanted.clone(), bytes?))
+    }
+
+    async fn push_once(&self, wanted: &Wanted, body: Bytes) -> Result<(), LinkError> {
         if !self.env.claim.holds() {
             return Err(LinkError::NotLeader);
         }
-        let pushed = Box::pin(transport::push(&wanted.peer, wanted.push.body.clone())).await;
+        let pushed = Box::pin(transport::push(&wanted.peer, body)).await;
         let result = pushed.as_ref().map_or_else(LinkError::reason, |_| "Applied");
         self.env.metrics.config_pushes.with_label_values(&[result]).inc();
         let revision = pushed?;
@@ -145,15 +165,14 @@ impl PodLink {
         let (mut wanted, mut view) = (self.wanted.clone(), self.view.subscribe());
         let mut tries = 0_u32;
         loop {
-            let now = wanted.borrow_and_update().clone();
-            if !is_otherwise(&view.borrow_and_update(), now.wish) {
+            let Some(now) = otherwise(&wanted.borrow_and_update(), &view.borrow_and_update()) else {
                 tries = 0;
                 tokio::select! {
                     changed = wanted.changed() => if changed.is_err() { return },
                     changed = view.changed() => if changed.is_err() { return },
                 }
                 continue;
-            }
+            };
             if let Err(error) = self.drain_once(&now).await {
                 tracing::warn!(pod = %self.pod, reason = error.reason(), %error, wish = ?now.wish, "not drained as it should be; trying again");
             }
@@ -189,6 +208,10 @@ impl PodLink {
 /// Known to run something else, and not known to refuse what it should run.
 fn is_due(view: &View, wanted: &Wanted) -> bool {
     view.connected && view.revision != wanted.push.revision && view.refused.as_ref() != Some(&wanted.push.revision)
+}
+
+fn otherwise(wanted: &Wanted, view: &View) -> Option<Wanted> {
+    is_otherwise(view, wanted.wish).then(|| wanted.clone())
 }
 
 /// Known to be on its way out when it should not, or the other way round, or until another time.

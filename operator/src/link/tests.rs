@@ -260,7 +260,7 @@ fn wish(links: &Links, peer: &Peer, revision: &str, wish: Wish) {
         peer: peer.clone(),
         wish,
     };
-    links.sync(&ObjectKey::new("n", "live"), "u", &config, body, vec![target]);
+    links.sync(&ObjectKey::new("n", "live"), "u", &config, &body, vec![target]);
 }
 
 async fn until(links: &Links, wanted: impl Fn(&View) -> bool) -> View {
@@ -286,6 +286,31 @@ async fn a_pod_gets_the_configuration_it_does_not_run_and_every_later_one_once()
     until(&links, |v| v.revision == "2" && v.is_ready()).await;
     assert_eq!(*played.pushed.lock(), ["1", "2"]);
     assert!(told.lock().iter().any(|c| c.server));
+}
+
+#[tokio::test]
+async fn a_pod_that_starts_anew_gets_its_configuration_again_though_nobody_kept_it() {
+    let (played, authority, (links, _)) = (Played::new(), authority(), links());
+    let peer = peer(played.listen(serving(&authority, NAME)).await, &authority);
+    sync(&links, &peer, "1");
+    until(&links, |v| v.report.as_ref().is_some_and(|r| r.revision == "1")).await;
+    played.report.send_modify(|r| {
+        r.instance = "j".into();
+        r.revision = "0".into();
+        r.sequence = 1;
+    });
+    until(&links, |v| v.revision == "0").await;
+    // As the server's reconcile does, which the link wakes; the pod reports on.
+    until(&links, |v| {
+        let pushed = played.pushed.lock().len();
+        if pushed == 1 && v.revision == "1" {
+            played.report.send_modify(|r| r.sequence += 1);
+        }
+        sync(&links, &peer, "1");
+        pushed == 2 && v.revision == "1"
+    })
+    .await;
+    assert_eq!(*played.pushed.lock(), ["1", "1"]);
 }
 
 #[tokio::test]
@@ -471,7 +496,7 @@ async fn until_open(links: &Links, wanted: &[u128]) {
 
 /// As when the pod's object is gone.
 fn sync_none(links: &Links) {
-    links.sync(&server(), "u", &config("1"), Bytes::new(), vec![]);
+    links.sync(&server(), "u", &config("1"), &Bytes::new(), vec![]);
 }
 
 #[tokio::test]
@@ -632,7 +657,7 @@ async fn viewers_of_every_pod_count_for_the_publisher_that_they_see_and_an_edge_
         });
     }
     let body = Bytes::from(serde_json::to_vec(&config("1")).unwrap());
-    links.sync(&server(), "u", &config("1"), body, targets);
+    links.sync(&server(), "u", &config("1"), &body, targets);
     let relays = |session: u128, viewers: u32| {
         let yaml = format!(
             "{{vhost: __defaultVhost__, app: live, stream: alice, session: {}, from: live-0, viewers: {{RTMP: {viewers}, HTTP-FLV: 1}}}}",

@@ -105,19 +105,25 @@ impl PartialEq for Peer {
     }
 }
 
-/// A connection to the pod, each side known to the other.
-pub async fn dial(peer: &Peer) -> Result<TlsStream<TcpStream>, LinkError> {
+/// A connection, and the name that must be in the certificate.
+pub async fn connect(peer: &Peer) -> Result<(TcpStream, ServerName<'static>), LinkError> {
     let address = peer.address;
     let tcp = TcpStream::connect(address)
         .await
         .map_err(|e| LinkError::Connect(address, e))?;
     tcp.set_nodelay(true).map_err(|e| LinkError::Connect(address, e))?;
-    let name =
-        ServerName::try_from(peer.name.clone()).map_err(|e| LinkError::Tls(address, std::io::Error::other(e)))?;
+    let name = ServerName::try_from(peer.name.clone());
+    let name = name.map_err(|e| LinkError::Tls(address, std::io::Error::other(e)))?;
+    Ok((tcp, name))
+}
+
+/// A connection to the pod, each side known to the other.
+async fn dial(peer: &Peer) -> Result<TlsStream<TcpStream>, LinkError> {
+    let (tcp, name) = connect(peer).await?;
     TlsConnector::from(peer.tls.clone())
         .connect(name, tcp)
         .await
-        .map_err(|e| LinkError::Tls(address, e))
+        .map_err(|e| LinkError::Tls(peer.address, e))
 }
 
 /// An open connection; closed when dropped.

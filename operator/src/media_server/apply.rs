@@ -4,7 +4,7 @@
 mod pods;
 
 use super::fetch::Fetched;
-use super::plan::{Planned, Work, address, authority_secret, needs_write, pod_secret, seal};
+use super::plan::{Planned, Work, address, authority_secret, pod_secret, seal, secret_needs_write};
 use super::validate::Valid;
 use crate::cluster::ClusterError;
 use crate::context::Context;
@@ -53,7 +53,7 @@ pub async fn apply(ctx: &Context, planned: Planned) -> Result<Applied, Error> {
         let config = serde_json::to_vec(&work.config)?;
         if fetched.farewell.is_some() {
             if let Some(authority) = known_authority(fetched) {
-                link(ctx, fetched, work, &authority, Bytes::from(config))?;
+                link(ctx, fetched, work, &authority, &config.into())?;
             }
         } else {
             children(ctx, fetched, work, config, &mut refused).await?;
@@ -77,7 +77,7 @@ async fn children(
         fetched.children.pod_secret.as_deref(),
     );
     let authority = authority(ctx, fetched, work, &seal).await?;
-    link(ctx, fetched, work, &authority, Bytes::from(config))?;
+    link(ctx, fetched, work, &authority, &config.into())?;
     let config = serde_json::to_vec(&work.first_config)?;
     if config.len() > CONFIG_MAX {
         refused.push(too_large(config.len()));
@@ -105,7 +105,7 @@ async fn authority(ctx: &Context, fetched: &Fetched, work: &Work, seal: &str) ->
         }
     };
     let wanted = authority_secret(&fetched.server, authority.pair(), seal);
-    if needs_write(live, &wanted) {
+    if secret_needs_write(live, &wanted) {
         let written = ctx.cluster.apply::<Secret>(&wanted, live.is_some()).await?;
         ctx.caches.secrets.refresh(written);
     }
@@ -113,7 +113,7 @@ async fn authority(ctx: &Context, fetched: &Fetched, work: &Work, seal: &str) ->
 }
 
 /// Tells every pod that can be reached what it should run.
-fn link(ctx: &Context, fetched: &Fetched, work: &Work, authority: &Authority, config: Bytes) -> Result<(), TlsError> {
+fn link(ctx: &Context, fetched: &Fetched, work: &Work, authority: &Authority, config: &Bytes) -> Result<(), TlsError> {
     let server = ObjectKey::of(fetched.server.as_ref());
     let uid = fetched.server.metadata.uid.clone().unwrap_or_default();
     let tls = ctx.clients.get(&uid, authority, fetched.now)?;
@@ -149,7 +149,7 @@ async fn secret(
         (verdict, _) => issue(fetched, authority, verdict)?,
     };
     let wanted = pod_secret(&fetched.server, config, &pair, authority.pair(), seal);
-    if needs_write(live, &wanted) {
+    if secret_needs_write(live, &wanted) {
         let written = ctx.cluster.apply::<Secret>(&wanted, live.is_some()).await?;
         ctx.caches.secrets.refresh(written);
     }

@@ -15,6 +15,7 @@ pub use states::deadline;
 use super::choose::{Choice, Target, choose};
 use super::fetch::{Farewell, Fetched};
 use super::validate::Valid;
+use crate::cache::Slim as _;
 use crate::cluster::covers;
 use crate::link::Wish;
 use crate::names::{self, APPLIED_ANNOTATION, DRAIN_FINALIZER, ObjectKey};
@@ -22,7 +23,7 @@ use crate::tls::{Material, Verdict};
 use headgate_api::MediaServer;
 use headgate_control::{Orphan, PodConfig, pod_tls_name};
 use headgate_resolve::{Surroundings, pod_config};
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::{Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
@@ -241,6 +242,16 @@ pub fn needs_write<K: Resource + Serialize>(live: Option<&K>, planned: &K) -> bo
     let stamp = |o: &K| o.annotations().get(APPLIED_ANNOTATION).cloned();
     let json = |o: &K| serde_json::to_value(o).unwrap_or_default();
     stamp(live) != stamp(planned) || !covers(&json(live), &json(planned))
+}
+
+/// The same of a Secret, of which less is kept than is written.
+pub fn secret_needs_write(live: Option<&Secret>, planned: &Secret) -> bool {
+    let slim = |secret: &Secret| {
+        let mut slim = secret.clone();
+        slim.slim();
+        slim
+    };
+    needs_write(live.map(slim).as_ref(), &slim(planned))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
+use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -18,7 +19,8 @@ pub struct Clients {
 
 #[derive(Clone, Debug)]
 struct Made {
-    authority: Pair,
+    /// Digest of the CA that it was made from.
+    authority: [u8; 32],
     at: Timestamp,
     config: Arc<ClientConfig>,
 }
@@ -27,15 +29,16 @@ impl Clients {
     /// The one for a server; a new one when its CA is another or two thirds of the certificate's life are over.
     pub fn get(&self, uid: &str, authority: &Authority, now: Timestamp) -> Result<Arc<ClientConfig>, TlsError> {
         let known = self.made.lock().get(uid).cloned();
+        let digest = digest(authority.pair());
         if let Some(known) = known
-            && known.authority == *authority.pair()
+            && known.authority == digest
             && is_fresh(known.at, now)
         {
             return Ok(known.config);
         }
         let config = Arc::new(config(authority, now)?);
         let made = Made {
-            authority: authority.pair().clone(),
+            authority: digest,
             at: now,
             config: config.clone(),
         };
@@ -52,6 +55,11 @@ impl Clients {
     pub fn retain(&self, alive: impl Fn(&str) -> bool) {
         self.made.lock().retain(|uid, _| alive(uid));
     }
+}
+
+fn digest(pair: &Pair) -> [u8; 32] {
+    let text = Sha256::new().chain_update(&pair.certificate).chain_update(&pair.key);
+    text.finalize().into()
 }
 
 fn is_fresh(made: Timestamp, now: Timestamp) -> bool {

@@ -50,7 +50,11 @@ pub fn serve(file: &Path, window: Duration, core: usize) -> Result<()> {
             // Without a window each message is a send of its own, also where two have one time.
             let size = if window.is_zero() { 1 } else { size };
             let (now, later) = rest.split_at(size.min(rest.len()));
-            let batch: Vec<u8> = now.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect();
+            let batch: Vec<u8> = now
+                .iter()
+                .map(|(_, bytes)| bytes.as_slice())
+                .collect::<Vec<_>>()
+                .concat();
             players.retain_mut(|player| send(player, &batch));
             rest = later;
         }

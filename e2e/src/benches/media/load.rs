@@ -1,27 +1,33 @@
 //! The load: one thread that publishes the clip in real time and drives all players, a process of its own.
 //!
-//! A player speaks its protocol until the first key frame; then its bytes are counted and dropped in the kernel, so that thousands cost little. The first
-//! player goes on reading, and finds each video frame again by its last bytes: that is the latency.
+//! A player speaks its protocol until the first key frame; then its bytes are counted and dropped in the kernel, so that thousands cost little. One in
+//! the middle goes on reading, and finds each video frame again by its last bytes: that is the latency.
 
 use super::clip::tags;
 use super::cpu;
 use super::player::{Player, Wire};
-use super::publisher::Publisher;
+use super::publisher::{Publisher, Sent};
 use crate::error::{Context as _, Result};
 use mio::{Events, Interest, Poll, Token};
 use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The publisher is so far ahead of the first player.
+/// The publishers are so far ahead of the first player.
 const AHEAD: Duration = Duration::from_secs(3);
 /// After the last join, before it is measured.
 const SETTLE: Duration = Duration::from_secs(2);
 /// Joins take so long in all, but not more than [`JOINS_MAX`] a second.
 const JOINING: Duration = Duration::from_secs(2);
 const JOINS_MAX: f64 = 500.0;
-const PUBLISHER: Token = Token(usize::MAX - 1);
+/// Bits a second of the clip, about.
+const CLIP: f64 = 1e6;
+/// Tokens from here on are publishers.
+const PUBLISHERS: usize = 1 << 32;
 
 /// What is asked of it.
 #[derive(Clone, Debug, clap::Args)]
@@ -32,12 +38,18 @@ pub struct Order {
     /// What they speak.
     #[arg(long, value_enum)]
     pub wire: Wire,
-    /// How many there are.
+    /// How many there are; with `stay`, how many come in a second.
     #[arg(long)]
     pub players: usize,
+    /// Players leave after so many seconds, and others come all the time.
+    #[arg(long)]
+    pub stay: Option<u64>,
     /// Where to publish; nowhere when the server has the stream already.
     #[arg(long)]
     pub publish: Option<SocketAddr>,
+    /// So many streams, over which the players are spread.
+    #[arg(long, default_value_t = 1)]
+    pub streams: usize,
     /// The stream.
     #[arg(long)]
     pub clip: PathBuf,
@@ -47,9 +59,9 @@ pub struct Order {
     /// How long it is measured, in seconds.
     #[arg(long, default_value_t = 8)]
     pub seconds: u64,
-    /// The core that this process runs on.
-    #[arg(long, default_value_t = 1)]
-    pub core: usize,
+    /// The core that this process runs on; any, when none is named.
+    #[arg(long)]
+    pub core: Option<usize>,
 }
 
 /// What came of it.
@@ -57,16 +69,16 @@ pub struct Order {
 pub struct Outcome {
     /// Players that had their key frame and were there at the end.
     pub live: usize,
-    /// Players that were cut.
+    /// Players that were cut, or had no key frame.
     pub dead: usize,
     /// Players that got less than half of the stream.
     pub starved: usize,
     /// What a player got, in Mbit/s, on average.
     pub mbps: f64,
-    /// CPU of the server for a player and second, in microseconds.
+    /// CPU of the server in microseconds a second.
+    pub spent: f64,
+    /// The same for a player.
     pub cost: f64,
-    /// How much of a core the server used, in percent.
-    pub core_percent: f64,
     /// Resident bytes of the server before the players came.
     pub resident_before: u64,
     /// And at the end.
@@ -81,100 +93,187 @@ pub struct Outcome {
 struct Load {
     order: Order,
     poll: Poll,
-    players: Vec<Player>,
-    publisher: Option<Publisher>,
-    sent: super::publisher::Sent,
+    players: Vec<Option<Player>>,
+    publishers: Vec<Publisher>,
+    /// When which publisher has something to do.
+    due: BinaryHeap<Reverse<(Instant, usize)>>,
+    sent: Sent,
     scratch: Vec<u8>,
     latencies: Vec<f64>,
+    gone: Gone,
+}
+
+/// Of players that have left by themselves.
+#[derive(Default)]
+struct Gone {
+    good: usize,
+    dead: usize,
+    starved: usize,
+    joins: Vec<f64>,
 }
 
 /// Does it, and takes the time that the order says.
 pub fn run(order: Order) -> Result<Outcome> {
-    cpu::pin(order.core)?;
+    order.core.map_or(Ok(()), cpu::pin)?;
     let mut load = Load {
         poll: Poll::new().context("epoll")?,
         players: Vec::with_capacity(order.players),
-        publisher: None,
-        sent: super::publisher::Sent::default(),
+        publishers: Vec::with_capacity(order.streams),
+        due: BinaryHeap::new(),
+        sent: Sent::default(),
         scratch: vec![0; 256 * 1024],
         latencies: Vec::new(),
+        gone: Gone::default(),
         order,
     };
     load.publish()?;
     load.until(AHEAD)?;
     let resident_before = cpu::resident(load.order.server)?;
+    if let Some(stay) = load.order.stay {
+        return load.churn(Duration::from_secs(stay), resident_before);
+    }
     load.join()?;
     load.until(SETTLE)?;
     load.measure(resident_before)
 }
 
 impl Load {
+    /// They begin spread over some seconds, so that they do not send at the same moments.
     fn publish(&mut self) -> Result<()> {
         let Some(address) = self.order.publish else {
             return Ok(());
         };
-        let mut publisher = Publisher::connect(address, "live", "bench", tags(&self.order.clip)?)?;
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll
-            .registry()
-            .register(&mut publisher.socket, PUBLISHER, interest)
-            .context("the publisher's socket")?;
-        self.publisher = Some(publisher);
+        let tags: Arc<[_]> = tags(&self.order.clip)?.into();
+        let pace = AHEAD / u32::try_from(self.order.streams).unwrap_or(u32::MAX).max(1);
+        for number in 0..self.order.streams {
+            let mut publisher = Publisher::connect(address, "live", &format!("bench{number}"), Arc::clone(&tags))?;
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            let token = Token(PUBLISHERS.saturating_add(number));
+            self.poll
+                .registry()
+                .register(&mut publisher.socket, token, interest)
+                .context("a publisher's socket")?;
+            self.publishers.push(publisher);
+            self.due.push(Reverse((Instant::now(), number)));
+            self.until(pace)?;
+        }
         Ok(())
     }
 
+    fn connect(&mut self, number: usize, listens: bool) -> Result<()> {
+        let stream = number.checked_rem(self.order.streams).unwrap_or(0);
+        let name = format!("bench{stream}");
+        let mut player = Player::connect(self.order.address, self.order.wire, &name, listens)?;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll
+            .registry()
+            .register(&mut player.socket, Token(number), interest)
+            .context("a player's socket")?;
+        self.players.push(Some(player));
+        Ok(())
+    }
+
+    /// The one that listens is in the middle, and at the first stream.
+    fn listener(&self) -> usize {
+        let streams = self.order.streams.max(1);
+        (self.order.players / 2 / streams).saturating_mul(streams)
+    }
+
     fn join(&mut self) -> Result<()> {
-        let count = self.order.players;
+        let (count, listener) = (self.order.players, self.listener());
         #[allow(clippy::cast_precision_loss, reason = "thousands")]
         let rate = (count as f64 / JOINING.as_secs_f64()).clamp(1.0, JOINS_MAX);
-        let pace = Duration::from_secs_f64(1.0 / rate);
+        let begun = Instant::now();
         for number in 0..count {
-            let begun = Instant::now();
-            let mut player = Player::connect(self.order.address, self.order.wire, number == 0)?;
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            self.poll
-                .registry()
-                .register(&mut player.socket, Token(number), interest)
-                .context("a player's socket")?;
-            self.players.push(player);
-            self.until(pace.saturating_sub(begun.elapsed()))?;
+            self.connect(number, number == listener)?;
+            #[allow(clippy::cast_precision_loss, reason = "thousands")]
+            let next = Duration::from_secs_f64((number as f64 + 1.0) / rate);
+            self.until(next.saturating_sub(begun.elapsed()))?;
         }
         Ok(())
+    }
+
+    /// Players come at a steady rate and leave after a while. What each had is looked at when it leaves.
+    fn churn(mut self, stay: Duration, resident_before: u64) -> Result<Outcome> {
+        let (begun, rate) = (Instant::now(), self.order.players);
+        let length = Duration::from_secs(self.order.seconds);
+        let before = cpu::nanoseconds(self.order.server)?;
+        let (mut number, mut oldest) = (0_usize, 0_usize);
+        while begun.elapsed() < length {
+            self.connect(number, false)?;
+            number = number.saturating_add(1);
+            #[allow(clippy::cast_precision_loss, reason = "thousands")]
+            let next = Duration::from_secs_f64(number as f64 / rate.max(1) as f64);
+            self.until(next.saturating_sub(begun.elapsed()))?;
+            oldest = self.dismiss(oldest, stay);
+        }
+        let spent = cpu::nanoseconds(self.order.server)?.saturating_sub(before);
+        let resident = cpu::resident(self.order.server)?;
+        self.until(stay)?;
+        self.dismiss(oldest, Duration::ZERO);
+        let Gone {
+            good,
+            dead,
+            starved,
+            joins,
+        } = self.gone;
+        Ok(Outcome {
+            live: good,
+            dead,
+            starved,
+            spent: number_of(spent) / 1e3 / length.as_secs_f64(),
+            resident_before,
+            resident,
+            join: (percentile(joins.clone(), 50), percentile(joins, 95)),
+            ..Outcome::default()
+        })
+    }
+
+    /// Those leave that have stayed long enough. Says who is the oldest then.
+    fn dismiss(&mut self, oldest: usize, stay: Duration) -> usize {
+        let mut at = oldest;
+        while let Some(place) = self.players.get_mut(at) {
+            if place.as_ref().is_some_and(|player| player.age() < stay) {
+                break;
+            }
+            if let Some(player) = place.take() {
+                self.gone.note(&player);
+            }
+            at = at.saturating_add(1);
+        }
+        at
     }
 
     fn measure(mut self, resident_before: u64) -> Result<Outcome> {
         self.latencies.clear();
         let (before, begun) = (cpu::nanoseconds(self.order.server)?, Instant::now());
-        let received: Vec<u64> = self.players.iter().map(|p| p.received).collect();
+        let players = |load: &Self| load.players.iter().flatten().map(|p| p.received).collect::<Vec<u64>>();
+        let received = players(&self);
         self.until(Duration::from_secs(self.order.seconds))?;
         let spent = cpu::nanoseconds(self.order.server)?.saturating_sub(before);
         let seconds = begun.elapsed().as_secs_f64();
-        let got: Vec<u64> = self
-            .players
-            .iter()
+        let got = players(&self)
+            .into_iter()
             .zip(received)
-            .map(|(p, before)| p.received.saturating_sub(before))
-            .collect();
-        let live: Vec<u64> = self
-            .players
+            .map(|(now, before)| now.saturating_sub(before));
+        let all: Vec<&Player> = self.players.iter().flatten().collect();
+        let live: Vec<u64> = all
             .iter()
-            .zip(&got)
+            .zip(got)
             .filter(|(p, _)| p.is_live())
-            .map(|(_, n)| *n)
+            .map(|(_, n)| n)
             .collect();
-        let joins: Vec<f64> = self.players.iter().filter_map(|p| p.joined).map(milliseconds).collect();
-        #[allow(clippy::cast_precision_loss, reason = "a ratio of measures")]
-        let number = |n: u64| n as f64;
+        let joins: Vec<f64> = all.iter().filter_map(|p| p.joined).map(milliseconds).collect();
         #[allow(clippy::cast_precision_loss, reason = "thousands")]
         let count = live.len().max(1) as f64;
-        let mean = number(live.iter().sum()) / count;
+        let mean = number_of(live.iter().sum()) / count;
         Ok(Outcome {
             live: live.len(),
-            dead: self.players.len().saturating_sub(live.len()),
-            starved: live.iter().filter(|n| number(**n) < mean / 2.0).count(),
+            dead: all.len().saturating_sub(live.len()),
+            starved: live.iter().filter(|n| number_of(**n) < mean / 2.0).count(),
             mbps: mean * 8.0 / seconds / 1e6,
-            cost: number(spent) / 1e3 / seconds / count,
-            core_percent: number(spent) / 1e7 / seconds,
+            spent: number_of(spent) / 1e3 / seconds,
+            cost: number_of(spent) / 1e3 / seconds / count,
             resident_before,
             resident: cpu::resident(self.order.server)?,
             join: (percentile(joins.clone(), 50), percentile(joins, 95)),
@@ -187,9 +286,9 @@ impl Load {
         let begun = Instant::now();
         let mut events = Events::with_capacity(1024);
         loop {
+            let due = self.pace()?;
             let left = length.saturating_sub(begun.elapsed());
-            let due = self.publisher.as_mut().map(|p| p.pace(&mut self.sent)).transpose()?;
-            let wait = due.map_or(left, |due| due.min(left));
+            let wait = due.map_or(left, |due| due.saturating_duration_since(Instant::now()).min(left));
             match self.poll.poll(&mut events, Some(wait)) {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
                 polled => polled.context("epoll")?,
@@ -203,11 +302,30 @@ impl Load {
         }
     }
 
-    fn handle(&mut self, token: Token) -> Result<()> {
-        if token == PUBLISHER {
-            return self.publisher.as_mut().map_or(Ok(()), Publisher::ready);
+    /// Sends what is due, and says when the next is.
+    fn pace(&mut self) -> Result<Option<Instant>> {
+        loop {
+            let Some(Reverse((at, number))) = self.due.peek().copied() else {
+                return Ok(None);
+            };
+            let now = Instant::now();
+            if at > now {
+                return Ok(Some(at));
+            }
+            self.due.pop();
+            if let Some(publisher) = self.publishers.get_mut(number) {
+                let wait = publisher.pace((number == 0).then_some(&mut self.sent))?;
+                let next = now.checked_add(wait).unwrap_or(now);
+                self.due.push(Reverse((next, number)));
+            }
         }
-        let Some(player) = self.players.get_mut(token.0) else {
+    }
+
+    fn handle(&mut self, token: Token) -> Result<()> {
+        if let Some(number) = token.0.checked_sub(PUBLISHERS) {
+            return self.publishers.get_mut(number).map_or(Ok(()), Publisher::ready);
+        }
+        let Some(Some(player)) = self.players.get_mut(token.0) else {
             return Ok(());
         };
         let now = Instant::now();
@@ -220,8 +338,29 @@ impl Load {
     }
 }
 
+impl Gone {
+    fn note(&mut self, player: &Player) {
+        let Some(joined) = player.joined.filter(|_| player.is_live()) else {
+            self.dead = self.dead.saturating_add(1);
+            return;
+        };
+        self.joins.push(milliseconds(joined));
+        let stayed = player.age().saturating_sub(joined).as_secs_f64();
+        if number_of(player.received) * 8.0 < stayed * CLIP / 2.0 {
+            self.starved = self.starved.saturating_add(1);
+        } else {
+            self.good = self.good.saturating_add(1);
+        }
+    }
+}
+
 fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a ratio of measures")]
+fn number_of(n: u64) -> f64 {
+    n as f64
 }
 
 fn percentile(mut values: Vec<f64>, percent: usize) -> f64 {
@@ -230,5 +369,5 @@ fn percentile(mut values: Vec<f64>, percent: usize) -> f64 {
     values
         .get(at.min(values.len().saturating_sub(1)))
         .copied()
-        .unwrap_or(f64::NAN)
+        .unwrap_or_default()
 }

@@ -18,6 +18,12 @@ pub enum Wire {
     Rtmp,
     /// HTTP-FLV.
     Flv,
+    /// FLV over WebSocket.
+    WsFlv,
+    /// MPEG-TS over HTTP.
+    Ts,
+    /// Fragmented MP4 over HTTP.
+    Fmp4,
     /// Nothing: bytes come as soon as one is connected.
     Raw,
 }
@@ -25,14 +31,26 @@ pub enum Wire {
 enum Speech {
     Rtmp(Box<ClientSession>),
     Flv(Box<Flv>),
+    /// A body that is not looked into: so many bytes are still taken for the way to the end of the first key frame.
+    Body(usize),
     Silent,
 }
 
-/// An HTTP answer of FLV tags, as far as it has come.
+/// Of FLV, with the size of the tag before the first.
+const FILE_HEADER: usize = 13;
+/// About the head and a key frame of the clip.
+const KEY_FRAME: usize = 20_000;
+
+/// A chunked HTTP answer of FLV tags, as far as it has come.
 #[derive(Default)]
 struct Flv {
     input: BytesMut,
     headed: bool,
+    begun: bool,
+    /// Of the chunk that is under way.
+    left: usize,
+    /// Without the chunks' heads.
+    body: BytesMut,
 }
 
 /// See the module.
@@ -53,18 +71,31 @@ pub struct Player {
 
 impl Player {
     /// Begins to connect.
-    pub fn connect(address: SocketAddr, wire: Wire, listens: bool) -> Result<Self> {
+    pub fn connect(address: SocketAddr, wire: Wire, stream: &str, listens: bool) -> Result<Self> {
         let begun = Instant::now();
         let socket = TcpStream::connect(address).context("connecting a player")?;
         let mut pending = Bytes::new();
         let speech = match wire {
             Wire::Raw => Speech::Silent,
             Wire::Flv => {
-                pending = Bytes::from(format!("GET /live/bench.flv HTTP/1.1\r\nHost: {address}\r\n\r\n"));
+                pending = get(address, stream, "flv", "");
                 Speech::Flv(Box::default())
             }
+            Wire::WsFlv => {
+                let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+                pending = get(address, stream, "flv", upgrade);
+                Speech::Body(KEY_FRAME)
+            }
+            Wire::Ts => {
+                pending = get(address, stream, "ts", "");
+                Speech::Body(KEY_FRAME)
+            }
+            Wire::Fmp4 => {
+                pending = get(address, stream, "mp4", "");
+                Speech::Body(KEY_FRAME)
+            }
             Wire::Rtmp => {
-                let mut session = ClientSession::new(Purpose::Play, &format!("rtmp://{address}"), "live", "bench");
+                let mut session = ClientSession::new(Purpose::Play, &format!("rtmp://{address}"), "live", stream);
                 process(&mut session, 0)?;
                 pending = session.take_output();
                 Speech::Rtmp(Box::new(session))
@@ -78,7 +109,7 @@ impl Player {
             speech,
             begun,
             pending,
-            listens: listens && wire != Wire::Raw,
+            listens: listens && matches!(wire, Wire::Rtmp | Wire::Flv),
             dead: false,
         })
     }
@@ -86,6 +117,11 @@ impl Player {
     /// It has its key frame and is there.
     pub fn is_live(&self) -> bool {
         self.joined.is_some() && !self.dead
+    }
+
+    /// So long ago it began to connect.
+    pub fn age(&self) -> Duration {
+        self.begun.elapsed()
     }
 
     /// The socket can do something. Returns the ends of the video frames that a listening player got.
@@ -182,6 +218,10 @@ impl Speech {
         let mut frames = Vec::new();
         match self {
             Self::Silent => {}
+            Self::Body(left) => {
+                *left = left.saturating_sub(bytes.len());
+                frames.extend((*left == 0).then_some((true, None)));
+            }
             Self::Flv(flv) => {
                 flv.input.extend_from_slice(bytes);
                 while let Some(body) = flv.video() {
@@ -204,6 +244,10 @@ impl Speech {
     }
 }
 
+fn get(address: SocketAddr, stream: &str, extension: &str, more: &str) -> Bytes {
+    format!("GET /live/{stream}.{extension} HTTP/1.1\r\nHost: {address}\r\n{more}\r\n").into()
+}
+
 /// Of an AVC frame; a configuration is none.
 fn frame(body: &[u8]) -> Option<(bool, Option<Tail>)> {
     let (first, kind) = (*body.first()?, *body.get(1)?);
@@ -213,33 +257,60 @@ fn frame(body: &[u8]) -> Option<(bool, Option<Tail>)> {
 impl Flv {
     /// The next whole video tag's body.
     fn video(&mut self) -> Option<Bytes> {
-        if !self.headed {
-            let end = self.input.windows(4).position(|w| w == b"\r\n\r\n")?;
-            // The HTTP head and the file header with the first previous-tag size.
-            let size = end.checked_add(4 + 13)?;
-            if self.input.len() < size {
+        self.unwrap()?;
+        if !self.begun {
+            if self.body.len() < FILE_HEADER {
                 return None;
             }
-            self.input.advance(size);
-            self.headed = true;
+            self.body.advance(FILE_HEADER);
+            self.begun = true;
         }
         loop {
             let size = usize::try_from(u32::from_be_bytes([
                 0,
-                *self.input.get(1)?,
-                *self.input.get(2)?,
-                *self.input.get(3)?,
+                *self.body.get(1)?,
+                *self.body.get(2)?,
+                *self.body.get(3)?,
             ]))
             .ok()?;
-            let kind = *self.input.first()?;
+            let kind = *self.body.first()?;
             let whole = size.checked_add(15)?;
-            if self.input.len() < whole {
+            if self.body.len() < whole {
                 return None;
             }
-            let tag = self.input.split_to(whole).freeze();
+            let tag = self.body.split_to(whole).freeze();
             if kind == 9 {
                 return Some(tag.slice(11..size.saturating_add(11)));
             }
         }
+    }
+
+    /// Takes the HTTP head, the file header and the chunks' heads off what has come.
+    fn unwrap(&mut self) -> Option<()> {
+        if !self.headed {
+            let end = self.input.windows(4).position(|w| w == b"\r\n\r\n")?;
+            self.input.advance(end.checked_add(4)?);
+            self.headed = true;
+        }
+        loop {
+            let some = self.left.min(self.input.len());
+            self.body.extend_from_slice(&self.input.split_to(some));
+            self.left = self.left.saturating_sub(some);
+            if self.left > 0 {
+                return Some(());
+            }
+            let Some(size) = self.chunk() else { return Some(()) };
+            self.left = size;
+        }
+    }
+
+    /// The size of the next chunk, with the line's end behind the one before taken off.
+    fn chunk(&mut self) -> Option<usize> {
+        let start = if self.input.starts_with(b"\r\n") { 2 } else { 0 };
+        let line = self.input.get(start..)?;
+        let end = line.windows(2).position(|w| w == b"\r\n")?;
+        let size = usize::from_str_radix(std::str::from_utf8(line.get(..end)?).ok()?, 16).ok()?;
+        self.input.advance(start.saturating_add(end).saturating_add(2));
+        Some(size)
     }
 }

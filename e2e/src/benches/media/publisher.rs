@@ -9,6 +9,7 @@ use rand::Rng as _;
 use std::collections::{HashMap, VecDeque};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How many bytes of a frame's end tell it from others.
@@ -54,7 +55,7 @@ pub struct Publisher {
     /// To be polled for both ways.
     pub socket: TcpStream,
     session: ClientSession,
-    tags: Vec<Tag>,
+    tags: Arc<[Tag]>,
     next: usize,
     /// When the clip's time 0 was, and what is added to its times since it began anew.
     started: Option<Instant>,
@@ -64,7 +65,7 @@ pub struct Publisher {
 
 impl Publisher {
     /// Begins to connect.
-    pub fn connect(address: SocketAddr, app: &str, stream: &str, tags: Vec<Tag>) -> Result<Self> {
+    pub fn connect(address: SocketAddr, app: &str, stream: &str, tags: Arc<[Tag]>) -> Result<Self> {
         let socket = TcpStream::connect(address).context("connecting the publisher")?;
         let mut session = ClientSession::new(Purpose::Publish, &format!("rtmp://{address}"), app, stream);
         process(&mut session, 0)?;
@@ -111,7 +112,7 @@ impl Publisher {
     }
 
     /// Sends what is due, and says how long nothing is.
-    pub fn pace(&mut self, sent: &mut Sent) -> Result<Duration> {
+    pub fn pace(&mut self, mut sent: Option<&mut Sent>) -> Result<Duration> {
         let Some(started) = self.started else {
             return Ok(Duration::from_millis(100));
         };
@@ -132,7 +133,9 @@ impl Publisher {
             match tag.kind {
                 TagKind::Audio => self.session.audio(timestamp, tag.body.clone()),
                 TagKind::Video => {
-                    sent.note(&tag.body);
+                    if let Some(sent) = &mut sent {
+                        sent.note(&tag.body);
+                    }
                     self.session.video(timestamp, tag.body.clone());
                 }
                 TagKind::Script => {}

@@ -83,6 +83,15 @@ impl ControlPlane {
         self.layout.pki("ca.pem")
     }
 
+    /// What runs of it, by name.
+    pub fn processes(&self) -> impl Iterator<Item = (&'static str, i32)> {
+        let pid = |name| {
+            let file = self.layout.root.join("pids").join(name);
+            running(&file, &self.layout.root).map(|pid| (name, pid.as_raw()))
+        };
+        ["kube-apiserver", "etcd"].into_iter().filter_map(pid)
+    }
+
     /// A path below its folder.
     pub fn at(&self, path: &str) -> PathBuf {
         self.layout.root.join(path)

@@ -8,6 +8,7 @@ mod identity;
 mod objects;
 mod operator;
 mod pod;
+mod shares;
 mod streams;
 mod waits;
 
@@ -22,6 +23,7 @@ use fleet::Fleet;
 use futures::{StreamExt as _, TryStreamExt as _};
 use objects::Names;
 use operator::{Memory, Operator, Setup};
+use shares::Shares;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -73,6 +75,7 @@ pub struct Scale {
 /// What every part of the bench has at hand.
 struct Bench<'a> {
     scale: &'a Scale,
+    plane: &'a ControlPlane,
     client: kube::Client,
     fleet: Arc<Fleet>,
     operator: PathBuf,
@@ -114,6 +117,7 @@ async fn measured(plane: &ControlPlane, programs: &Path, scale: &Scale) -> Resul
     let client = plane.client().await?;
     let mut bench = Bench {
         scale,
+        plane,
         fleet: Fleet::new(client.clone()),
         client,
         operator,
@@ -136,7 +140,7 @@ impl Bench<'_> {
         let (shown, gone) = (streams.shown.clone(), streams.gone.clone());
         let _look = AbortOnDropHandle::new(tokio::spawn(streams::look(self.client.clone(), shown, gone)));
         self.ramp(&operator, &mut streams).await?;
-        self.churn(&mut streams).await?;
+        self.churn(&operator, &mut streams).await?;
         self.quiet(&operator).await?;
         operator.stop().await?;
         self.cold_start().await?;
@@ -200,14 +204,17 @@ impl Bench<'_> {
     }
 
     /// Streams come and go, and keys are edited.
-    async fn churn(&mut self, streams: &mut Streams) -> Result<()> {
+    async fn churn(&mut self, operator: &Operator, streams: &mut Streams) -> Result<()> {
         let time = Duration::from_secs(self.scale.churn_seconds);
         let (rate, edits) = (self.scale.rate, self.edits(time));
         let busy = async {
             let ((), edited) = tokio::join!(streams.churn(rate, time), edits);
             edited
         };
+        let (writes, shares) = (operator.writes().await?, Shares::begin(self.plane, operator)?);
         step(format_args!("streams come and go at {rate}/s"), busy).await?;
+        let shares = shares.end()?;
+        let written = (operator.writes().await? - writes) / time.as_secs_f64();
         let (shown, gone) = (streams.shown.clone(), streams.gone.clone());
         let _ = came(&shown).await;
         let _ = came(&gone).await;
@@ -219,6 +226,10 @@ impl Bench<'_> {
         );
         self.times("stream live → Stream visible", shown.take(), Some(2.0));
         self.times("stream ended → Stream gone", gone.take(), None);
+        self.figure(Figure::new("writes while streams come and go", written, "/s"));
+        for (name, share) in shares {
+            self.figure(Figure::new(format!("CPU meanwhile, of one core: {name}"), share, "%"));
+        }
         say(format_args!("  {} streams are live", streams.count()));
         Ok(())
     }
@@ -302,7 +313,7 @@ impl Bench<'_> {
             ("Stream", scale.streams),
         ];
         let done = operator.reconciles().await.unwrap_or_default();
-        wanted.iter().all(|(kind, count)| done.of(kind) >= number(*count))
+        done.are_over() && wanted.iter().all(|(kind, count)| done.of(kind) >= number(*count))
     }
 
     fn figure(&mut self, figure: Figure) {
@@ -350,7 +361,7 @@ impl Bench<'_> {
 async fn until(operator: &Operator, holds: impl AsyncFn() -> bool) -> Result<f64> {
     while !holds().await {
         crate::ensure!(operator.since.elapsed() < LIMIT, "the operator did not come so far");
-        sleep(Duration::from_millis(20)).await;
+        sleep(Duration::from_millis(50)).await;
     }
     Ok(operator.since.elapsed().as_secs_f64())
 }

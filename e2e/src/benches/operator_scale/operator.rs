@@ -53,6 +53,11 @@ impl Reconciles {
         let label = format!("kind=\"{kind}\"");
         sum(&self.0, "headgate_reconcile_total", |labels| labels.contains(&label))
     }
+
+    /// Nothing is to be reconciled any more.
+    pub fn are_over(&self) -> bool {
+        sum(&self.0, "headgate_queued", |_| true) < 0.5
+    }
 }
 
 impl Operator {
@@ -111,7 +116,7 @@ impl Operator {
 
     /// Its memory.
     pub fn memory(&self) -> Result<Memory> {
-        let text = self.proc("status")?;
+        let text = proc(self.pid, "status")?;
         let kibibytes = |name: &str| {
             let line = text.lines().find_map(|l| l.strip_prefix(name))?;
             line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()
@@ -123,21 +128,15 @@ impl Operator {
         })
     }
 
-    /// Processor time used so far.
-    pub fn cpu(&self) -> Result<Duration> {
-        let text = self.proc("stat")?;
-        // The second field is a name in brackets that may hold anything; times are the 12th and 13th after it.
-        let fields = text.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
-        let ticks: u64 = fields
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .filter_map(|f| f.parse::<u64>().ok())
-            .sum();
-        // Linux counts in hundredths of a second towards programs, whatever it uses within.
-        Ok(Duration::from_millis(ticks.saturating_mul(10)))
+    /// Its process.
+    pub fn pid(&self) -> i32 {
+        self.pid
     }
 
+    /// Processor time used so far.
+    pub fn cpu(&self) -> Result<Duration> {
+        cpu(self.pid)
+    }
     /// Ends it in order: it gives its Lease up.
     pub async fn stop(mut self) -> Result<()> {
         kill(Pid::from_raw(self.pid), Signal::SIGTERM).map_err(|e| Error::new(format!("ending the operator: {e}")))?;
@@ -147,11 +146,26 @@ impl Operator {
             .context("ending the operator")
             .map(drop)
     }
+}
 
-    fn proc(&self, file: &str) -> Result<String> {
-        let path = format!("/proc/{}/{file}", self.pid);
-        std::fs::read_to_string(&path).context(path)
-    }
+fn proc(pid: i32, file: &str) -> Result<String> {
+    let path = format!("/proc/{pid}/{file}");
+    std::fs::read_to_string(&path).context(path)
+}
+
+/// Processor time that a process has used so far.
+pub fn cpu(pid: i32) -> Result<Duration> {
+    let text = proc(pid, "stat")?;
+    // The second field is a name in brackets that may hold anything; times are the 12th and 13th after it.
+    let fields = text.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
+    let ticks: u64 = fields
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|f| f.parse::<u64>().ok())
+        .sum();
+    // Linux counts in hundredths of a second towards programs, whatever it uses within.
+    Ok(Duration::from_millis(ticks.saturating_mul(10)))
 }
 
 fn sum(text: &str, name: &str, wanted: impl Fn(&str) -> bool) -> f64 {

@@ -1,5 +1,6 @@
 //! Publishers and players that come, go, stall, are kicked and die in any order leave nothing behind.
 
+use super::pass::Pipe;
 use super::support::{self, *};
 use crate::*;
 use proptest::prelude::*;
@@ -17,6 +18,7 @@ const OTHER: Uuid = Uuid::from_u128(1);
 enum Op {
     Publish { name: u8, how: u8 },
     Play { name: u8, how: u8 },
+    Seat { name: u8, how: u8, room: u8 },
     Frames { who: prop::sample::Index, count: u8 },
     Stall { who: prop::sample::Index },
     Finish { who: prop::sample::Index },
@@ -33,6 +35,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         4 => (0..3_u8, 0..8_u8).prop_map(|(name, how)| Op::Publish { name, how }),
         4 => (0..3_u8, 0..8_u8).prop_map(|(name, how)| Op::Play { name, how }),
+        4 => (0..3_u8, 0..8_u8, any::<u8>()).prop_map(|(name, how, room)| Op::Seat { name, how, room }),
         4 => (who(), 1..100_u8).prop_map(|(who, count)| Op::Frames { who, count }),
         1 => who().prop_map(|who| Op::Stall { who }),
         2 => who().prop_map(|who| Op::Finish { who }),
@@ -106,6 +109,27 @@ async fn player(hub: Hub, stream: String, param: &'static str, mut orders: mpsc:
     }
 }
 
+/// In a pass, with a socket that takes little or much.
+async fn seated(hub: Hub, stream: String, param: &'static str, room: usize, mut orders: mpsc::Receiver<Order>) {
+    let Ok(player) = play(&hub, &stream, param).await else {
+        return;
+    };
+    let pipe = Pipe::with_room(room);
+    let seated = player.seat(Arc::clone(&pipe) as _, Vec::new(), Duration::from_secs(3));
+    let reason = loop {
+        tokio::select! {
+            reason = seated.over() => break reason,
+            order = orders.recv() => match order {
+                Some(Order::Stall) => pipe.make_room(0),
+                Some(Order::Frames(count)) => pipe.make_room(usize::from(count) * 50),
+                Some(Order::Finish) | None => break EndReason::PeerClosed,
+            }
+        }
+        pipe.read();
+    };
+    seated.leave(reason).await;
+}
+
 #[derive(Default)]
 struct Crowd(Vec<(mpsc::Sender<Order>, AbortHandle)>);
 
@@ -130,6 +154,10 @@ async fn act(w: &World, crowd: &mut Crowd, op: Op) {
         }
         Op::Play { name, how } => {
             crowd.come(|orders| tokio::spawn(player(hub, format!("s{name}"), param(how), orders)));
+        }
+        Op::Seat { name, how, room } => {
+            let room = usize::from(room) * 20;
+            crowd.come(|orders| tokio::spawn(seated(hub, format!("s{name}"), param(how), room, orders)));
         }
         Op::Frames { who, count } => crowd.order(who, Order::Frames(count)),
         Op::Stall { who } => crowd.order(who, Order::Stall),

@@ -1,15 +1,11 @@
 //! A player, from its request to its end.
 
-use super::shell::{End, QUEUE_MAX, Shell, until};
+use super::shell::{End, Shell};
 use crate::format::RtmpFormat;
 use crate::server::Event;
-use headgate_hub::{EndReason, Player, Reason, Refusal};
+use headgate_hub::{EndReason, Outlet, Player, Reason, Refusal, Seated};
 use std::sync::Arc;
-use tokio::time::Instant;
 use tracing::info;
-
-/// Packets taken from the ring at a time.
-const BATCH: usize = 64;
 
 impl Shell {
     /// Asks for the stream, and gives it until either side ends.
@@ -19,16 +15,19 @@ impl Shell {
                 Box::pin(client.play(name, param, Arc::new(RtmpFormat)))
             })
             .await?;
-        let mut player = match asked {
+        let player = match asked {
             Ok(player) => player,
             Err(refusal) => return Err(self.refuse_play(&refusal)),
         };
         info!(session = %player.session().id, stream = %player.session().name, "player is in");
         self.session.accept_play();
-        let end = self.give_media(&mut player).await;
+        let seated = self.seat(player);
+        let end = self.attend(&seated).await;
         let reason = end.as_ref().map_or_else(End::reason, |()| EndReason::PeerClosed);
-        info!(session = %player.session().id, %reason, "player ended");
-        player.finish(reason);
+        info!(session = %seated.session().id, %reason, "player ended");
+        let begun = seated.leave(reason).await;
+        // Before anything that is said from now on.
+        begun.into_iter().rev().for_each(|bytes| self.queue.push_front(bytes));
         end
     }
 
@@ -43,55 +42,43 @@ impl Shell {
         End::Refused
     }
 
-    /// `Ok` when the player closed its stream and keeps the connection.
-    async fn give_media(&mut self, player: &mut Player) -> Result<(), End> {
-        let (mut batch, mut paused, shutdown) = (Vec::with_capacity(BATCH), false, self.shutdown.clone());
-        let patience = self.options.stall_timeout;
-        let mut deadline = None;
+    /// The pass writes from now on, behind what is queued.
+    fn seat(&mut self, player: Player) -> Seated {
+        self.collect();
+        let outlet: Arc<dyn Outlet> = Arc::clone(&self.socket) as _;
+        player.seat(
+            outlet,
+            std::mem::take(&mut self.queue).into(),
+            self.options.stall_timeout,
+        )
+    }
+
+    /// Hears what the player says, and of its end. `Ok` when the player closed its stream and keeps the connection.
+    async fn attend(&mut self, seated: &Seated) -> Result<(), End> {
+        let shutdown = self.shutdown.clone();
         loop {
             while let Some(event) = self.session.poll_event() {
                 match event {
                     Event::Pause(on) => {
-                        paused = on;
                         self.session.acknowledge_pause(on);
+                        seated.pause(on);
                     }
                     Event::Closed => return Ok(()),
                     _ => {}
                 }
             }
-            self.collect();
-            let full = !self.queue.is_empty();
-            // The batch as a whole: a peer that takes a byte now and then would hold its packets for ever.
-            deadline = if full {
-                deadline.or_else(|| Instant::now().checked_add(patience))
-            } else {
-                None
-            };
-            let more = async {
-                if full {
-                    Err(player.stalled().await)
-                } else {
-                    player.next(&mut batch, BATCH).await
-                }
-            };
+            seated.say(self.session.take_output());
             tokio::select! {
-                ready = self.socket.readable(), if self.queue.len() < QUEUE_MAX => {
+                ready = self.socket.readable() => {
                     ready?;
                     self.read_ready()?;
                 }
-                ready = self.socket.writable(), if full => {
-                    ready?;
-                    self.write_ready()?;
-                }
-                more = more => match more {
-                    // A paused player goes on with what is live then.
-                    Ok(()) if paused => batch.clear(),
-                    Ok(()) => self.queue.extend(batch.drain(..)),
-                    // Who does not read hears nothing either; everybody else does, behind what is queued.
-                    Err(EndReason::TooSlow) if full => return Err(End::Cut(EndReason::TooSlow)),
-                    Err(reason) => return Err(self.tell_player(reason)),
-                },
-                () = until(deadline) => return Err(End::Stalled(patience)),
+                reason = seated.over() => return Err(match reason {
+                    // Who does not read hears nothing either; everybody else does, behind what was begun.
+                    EndReason::TooSlow => End::Cut(reason),
+                    EndReason::PeerClosed => End::Closed,
+                    reason => self.tell_player(reason),
+                }),
                 () = shutdown.cancelled() => return Err(self.tell_player(EndReason::Shutdown)),
             }
         }

@@ -22,8 +22,6 @@ use tracing::{debug, info};
 
 /// How long a peer that was told goodbye has to close, so that what we said last is not lost with a reset.
 const GOODBYE: Duration = Duration::from_secs(1);
-/// Pieces that may wait to be sent before a peer that does not read is not listened to either.
-pub(super) const QUEUE_MAX: usize = 256;
 /// Slices in one vectored write.
 const SLICES: usize = 64;
 

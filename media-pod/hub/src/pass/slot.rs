@@ -1,0 +1,255 @@
+//! One viewer of a pass: its place in the ring, and what its socket has not taken yet. No waiting here.
+
+use super::outlet::Outlet;
+use crate::batch::Batch;
+use crate::ring::Taken;
+use crate::{EndReason, Player};
+use bytes::{Buf, Bytes};
+use futures::future::AbortHandle;
+use smallvec::SmallVec;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Packets that a viewer takes at once when it goes by itself, and slices of one write.
+const TAKE: usize = 256;
+
+/// See the module.
+pub(crate) struct Slot {
+    player: Player,
+    outlet: Arc<dyn Outlet>,
+    /// What was taken and not sent: always to the end of a packet.
+    pending: VecDeque<Bytes>,
+    /// How much of it the connection had to say.
+    said: usize,
+    /// Bytes that the socket took.
+    written: u64,
+    /// Since when it has not taken all that it was offered.
+    stuck: Option<Instant>,
+    patience: Duration,
+    /// Waits for room.
+    waiting: Option<AbortHandle>,
+    paused: bool,
+    over: bool,
+}
+
+/// How a viewer came out of its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It has all there is, or is not to have more.
+    Done,
+    /// Its socket is full: somebody must wait for room.
+    Full,
+}
+
+impl Slot {
+    pub(crate) fn new(player: Player, outlet: Arc<dyn Outlet>, first: Vec<Bytes>, patience: Duration) -> Self {
+        Self {
+            player,
+            outlet,
+            pending: first.into(),
+            said: 0,
+            written: 0,
+            stuck: None,
+            patience,
+            waiting: None,
+            paused: false,
+            over: false,
+        }
+    }
+
+    pub(super) fn outlet(&self) -> &Arc<dyn Outlet> {
+        &self.outlet
+    }
+
+    pub(super) fn player(&self) -> &Player {
+        &self.player
+    }
+
+    /// The first turn: what it begins with goes out together.
+    pub(super) fn begin(&mut self, scratch: &mut Vec<Bytes>) -> Turn {
+        self.take(scratch);
+        self.catch_up(scratch)
+    }
+
+    /// Looks at what [`Slot::offer`] will need.
+    pub(super) fn touch(&self) {
+        std::hint::black_box((Arc::strong_count(&self.outlet), self.player.admitted.live.traffic()));
+    }
+
+    /// The turn of everybody.
+    pub(super) fn offer(&mut self, batch: &Batch, scratch: &mut Vec<Bytes>) -> Turn {
+        if self.waiting.is_some() || self.over || self.paused {
+            return Turn::Done;
+        }
+        let at = self.player.cursor.within(batch);
+        let Some(rest) = at.and_then(|at| batch.bytes.get(at..)) else {
+            return self.catch_up(scratch);
+        };
+        if rest.is_empty() {
+            return Turn::Done;
+        }
+        match self.write(&[IoSlice::new(rest)]) {
+            Ok(written) => {
+                self.player.handed_out(rest.len());
+                self.player.cursor.pass(batch);
+                if written == rest.len() {
+                    return self.push_out();
+                }
+                self.pending.push_back(batch.bytes.slice_ref(rest).split_off(written));
+                self.catch_up(scratch)
+            }
+            Err(error) => self.refused(&error),
+        }
+    }
+
+    /// The turn of one that goes by itself: all that is there for it.
+    pub(super) fn catch_up(&mut self, scratch: &mut Vec<Bytes>) -> Turn {
+        while !self.over {
+            if self.flush() == Turn::Full {
+                return Turn::Full;
+            }
+            self.stuck = None;
+            if self.paused || !self.take(scratch) {
+                break;
+            }
+        }
+        if self.pending.is_empty() {
+            self.pending = VecDeque::new();
+        }
+        Turn::Done
+    }
+
+    /// Its socket may have room again.
+    pub(super) fn resume(&mut self, scratch: &mut Vec<Bytes>) -> Turn {
+        self.waiting = None;
+        self.catch_up(scratch)
+    }
+
+    /// Somebody waits for room.
+    pub(super) fn wait(&mut self, handle: AbortHandle) {
+        self.waiting = Some(handle);
+    }
+
+    /// The connection has something to say behind what was begun.
+    pub(super) fn say(&mut self, bytes: Bytes, scratch: &mut Vec<Bytes>) -> Turn {
+        self.said = self.said.saturating_add(bytes.len());
+        self.pending.push_back(bytes);
+        self.unless_waiting(scratch)
+    }
+
+    pub(super) fn pause(&mut self, on: bool, scratch: &mut Vec<Bytes>) -> Turn {
+        if self.paused && !on {
+            let player = &mut self.player;
+            player.ring.rejoin(&mut player.cursor);
+        }
+        self.paused = on;
+        self.unless_waiting(scratch)
+    }
+
+    fn unless_waiting(&mut self, scratch: &mut Vec<Bytes>) -> Turn {
+        if self.waiting.is_some() {
+            return Turn::Done;
+        }
+        self.catch_up(scratch)
+    }
+
+    /// Now and then: ends who is stuck, and who has nothing to see. `gone`: since when the stream has no publisher.
+    pub(super) fn review(&mut self, now: Instant, gone: Option<Instant>, stall_max: Duration) {
+        if self.over {
+            return;
+        }
+        let patience = self.patience.min(stall_max);
+        if self.stuck.is_some_and(|since| now.duration_since(since) > patience) {
+            self.end(EndReason::TooSlow);
+        } else if self.player.patience_ends(gone).is_some_and(|until| until <= now) {
+            self.over = true;
+            self.player.miss();
+        }
+    }
+
+    /// What was begun; the session is over with it.
+    pub(super) fn leave(mut self) -> Vec<Bytes> {
+        std::mem::take(&mut self.pending).into()
+    }
+
+    fn end(&mut self, reason: EndReason) {
+        self.over = true;
+        self.player.admitted.end(reason);
+    }
+
+    /// True when there was something.
+    fn take(&mut self, scratch: &mut Vec<Bytes>) -> bool {
+        let taken = self.player.take(scratch, TAKE);
+        self.over |= taken.is_err();
+        self.pending.extend(scratch.drain(..));
+        taken.is_ok_and(|taken| taken != Taken::Nothing)
+    }
+
+    /// Sends what was begun, as far as it goes.
+    fn flush(&mut self) -> Turn {
+        while !self.pending.is_empty() {
+            let slices: SmallVec<[IoSlice<'_>; TAKE]> =
+                self.pending.iter().take(TAKE).map(|b| IoSlice::new(b)).collect();
+            let written = self.outlet.offer(&slices);
+            drop(slices);
+            match written {
+                Ok(written) if written > 0 => self.advance(written),
+                Ok(_) => return self.refused(&io::ErrorKind::WriteZero.into()),
+                Err(error) => return self.refused(&error),
+            }
+        }
+        self.player.admitted.live.unsaid.fetch_sub(self.said, Ordering::Relaxed);
+        self.said = 0;
+        self.push_out()
+    }
+
+    fn push_out(&mut self) -> Turn {
+        match self.outlet.push_out() {
+            Ok(()) => Turn::Done,
+            Err(error) => self.refused(&error),
+        }
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        self.written = self.written.saturating_add(written as u64);
+        while let Some(first) = self.pending.front_mut() {
+            if written < first.len() {
+                first.advance(written);
+                return;
+            }
+            written = written.saturating_sub(first.len());
+            self.pending.pop_front();
+        }
+    }
+
+    fn write(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let written = self.outlet.offer(pieces)?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        self.written = self.written.saturating_add(written as u64);
+        Ok(written)
+    }
+
+    fn refused(&mut self, error: &io::Error) -> Turn {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            self.stuck = self.stuck.or_else(|| Some(Instant::now()));
+            return Turn::Full;
+        }
+        self.end(EndReason::PeerClosed);
+        Turn::Done
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.player.admitted.link.sent(self.written);
+        if let Some(waiting) = &self.waiting {
+            waiting.abort();
+        }
+    }
+}
