@@ -4,7 +4,6 @@ use crate::cli::run_everything;
 use crate::command::Cmd;
 use crate::error::{Error, Result};
 use crate::generate::{chart, differences, files, write};
-use crate::players;
 use crate::tools::apt;
 use crate::tools::go::Tools;
 use crate::tools::paths::{Paths, workspace};
@@ -52,7 +51,6 @@ pub async fn run(paths: &Paths, no_cluster: bool) -> Result<()> {
     for (verb, file) in RULES {
         step(format_args!("promtool {verb} rules {file}"), promtool(verb, file)).await?;
     }
-    players::run(paths).await?;
     say(format_args!(
         "checks without a cluster hold after {}",
         seconds(begun.elapsed())
