@@ -12,6 +12,7 @@ use crate::demo;
 use crate::error::{Context as _, Error, Result};
 use crate::harness::{self, Cluster, Scenario};
 use crate::images;
+use crate::players;
 use crate::receiver::Receiver;
 use crate::scenarios;
 use crate::tools::go::Tools;
@@ -40,6 +41,8 @@ enum Command {
         /// Names as `list` shows them.
         names: Vec<String>,
     },
+    /// Plays every output of a standalone media pod with players that no one here wrote; needs no cluster.
+    Players,
     /// Lists the scenarios and what each proves.
     List,
     /// Everything that must hold before a change lands: the checks that need no cluster, then every scenario on the local cluster.
@@ -75,6 +78,8 @@ enum Command {
 enum Bench {
     /// What a player costs, beside the floor of the machine.
     Media(media::Options),
+    /// What segmenting costs, and requests for playlists and segments beside nginx.
+    Hls(benches::hls::Options),
     /// The operator's memory, start, latency and quiet, with a real API server and played media pods.
     OperatorScale(benches::operator_scale::Scale),
     /// The operator is killed after every write of a media server's life, and its API server fails in other ways.
@@ -130,6 +135,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Cluster(command) => change_cluster(&Paths::find()?, &command).await,
         Command::Images => import_images(&Paths::find()?).await,
         Command::Run { names } => run_scenarios(&Paths::find()?, &chosen(&names)?).await,
+        Command::Players => players::run(&Paths::find()?).await,
         Command::List => {
             for scenario in scenarios::all() {
                 say(format_args!("{:24} {}", scenario.name, scenario.about));
@@ -152,6 +158,7 @@ async fn run(command: Command) -> Result<()> {
 async fn run_bench(bench: Bench) -> Result<()> {
     match bench {
         Bench::Media(options) => media::run(&options).await,
+        Bench::Hls(options) => benches::hls::run(&options).await,
         Bench::OperatorScale(scale) => benches::operator_scale::run(&Paths::find()?, &scale).await,
         Bench::OperatorFaults { one_in } => {
             let paths = Paths::find()?;

@@ -14,6 +14,7 @@ pub mod harness;
 pub mod http_get;
 pub mod images;
 pub mod media;
+pub mod players;
 pub mod proxy;
 pub mod receiver;
 pub mod scenarios;

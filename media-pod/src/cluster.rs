@@ -6,6 +6,7 @@ use crate::stop::Signals;
 use crate::{admin, control, state};
 use headgate_control::{CONFIG_FILE, PodConfig, SEAL_FILE, STATE_DIR};
 use headgate_hooks::{Place, SealKey, Storage};
+use headgate_http::HlsKey;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -91,6 +92,7 @@ pub async fn run(options: ClusterOptions) -> Result<(), CannotStart> {
             state: Some(&options.state),
             seal: seal_key(&options.config_dir)?,
         },
+        hls_key: hls_key(&options.config_dir),
     })?;
     pod.watch();
     let tls = Arc::new(control::Tls::load(&options.config_dir)?);
@@ -139,6 +141,12 @@ fn seal_key(folder: &Path) -> Result<Option<SealKey>, CannotStart> {
     };
     let key = SealKey::from_hex(&text).map_err(|error| CannotStart::Seal(path, error.to_string()));
     key.map(Some)
+}
+
+/// From the secret that the pods of a server share already.
+fn hls_key(folder: &Path) -> Option<HlsKey> {
+    let text = std::fs::read_to_string(folder.join(SEAL_FILE)).ok()?;
+    Some(HlsKey::new(text.trim().as_bytes()))
 }
 
 /// A pod's host name is its name, too.

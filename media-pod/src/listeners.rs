@@ -36,6 +36,8 @@ pub struct Served {
     pub census: Arc<Census>,
     /// The server's virtual hosts; changes while listeners run.
     pub vhosts: Arc<ArcSwap<Vec<String>>>,
+    /// Viewers of HLS, whichever listener they came by.
+    pub hls: headgate_http::Hls,
     /// Ends all sessions of all listeners, those of removed ones too.
     pub shutdown: CancellationToken,
 }
@@ -234,7 +236,11 @@ impl Keeper {
 
     async fn serve(self, listener: TcpListener) {
         let Served {
-            hub, vhosts, shutdown, ..
+            hub,
+            vhosts,
+            hls,
+            shutdown,
+            ..
         } = self.served;
         match self.spec.protocol {
             ListenerProtocol::Rtmp | ListenerProtocol::Rtmps => {
@@ -251,6 +257,7 @@ impl Keeper {
                 let options = headgate_http::Options {
                     door: self.door,
                     closed: self.closed,
+                    hls,
                     ..headgate_http::Options::new(Arc::new(vhost))
                 };
                 headgate_http::serve(listener, hub, options, shutdown).await;

@@ -9,9 +9,12 @@ use crate::nofile;
 use crate::report::{Readings, report};
 use crate::unwatched;
 use arc_swap::{ArcSwap, ArcSwapOption};
-use headgate_control::{Applied, ListenerProtocol, OnConflict, PodConfig, PodReport, Problem, StreamKey};
+use headgate_control::{
+    Applied, HlsContainer, HlsPolicy, ListenerProtocol, OnConflict, PodConfig, PodReport, Problem, StreamKey,
+};
 use headgate_front::{Bounds, Census};
 use headgate_hooks::{Hooks, Place, Storage};
+use headgate_http::{Hls, HlsKey, HlsSettings};
 use headgate_hub::{EndReason, Hub, Settings};
 use headgate_relay::{Patience, Peers, Relay};
 use parking_lot::Mutex;
@@ -38,6 +41,8 @@ pub struct Setup<'a> {
     pub place: Place<'a>,
     /// Where hooks keep what must outlive the process.
     pub storage: Storage<'a>,
+    /// What signs the sessions of HLS; the same in all pods of a server, so that a viewer can go from one to another. One of its own when absent.
+    pub hls_key: Option<HlsKey>,
 }
 
 /// The parts.
@@ -50,6 +55,7 @@ pub struct Pod {
     census: Arc<Census>,
     listeners: Listeners,
     vhosts: Arc<ArcSwap<Vec<String>>>,
+    hls: Hls,
     registry: Registry,
     config: ArcSwapOption<PodConfig>,
     applying: Mutex<()>,
@@ -141,10 +147,12 @@ impl Pod {
         let census = Arc::new(Census::new(Some(headgate_front::Metrics::register(&registry)?)));
         let push = crate::pushes::push(&hub, &setup.place, &registry, &shutdown)?;
         gate.forward_by(Arc::new(push));
+        let hls = setup.hls_key.clone().map_or_else(Hls::default, Hls::new);
         let served = Served {
             hub: hub.clone(),
             census: Arc::clone(&census),
             vhosts: Arc::clone(&vhosts),
+            hls: hls.clone(),
             shutdown: shutdown.clone(),
         };
         Ok(Arc::new(Self {
@@ -156,6 +164,7 @@ impl Pod {
             census,
             listeners: Listeners::new(served),
             vhosts,
+            hls,
             registry,
             config: ArcSwapOption::empty(),
             applying: Mutex::new(()),
@@ -191,6 +200,7 @@ impl Pod {
         self.peers.configure(&config);
         self.vhosts.store(Arc::new(config.vhosts.clone()));
         self.census.bound(bounds(&config));
+        self.hls.configure(hls(&config));
         self.listeners.set(&config.listeners);
         let revision = config.revision.clone();
         let (keys, hooks) = (config.keys.len(), config.hooks.len());
@@ -407,6 +417,22 @@ fn bounds(config: &PodConfig) -> Bounds {
     Bounds {
         total: bound(config.limits.connections_per_pod).unwrap_or_else(nofile::for_clients),
         per_address: bound(config.limits.connections_per_address),
+    }
+}
+
+fn hls(config: &PodConfig) -> HlsSettings {
+    let HlsPolicy {
+        segment_seconds,
+        window_segments,
+        container,
+        part_milliseconds,
+    } = config.hls;
+    let part = Duration::from_millis(part_milliseconds.into());
+    HlsSettings {
+        segment: Duration::from_secs(segment_seconds.into()),
+        window: usize::try_from(window_segments).unwrap_or(usize::MAX),
+        fmp4: container == HlsContainer::Fmp4,
+        part: (!part.is_zero()).then_some(part),
     }
 }
 

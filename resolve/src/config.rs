@@ -60,6 +60,7 @@ pub fn pod_config<'a>(
             gop_cache: spec.play.gop_cache,
             max_latency_milliseconds: unsigned(spec.play.max_latency_milliseconds),
         },
+        hls: hls(&spec.hls),
         limits: control::Limits {
             publishers_per_pod: spec.limits.publishers_per_pod.map(unsigned),
             viewers_per_pod: spec.limits.viewers_per_pod.map(unsigned),
@@ -148,6 +149,18 @@ fn listener(from: &api::Listener, secrets: &dyn Secrets) -> Option<control::List
 fn networks(trusted: Option<&api::Trusted>) -> Vec<IpNet> {
     let all = trusted.iter().flat_map(|t| &t.trusted_cidrs);
     all.filter_map(|c| c.parse().ok()).collect()
+}
+
+fn hls(from: &api::Hls) -> control::HlsPolicy {
+    control::HlsPolicy {
+        segment_seconds: unsigned(from.segment_seconds),
+        window_segments: unsigned(from.window_segments),
+        container: match from.container {
+            api::HlsContainer::MpegTs => control::HlsContainer::MpegTs,
+            api::HlsContainer::Fmp4 => control::HlsContainer::Fmp4,
+        },
+        part_milliseconds: unsigned(from.part_milliseconds),
+    }
 }
 
 fn authentication(from: api::Authentication) -> control::Authentication {

@@ -1,5 +1,6 @@
 //! Benches: what is promised in figures, measured and printed beside a floor or a goal.
 
+pub mod hls;
 pub mod hooks;
 pub mod media;
 pub mod operator_faults;

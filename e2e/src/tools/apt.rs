@@ -34,7 +34,12 @@ const POLICY_TEXT: &str = "#!/bin/sh\n# Made by headgate-e2e while it installs p
 
 /// Installs what is missing, if anything is.
 pub async fn install() -> Result<()> {
-    let missing = missing(&PACKAGES).await?;
+    install_also(&PACKAGES).await
+}
+
+/// The same for what only one part needs.
+pub async fn install_also(packages: &[&'static str]) -> Result<()> {
+    let missing = missing(packages).await?;
     if missing.is_empty() {
         return Ok(());
     }

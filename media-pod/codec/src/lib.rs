@@ -13,6 +13,7 @@ pub mod flac;
 mod frame;
 pub mod h264;
 pub mod h265;
+mod mime;
 pub mod mp3;
 mod nal;
 pub mod opus;

@@ -25,6 +25,9 @@ pub struct PodConfig {
     pub publish: PublishPolicy,
     /// Who may play, and how.
     pub play: PlayPolicy,
+    /// How streams are cut for HLS.
+    #[serde(default)]
+    pub hls: HlsPolicy,
     /// Upper bounds for this pod.
     #[serde(default)]
     pub limits: Limits,
@@ -164,6 +167,43 @@ impl Default for PlayPolicy {
             authentication: Authentication::None,
             gop_cache: true,
             max_latency_milliseconds: 100,
+        }
+    }
+}
+
+/// How streams are cut for HLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HlsPolicy {
+    /// How long segments should be, in seconds.
+    pub segment_seconds: u32,
+    /// How many segments a playlist names.
+    pub window_segments: u32,
+    /// What `STREAM.m3u8` leads to.
+    pub container: HlsContainer,
+    /// How long parts are in playlists of fragmented MP4, in milliseconds; 0 for no parts.
+    pub part_milliseconds: u32,
+}
+
+/// What segments are made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HlsContainer {
+    /// MPEG-TS.
+    #[default]
+    #[serde(rename = "MPEGTS")]
+    MpegTs,
+    /// Fragmented MP4.
+    #[serde(rename = "FMP4")]
+    Fmp4,
+}
+
+impl Default for HlsPolicy {
+    fn default() -> Self {
+        Self {
+            segment_seconds: 2,
+            window_segments: 6,
+            container: HlsContainer::MpegTs,
+            part_milliseconds: 500,
         }
     }
 }

@@ -28,6 +28,23 @@ pub struct Config {
     pub prefix: String,
     /// Stands in each name, so that what a cache holds of an earlier run is not taken for this one's: letters and digits.
     pub run: String,
+    /// Media sequence number of the first segment. One that follows the clock lets a player go on with a run that another server began.
+    pub first: u64,
+    /// What the names of segments are made from, so that only who has a playlist knows them.
+    pub secret: [u8; 16],
+}
+
+/// What may change while a stream is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// As [`Config::segment`], from the next segment on.
+    pub segment: Duration,
+    /// As [`Config::window`].
+    pub window: usize,
+    /// As [`Config::part`], from the next segment on.
+    pub part: Option<Duration>,
+    /// As [`Config::bytes_max`].
+    pub bytes_max: usize,
 }
 
 impl Config {
@@ -41,9 +58,35 @@ impl Config {
             bytes_max: 128 << 20,
             prefix: prefix.to_owned(),
             run: run.to_owned(),
+            first: 0,
+            secret: [0; 16],
         }
     }
 
+    /// What of it may change.
+    pub fn cut(&self) -> Cut {
+        Cut {
+            segment: self.segment,
+            window: self.window,
+            part: self.part,
+            bytes_max: self.bytes_max,
+        }
+    }
+
+    pub(crate) fn bounded(self) -> Self {
+        let Cut {
+            segment, window, part, ..
+        } = self.cut().bounded();
+        Self {
+            segment,
+            window,
+            part,
+            ..self
+        }
+    }
+}
+
+impl Cut {
     pub(crate) fn bounded(mut self) -> Self {
         self.segment = self.segment.clamp(Duration::from_secs(1), Duration::from_mins(1));
         self.window = self.window.clamp(3, 1000);

@@ -10,11 +10,13 @@ mod playlist;
 mod reload;
 mod segment;
 mod segmenter;
+mod variant;
 
-pub use config::{Config, Container};
+pub use config::{Config, Container, Cut};
 pub use file::File;
 pub use reload::{Directives, Reload};
 pub use segmenter::Segmenter;
+pub use variant::Variant;
 
 #[cfg(test)]
 mod tests;

@@ -147,8 +147,10 @@ impl View<'_> {
         Ok(())
     }
 
+    /// Parts of another length than is stated now are not named any more.
     fn shows_parts(&self, index: usize) -> bool {
-        self.config.part.is_some() && self.behind(index) < self.targets(PARTS_FOR)
+        let parted = self.segments.get(index).and_then(|segment| segment.parted);
+        parted.is_some() && parted == self.config.part && self.behind(index) < self.targets(PARTS_FOR)
     }
 
     /// Segments at the front that a delta update leaves out.

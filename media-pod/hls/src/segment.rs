@@ -26,6 +26,8 @@ pub(crate) struct Segment {
     pub(crate) start: Timestamp,
     /// The initialisation segment it needs.
     pub(crate) init: u64,
+    /// How long its parts may be; `None` when they are not to be had one by one.
+    pub(crate) parted: Option<Duration>,
     pub(crate) parts: Vec<Part>,
 }
 

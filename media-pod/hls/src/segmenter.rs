@@ -3,7 +3,8 @@
 use crate::playlist::View;
 use crate::reload::{Directives, Edge, Reload, decide};
 use crate::segment::{Part, Segment};
-use crate::{Config, Container, File};
+use crate::variant::Variant;
+use crate::{Config, Container, Cut, File};
 use bytes::{Bytes, BytesMut};
 use headgate_codec::{Frame, Timestamp, Track, TrackId, TrackKind};
 use std::collections::VecDeque;
@@ -33,6 +34,8 @@ pub struct Segmenter {
     key_distance: Duration,
     /// A time of the stream and when that was on the wall.
     anchor: Option<(Timestamp, jiff::Timestamp)>,
+    /// In force from the next segment on.
+    coming: Option<Cut>,
     discontinuity: bool,
     discontinuities_gone: u64,
     /// In seconds; fixed by the first segment.
@@ -58,8 +61,8 @@ const FIRST_MAX: u32 = 3;
 const ROUNDING: Duration = Duration::from_millis(490);
 /// Frames of one part.
 const FRAMES_MAX: usize = 16_384;
-/// A jump of the stream's time.
-const JUMP: Duration = Duration::from_secs(10);
+/// A jump of the stream's time, ahead and back.
+const JUMP: [Duration; 2] = [Duration::from_secs(10), Duration::from_millis(500)];
 
 impl Segmenter {
     /// Nothing yet.
@@ -70,13 +73,13 @@ impl Segmenter {
                 Container::Ts => Muxer::Ts(headgate_mpegts::Muxer::default()),
                 Container::Fmp4 => Muxer::Fmp4(headgate_fmp4::Muxer::default()),
             },
+            next: config.first,
             config,
             tracks: Vec::new(),
             lead: None,
             segments: VecDeque::new(),
             gone: 0,
             growing: None,
-            next: 0,
             frames: Vec::new(),
             part_start: Timestamp::default(),
             newest: None,
@@ -84,6 +87,7 @@ impl Segmenter {
             newest_key: None,
             key_distance: Duration::ZERO,
             anchor: None,
+            coming: None,
             discontinuity: false,
             discontinuities_gone: 0,
             target: None,
@@ -123,7 +127,7 @@ impl Segmenter {
     /// Another source goes on with the stream: its times have nothing to do with those before.
     pub fn break_off(&mut self) {
         self.close_segment(None);
-        self.discontinuity |= self.next > 0;
+        self.discontinuity |= self.next > self.config.first;
         (self.newest, self.newest_key, self.anchor) = (None, None, None);
         self.key_distance = Duration::ZERO;
     }
@@ -140,10 +144,7 @@ impl Segmenter {
         if self.ended || !self.muxer.carries(frame.track) {
             return;
         }
-        if self
-            .newest
-            .is_some_and(|newest| frame.dts.since(newest) > JUMP || newest.since(frame.dts) > JUMP)
-        {
+        if self.jumps(frame) {
             self.break_off();
         }
         if self.lead == Some(frame.track) {
@@ -155,6 +156,35 @@ impl Segmenter {
             return;
         }
         self.frames.push(frame.clone());
+    }
+
+    /// Cuts in another way from now on. Who watches goes on: lengths are those of the next segment, and a longer one raises the target duration, which
+    /// never falls.
+    pub fn recut(&mut self, cut: Cut) {
+        let cut = cut.bounded();
+        if self.config.cut() == cut && self.coming.is_none() {
+            return;
+        }
+        (self.config.window, self.config.bytes_max) = (cut.window, cut.bytes_max);
+        self.coming = Some(cut);
+        self.slide();
+        self.changed();
+    }
+
+    /// What a master playlist says of the stream; `None` before there is a segment.
+    pub fn variant(&self) -> Option<Variant> {
+        let carried = self.tracks.iter().filter(|track| self.muxer.carries(track.id));
+        Variant::of(carried, self.segments.iter().skip(self.gone))
+    }
+
+    /// How long the stream in the playlist is.
+    pub fn duration(&self) -> Duration {
+        self.segments.iter().skip(self.gone).map(Segment::duration).sum()
+    }
+
+    /// Whether no more frames will come.
+    pub fn is_ended(&self) -> bool {
+        self.ended
     }
 
     /// Moves when [`Segmenter::playlist`] gives something else.
@@ -211,9 +241,10 @@ impl Segmenter {
             File::Segment(number) => Some(segment(number)?.parts.iter().map(|part| part.bytes.clone()).collect()),
             File::Part(number, part) => {
                 let growing = self.growing.as_ref().filter(|segment| segment.number == number);
-                let parts = &segment(number).or(growing)?.parts;
-                let part = parts.get(usize::try_from(part).ok()?)?;
-                self.config.part.map(|_| vec![part.bytes.clone()])
+                let parts = &segment(number).or(growing).filter(|s| s.parted.is_some())?.parts;
+                parts
+                    .get(usize::try_from(part).ok()?)
+                    .map(|part| vec![part.bytes.clone()])
             }
         }
     }
@@ -222,6 +253,14 @@ impl Segmenter {
     pub fn bytes(&self) -> usize {
         let segments = self.segments.iter().chain(&self.growing);
         segments.fold(0, |sum, segment| sum.saturating_add(segment.bytes()))
+    }
+
+    /// Whether a frame's time has nothing to do with those before. Pictures do not go back; other tracks may be a little behind.
+    fn jumps(&self, frame: &Frame) -> bool {
+        let [ahead, back] = JUMP;
+        let back = if self.lead == Some(frame.track) { back } else { ahead };
+        self.newest
+            .is_some_and(|newest| frame.dts.since(newest) > ahead || newest.since(frame.dts) > back)
     }
 
     /// Ends segment and part where this frame of the lead track says so.
@@ -273,6 +312,11 @@ impl Segmenter {
         if !starts {
             return false;
         }
+        if let Some(Cut { segment, part, .. }) = self.coming.take() {
+            (self.config.segment, self.config.part) = (segment, part);
+            let wanted = self.wanted_target();
+            self.target = self.target.map(|target| target.max(wanted));
+        }
         let (from, date) = *self.anchor.get_or_insert((frame.dts, now));
         let date = jiff::SignedDuration::try_from(frame.dts.since(from))
             .ok()
@@ -284,6 +328,7 @@ impl Segmenter {
             date,
             start: frame.dts,
             init: self.inits.back().map_or(0, |(number, _)| *number),
+            parted: self.config.part,
             parts: Vec::new(),
         });
         self.part_start = frame.dts;

@@ -118,7 +118,7 @@ fn a_stream_that_ended_says_so() {
     feed(&mut segmenter, 0, 60, 50);
     segmenter.end();
     let text = text(&mut segmenter, false);
-    assert!(text.ends_with("k-1.m4s\n#EXT-X-ENDLIST\n"), "{text}");
+    assert!(text.ends_with("-1.m4s\n#EXT-X-ENDLIST\n"), "{text}");
     assert_eq!(
         segmenter.reload(Directives {
             segment: Some(99),
@@ -189,6 +189,92 @@ fn bytes_are_bounded_whatever_the_stream() {
         assert!(segmenter.bytes() <= 260_000, "{}", segmenter.bytes());
     }
     assert!(segmenter.is_ready());
+}
+
+#[test]
+fn a_longer_cut_raises_the_target_duration_and_a_shorter_one_leaves_it() {
+    let mut segmenter = Segmenter::new(low_latency());
+    segmenter.set_tracks(&[video()]);
+    feed(&mut segmenter, 0, 210, 25);
+    let cut = segmenter.config().cut();
+    segmenter.recut(Cut {
+        segment: Duration::from_secs(4),
+        part: Some(Duration::from_millis(800)),
+        ..cut
+    });
+    feed(&mut segmenter, 8400, 350, 25);
+    let longer = text(&mut segmenter, false);
+    assert!(
+        longer.contains("TARGETDURATION:4\n") && longer.contains("PART-TARGET=0.80000\n"),
+        "{longer}"
+    );
+    assert!(
+        longer.contains("#EXTINF:2.00000,") && longer.contains("#EXTINF:4.00000,"),
+        "{longer}"
+    );
+    assert!(
+        !longer.contains("DURATION=0.48000"),
+        "parts of the length before are not named: {longer}"
+    );
+    segmenter.recut(cut);
+    feed(&mut segmenter, 22_400, 300, 25);
+    let shorter = text(&mut segmenter, false);
+    assert!(
+        shorter.contains("TARGETDURATION:4\n") && shorter.contains("PART-TARGET=0.50000\n"),
+        "{shorter}"
+    );
+    assert!(!shorter.contains("DISCONTINUITY"), "nobody is cut: {shorter}");
+}
+
+#[test]
+fn a_smaller_window_is_in_force_at_once() {
+    let mut segmenter = Segmenter::new(Config::new(Container::Ts, "", "k"));
+    segmenter.set_tracks(&[video()]);
+    feed(&mut segmenter, 0, 420, 50);
+    let cut = segmenter.config().cut();
+    segmenter.recut(Cut { window: 3, ..cut });
+    assert_eq!(text(&mut segmenter, false).matches("#EXTINF:").count(), 3);
+}
+
+#[test]
+fn a_source_that_begins_again_comes_behind_a_discontinuity() {
+    let mut segmenter = Segmenter::new(Config::new(Container::Ts, "", "k"));
+    segmenter.set_tracks(&[video(), audio()]);
+    feed(&mut segmenter, 0, 110, 50);
+    // The same tracks, and times that go back by less than a jump ahead would have to be.
+    feed(&mut segmenter, 0, 110, 50);
+    let text = text(&mut segmenter, false);
+    assert_eq!(text.matches("#EXT-X-DISCONTINUITY\n").count(), 1, "{text}");
+}
+
+#[test]
+fn numbers_begin_where_they_are_told_to() {
+    let mut segmenter = Segmenter::new(Config {
+        first: 900,
+        ..Config::new(Container::Ts, "", "k")
+    });
+    segmenter.set_tracks(&[video()]);
+    feed(&mut segmenter, 0, 110, 50);
+    let text = text(&mut segmenter, false);
+    assert!(
+        text.contains("MEDIA-SEQUENCE:900\n") && !text.contains("DISCONTINUITY"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_master_playlist_is_told_what_the_stream_is() {
+    let mut segmenter = Segmenter::new(Config::new(Container::Ts, "", "k"));
+    segmenter.set_tracks(&[video(), audio()]);
+    assert_eq!(segmenter.variant(), None);
+    feed(&mut segmenter, 0, 110, 50);
+    let variant = segmenter.variant().unwrap();
+    assert!(variant.peak >= variant.average && variant.average > 1000, "{variant:?}");
+    let line = variant.line();
+    assert!(
+        line.contains("CODECS=\"avc1.42c01e,mp4a.40.2\"") && line.contains("RESOLUTION="),
+        "{line}"
+    );
 }
 
 #[test]

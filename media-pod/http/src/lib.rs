@@ -5,6 +5,7 @@
 //! written, then the hub's bytes as they are, until the stream ends or either side closes. Bounds: head size and time, time of one write.
 
 mod access;
+mod conditional;
 mod connection;
 mod format;
 mod handler;
@@ -16,6 +17,7 @@ mod server;
 mod viewer;
 mod websocket;
 
+pub use hls::{Hls, HlsKey, HlsSettings};
 pub use server::{Options, VhostResolver, serve};
 
 /// FLV with every track, without what HTTP puts around it: what pods of one server send each other.

@@ -80,8 +80,11 @@ pub(crate) fn preflight() -> Response {
 }
 
 pub(crate) fn with_cors(mut response: Response) -> Response {
-    response
-        .headers_mut()
-        .insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
     response
 }
+
+/// What scripts may read beyond the little that they always may.
+const EXPOSED: &str = "content-length, content-range, etag, retry-after";

@@ -1,7 +1,7 @@
 //! The listener and its connections.
 
 use crate::connection;
-use crate::hls::Sessions;
+use crate::hls::Hls;
 use axum::Router;
 use headgate_front::{Arrival, Door, Ends};
 use headgate_hub::Hub;
@@ -27,6 +27,8 @@ pub struct Options {
     pub head_bytes_max: usize,
     /// Fires when the listener is to close while its connections go on.
     pub closed: CancellationToken,
+    /// The viewers of HLS, whom all listeners of a pod share.
+    pub hls: Hls,
 }
 
 impl Options {
@@ -38,6 +40,7 @@ impl Options {
             head_timeout: Duration::from_secs(10),
             head_bytes_max: 16 << 10,
             closed: CancellationToken::new(),
+            hls: Hls::default(),
         }
     }
 }
@@ -47,9 +50,8 @@ pub(crate) struct Shared {
     pub(crate) hub: Hub,
     pub(crate) options: Options,
     pub(crate) shutdown: CancellationToken,
-    /// Connections, and the sessions that outlive theirs.
+    /// Connections, and what looks after the sessions that outlive theirs.
     pub(crate) tasks: TaskTracker,
-    pub(crate) hls: Arc<Sessions>,
 }
 
 /// Serves until `shutdown`; then no connection is accepted, viewers end cleanly, and what is left is cut after a few seconds.
@@ -60,14 +62,15 @@ pub async fn serve(listener: TcpListener, hub: Hub, options: Options, shutdown: 
         options,
         shutdown: shutdown.clone(),
         tasks: TaskTracker::new(),
-        hls: Arc::default(),
     });
     let router = Router::new()
         .fallback(crate::handler::dispatch)
         .with_state(Arc::clone(&shared));
     let (door, connections) = (shared.options.door.clone(), shared.tasks.clone());
+    let Options { hls, closed, .. } = &shared.options;
+    connections.spawn(hls.clone().sweep(shutdown.clone(), closed.clone()));
     let ends = Ends {
-        closed: shared.options.closed.clone(),
+        closed: closed.clone(),
         shutdown,
     };
     let run = move |arrival: Arrival| connection::run(arrival, Arc::clone(&shared), router.clone());

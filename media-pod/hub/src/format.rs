@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use headgate_codec::{Frame, Timestamp, Track};
+use std::any::Any;
 
 /// Names a format; viewers of one stream that ask for equal ids share their bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,13 +23,15 @@ pub struct Start<'a> {
 
 /// Makes output bytes, once per stream. Equal frames give equal bytes; a format that counts or remembers is told of everything in the order of the
 /// stream, but for [`Format::start`], which each viewer asks for. Empty bytes are not sent.
-pub trait Format: Send + Sync + 'static {
+pub trait Format: Any + Send + Sync + 'static {
     /// Its name.
     fn id(&self) -> FormatId;
     /// Whether viewers of this format get the track at all. What says no is left out of the output and named in the log.
     fn carries(&self, _track: &Track) -> bool {
         true
     }
+    /// Another publisher's frames follow, or the same one's anew: their times have nothing to do with those before.
+    fn begin(&self) {}
     /// The tracks as they are known where viewers can start, told before the frame that is there.
     fn tracks(&self, _tracks: &[Track]) {}
     /// What a viewer gets before its first frame, and again after a gap.

@@ -66,6 +66,12 @@ impl Hub {
         **self.0.settings.load()
     }
 
+    /// Counts bytes that went out to no session in particular, such as files that caches keep for many viewers.
+    pub fn count_egress(&self, protocol: Protocol, bytes: u64) {
+        let egress = &self.0.metrics.egress_bytes;
+        egress.with_label_values(&[protocol.as_str()]).inc_by(bytes);
+    }
+
     /// A connection was accepted. The gate hears of it with its first session, and of its end if it let it in.
     pub fn open(&self, connection: Connection) -> Client {
         Client::new(self.clone(), connection)

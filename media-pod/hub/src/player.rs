@@ -48,6 +48,30 @@ impl Player {
         &self.admitted.live.session
     }
 
+    /// The format that the stream's frames go through: the one that was asked with, or an equal one that was there before.
+    pub fn format(&self) -> &dyn Format {
+        &*self.ring.format
+    }
+
+    /// For a viewer that takes nothing from here, since its format puts the media elsewhere: why its session has ended, if it has. Ends it when the
+    /// stream did not come or is gone for longer than the linger time. `had` says whether it ever had anything.
+    pub fn look(&self, had: bool) -> Option<EndReason> {
+        let gone = || self.deadline() <= Instant::now();
+        let absent = if had {
+            EndReason::StreamEnded
+        } else {
+            EndReason::StreamNotFound
+        };
+        let ended = self.admitted.live.ended();
+        ended.or_else(|| gone().then(|| self.admitted.end(absent)))
+    }
+
+    /// Counts what a viewer was sent that takes nothing from here.
+    pub fn count(&self, bytes: u64) {
+        self.admitted.live.sent(bytes);
+        self.egress.inc_by(bytes);
+    }
+
     /// Waits until there is something, and after the first time at least the merge window since the last time. Then appends about `max` packets to
     /// `out`; the first of all is the format's start. A viewer that has fallen behind goes on at the newest key frame.
     ///

@@ -92,6 +92,9 @@ impl Stream {
         media.renew(Some(publisher));
         media.origin = origin;
         media.epoch = media.epoch.saturating_add(1);
+        for output in &media.outputs {
+            output.ring.format.begin();
+        }
     }
 
     /// How the publisher that has just begun is to be treated.

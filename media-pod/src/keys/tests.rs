@@ -50,6 +50,7 @@ fn ring(keys: Vec<control::StreamKey>) -> KeyRing {
 
 fn config(keys: Vec<control::StreamKey>) -> PodConfig {
     PodConfig {
+        hls: headgate_control::HlsPolicy::default(),
         revision: String::new(),
         server: control::ServerIdentity::default(),
         listeners: vec![],

@@ -269,6 +269,7 @@ pub async fn run(options: StandaloneOptions) -> Result<(), StandaloneError> {
             state: state.as_deref(),
             seal: None,
         },
+        hls_key: None,
     })
     .map_err(CannotStart::Metrics)?;
     pod.watch();

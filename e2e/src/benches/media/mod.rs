@@ -2,8 +2,8 @@
 //!
 //! The server is pinned to one core and the load to the other. Figures drift with the machine; the ratio to the floor is what counts.
 
-mod clip;
-mod cpu;
+pub(super) mod clip;
+pub(super) mod cpu;
 pub mod floor;
 pub mod load;
 mod part;

@@ -1,113 +1,122 @@
-//! Requests for playlists and files.
+//! Requests for playlists.
 
 use super::HlsPath;
-use super::live::Missing;
+use super::file;
+use super::live::{Missing, Text};
 use super::sessions::Entry;
+use super::word::Scope;
+use crate::conditional::{has_already, takes_gzip};
 use crate::connection::Peer;
 use crate::handler::connection;
 use crate::path::MediaPath;
-use crate::refuse::{ended, problem, with_cors};
+use crate::refuse::{ended, problem, refused, with_cors};
 use crate::server::Shared;
-use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use futures::stream;
 use headgate_hls::{Container, Directives};
-use headgate_hub::{EndReason, Protocol, Traffic};
+use headgate_hub::{Connection, EndReason, Protocol, Reason, Refusal};
 use http::request::Parts;
-use http::{StatusCode, header};
-use std::convert::Infallible;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// The parameter with a session's word, as SRS calls it.
 const WORD: &str = "hls_ctx";
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
-/// How long caches may keep files, which never change.
-const FILE_CACHE: &str = "public, max-age=300, immutable";
+/// How often who waits for a playlist looks whether its session is still there.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long a first playlist may take at least: the stream may still come, and its first segment takes its time.
+const FIRST_MIN: Duration = Duration::from_secs(15);
 
-/// Answers a GET.
+/// Answers a GET or HEAD.
 pub(crate) async fn answer(shared: &Shared, path: HlsPath, request: &Parts, peer: &Peer) -> Response {
-    match path {
-        HlsPath::File { name } => file(shared, &name).await,
-        HlsPath::Playlist {
-            app,
-            stream,
-            container,
-            media,
-        } => {
-            let query = Query::of(request.uri.query().unwrap_or_default());
-            let Some(word) = query.word else {
-                return master(shared, &media, query, (app, stream, container), request, peer).await;
-            };
-            let entry = match shared.hls.find(word) {
-                Some(entry) => entry,
-                // The session was idle for too long, or was another pod's: the gate is asked again.
-                None => match admitted(shared, word, &query, (app, stream, container), request, peer).await {
-                    Ok(entry) => entry,
-                    Err(refused) => return refused,
-                },
-            };
-            playlist(&entry, request.uri.query().unwrap_or_default()).await
+    let asked = match path {
+        HlsPath::File { name } => return file::answer(shared, &name, request).await,
+        HlsPath::Playlist { app, stream, container } => {
+            let container = container.unwrap_or_else(|| shared.options.hls.settings().container());
+            Asked::new(shared, (app, stream), container, request, peer)
         }
+    };
+    match asked.word.clone() {
+        Some(word) => media(shared, &word, asked, request).await,
+        // Nobody begins to watch by asking for a head.
+        None if request.method == Method::HEAD => with_cors([(header::CONTENT_TYPE, PLAYLIST)].into_response()),
+        None => master(shared, asked, request).await,
     }
 }
 
-/// A request's query: the session's word, and what the publisher's back end is to see.
-struct Query<'a> {
-    word: Option<&'a str>,
+/// A request for a playlist.
+struct Asked {
+    /// Of a session that was begun here or in another pod of the server.
+    word: Option<String>,
+    /// What the back end is to see, without what is between us and the player.
     rest: String,
+    container: Container,
+    connection: Connection,
 }
 
-impl<'a> Query<'a> {
-    fn of(query: &'a str) -> Self {
+impl Asked {
+    fn new(
+        shared: &Shared,
+        (app, stream): (String, String),
+        container: Container,
+        request: &Parts,
+        peer: &Peer,
+    ) -> Self {
+        let query = request.uri.query().unwrap_or_default();
         let pairs = || query.split('&').filter(|pair| !pair.is_empty());
-        let word = pairs().find_map(|pair| pair.strip_prefix(WORD)?.strip_prefix('='));
         let is_ours = |pair: &&str| pair.starts_with("hls_ctx=") || pair.starts_with("_HLS_");
         let rest: Vec<&str> = pairs().filter(|pair| !is_ours(pair)).collect();
-        Self {
-            word: word.filter(|word| !word.is_empty()),
+        let path = MediaPath {
+            app,
+            stream,
+            container: crate::format::Container::Ts,
+        };
+        let mut asked = Self {
+            word: pairs().find_map(|pair| pair.strip_prefix(WORD)?.strip_prefix('=').map(str::to_owned)),
             rest: rest.join("&"),
+            container,
+            connection: connection(shared, &path, Protocol::Hls, request, peer),
+        };
+        asked.connection.param = match asked.rest.as_str() {
+            "" => String::new(),
+            rest => format!("?{rest}"),
+        };
+        // A word that a client made up is none.
+        let word = asked.word.take();
+        asked.word = word.filter(|word| shared.options.hls.key().made(word, asked.scope()));
+        asked
+    }
+
+    fn scope(&self) -> Scope<'_> {
+        Scope {
+            vhost: &self.connection.vhost,
+            app: &self.connection.app,
+            stream: &self.connection.stream,
+            container: name_of(self.container),
         }
     }
 }
 
-type Wanted = (String, String, Container);
-
-async fn admitted(
-    shared: &Shared,
-    word: &str,
-    query: &Query<'_>,
-    (app, stream, container): Wanted,
-    request: &Parts,
-    peer: &Peer,
-) -> Result<Arc<Entry>, Response> {
-    let path = MediaPath {
-        app,
-        stream,
-        container: crate::format::Container::Ts,
-    };
-    let mut connection = connection(shared, &path, Protocol::Hls, request, peer);
-    connection.param = if query.rest.is_empty() {
-        String::new()
-    } else {
-        format!("?{}", query.rest)
-    };
-    let run_by = (&shared.tasks, &shared.shutdown);
-    shared.hls.admit(&shared.hub, connection, container, word, run_by).await
+/// ZLMediaKit's names.
+fn name_of(container: Container) -> &'static str {
+    match container {
+        Container::Ts => "hls.m3u8",
+        Container::Fmp4 => "hls.fmp4.m3u8",
+    }
 }
 
 /// The first answer to a viewer that was let in: where its own playlist is.
-async fn master(
-    shared: &Shared,
-    media: &str,
-    query: Query<'_>,
-    wanted: Wanted,
-    request: &Parts,
-    peer: &Peer,
-) -> Response {
-    let word = uuid::Uuid::new_v4().simple().to_string();
-    let entry = match admitted(shared, &word, &query, wanted, request, peer).await {
+async fn master(shared: &Shared, asked: Asked, request: &Parts) -> Response {
+    let hls = &shared.options.hls;
+    let word = hls.key().word(asked.scope());
+    let Asked {
+        rest,
+        container,
+        connection,
+        ..
+    } = asked;
+    let entry = match hls.session(&word, (&shared.hub, container), || connection).await {
         Ok(entry) => entry,
         Err(refused) => return refused,
     };
@@ -115,80 +124,127 @@ async fn master(
     if let Err(missing) = wait(&entry, Directives::default()).await {
         return missing;
     }
-    let separator = if query.rest.is_empty() { "" } else { "&" };
-    // The attribute must be there; with one variant there is nothing to choose by it.
+    let attributes = entry.live.variant().map(|variant| variant.line());
+    let attributes = attributes.unwrap_or_else(|| "#EXT-X-STREAM-INF:BANDWIDTH=1".into());
+    let (base, separator) = (beside(request.uri.path()), if rest.is_empty() { "" } else { "&" });
+    let media = name_of(container);
     let text = format!(
-        "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-STREAM-INF:BANDWIDTH=1\n{media}?{WORD}={word}{separator}{}\n",
-        query.rest
+        "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n{attributes}\n{base}{media}?{WORD}={word}{separator}{rest}\n"
     );
-    text_of(text.into())
+    entry.count(text.len());
+    let headers = [(header::CONTENT_TYPE, PLAYLIST), (header::CACHE_CONTROL, "no-store")];
+    with_cors((headers, text).into_response())
 }
 
-async fn playlist(entry: &Entry, query: &str) -> Response {
-    let Some(directives) = Directives::parse(query) else {
-        return problem(
-            StatusCode::BAD_REQUEST,
-            "BadRequest",
-            "the _HLS_ parameters are no numbers",
-        );
+/// From a playlist's path to the folder of its stream: `/live/alice.m3u8` has its files in `./alice/`.
+fn beside(path: &str) -> String {
+    let file = path.rsplit('/').next().unwrap_or_default();
+    match file.strip_suffix(".m3u8") {
+        Some(stream) if !matches!(file, "hls.m3u8" | "hls.fmp4.m3u8") => format!("./{stream}/"),
+        _ => String::new(),
+    }
+}
+
+/// A session's own playlist. One that is not here was idle for too long, or another pod's: the gate is asked.
+async fn media(shared: &Shared, word: &str, asked: Asked, request: &Parts) -> Response {
+    let Some(directives) = Directives::parse(request.uri.query().unwrap_or_default()) else {
+        let said = "the _HLS_ parameters are no numbers";
+        return problem(StatusCode::BAD_REQUEST, "BadRequest", said);
     };
-    match wait(entry, directives).await {
-        Ok(text) => text_of(text),
+    let asked_for = (&shared.hub, asked.container);
+    let entry = match shared.options.hls.session(word, asked_for, || asked.connection).await {
+        Ok(entry) => entry,
+        Err(refused) => return refused,
+    };
+    match wait(&entry, directives).await {
+        Ok(text) => text_of(&entry, &text, &request.headers),
         Err(missing) => missing,
     }
 }
 
-/// The playlist, when it is there; counted.
-async fn wait(entry: &Entry, directives: Directives) -> Result<Bytes, Response> {
-    let deadline = Instant::now().checked_add(entry.live.patience().saturating_mul(2));
-    let asked = entry
-        .live
-        .playlist(directives, deadline.unwrap_or_else(Instant::now))
-        .await;
-    entry.touch();
-    let text = asked.map_err(|missing| match missing {
-        Missing::TooFar => problem(StatusCode::BAD_REQUEST, "BadRequest", "the segment is too far off"),
-        Missing::Late => ended(EndReason::StreamNotFound),
-    })?;
-    entry.client.count(Traffic {
-        sent: text.len() as u64,
-        received: 0,
-    });
-    Ok(text)
+/// The playlist, when it is there.
+async fn wait(entry: &Entry, directives: Directives) -> Result<Text, Response> {
+    let patience = entry.live.target().saturating_mul(3);
+    let patience = if entry.live.is_ready() {
+        patience
+    } else {
+        patience.max(FIRST_MIN)
+    };
+    let deadline = Instant::now().checked_add(patience).unwrap_or_else(Instant::now);
+    loop {
+        entry.touch();
+        match entry.over() {
+            None | Some(EndReason::StreamEnded) => {}
+            Some(EndReason::Kicked) => {
+                let said = "this session was ended: begin anew without its hls_ctx";
+                return Err(refused(&Refusal::new(Reason::HookDenied, said)));
+            }
+            Some(reason) => return Err(ended(reason)),
+        }
+        let now = Instant::now();
+        let next = now.checked_add(LOOK).unwrap_or(deadline).min(deadline);
+        match entry.live.playlist(directives, next).await {
+            Ok(text) => return Ok(text),
+            Err(Missing::TooFar) => {
+                let said = "the segment is too far off";
+                return Err(problem(StatusCode::BAD_REQUEST, "BadRequest", said));
+            }
+            Err(Missing::Late) if next < deadline => {}
+            Err(Missing::Late) => return Err(late(entry)),
+        }
+    }
 }
 
-async fn file(shared: &Shared, name: &str) -> Response {
-    let run = name.split('-').next().unwrap_or_default();
-    let missing = || {
-        problem(
-            StatusCode::NOT_FOUND,
-            "NotFound",
-            "there is no such segment, or not any more",
-        )
-    };
-    let Some(live) = shared.hls.live(run) else {
-        return missing();
-    };
-    let deadline = Instant::now().checked_add(live.patience());
-    let Some((kind, pieces)) = live.file(name, deadline.unwrap_or_else(Instant::now)).await else {
-        return missing();
-    };
-    let length = pieces
-        .iter()
-        .fold(0_usize, |sum, piece| sum.saturating_add(piece.len()));
-    let headers = [
-        (header::CONTENT_TYPE, kind.to_owned()),
-        (header::CONTENT_LENGTH, length.to_string()),
-        (header::CACHE_CONTROL, FILE_CACHE.to_owned()),
-    ];
-    let body = Body::from_stream(stream::iter(pieces.into_iter().map(Ok::<_, Infallible>)));
-    with_cors((headers, body).into_response())
+/// Who blocks for a playlist that does not come in time may ask again (RFC 8216bis §6.2.5.2).
+fn late(entry: &Entry) -> Response {
+    if !entry.live.is_ready() {
+        return ended(EndReason::StreamNotFound);
+    }
+    let said = "the playlist did not get that far in time";
+    let mut answer = problem(StatusCode::SERVICE_UNAVAILABLE, "NotYet", said);
+    let headers = answer.headers_mut();
+    headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    answer
 }
 
-fn text_of(text: Bytes) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, PLAYLIST),
-        (header::CACHE_CONTROL, "no-cache, no-store"),
-    ];
-    with_cors((headers, text).into_response())
+/// Its address is one viewer's, and it changes all the time: caches ask every time, and hear when it has not.
+fn text_of(entry: &Arc<Entry>, text: &Text, headers: &HeaderMap) -> Response {
+    let gzip = takes_gzip(headers).then(|| entry.live.gzip(text)).flatten();
+    let tag = format!("\"{}{}\"", text.tag, if gzip.is_some() { "-gz" } else { "" });
+    let is_packed = gzip.is_some();
+    let mut response = if has_already(headers, &tag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let bytes = gzip.unwrap_or_else(|| text.bytes.clone());
+        entry.count(bytes.len());
+        ([(header::CONTENT_TYPE, PLAYLIST)], bytes).into_response()
+    };
+    let said = response.headers_mut();
+    if is_packed && said.contains_key(header::CONTENT_TYPE) {
+        said.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    said.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    said.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        said.insert(header::ETAG, tag);
+    }
+    with_cors(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_media_playlist_lies_in_the_streams_folder() {
+        let cases = [
+            ("/live/alice.m3u8", "./alice/"),
+            ("/live/%D0%B0.m3u8", "./%D0%B0/"),
+            ("/live/alice/hls.m3u8", ""),
+            ("/live/alice/hls.fmp4.m3u8", ""),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(beside(path), expected, "{path}");
+        }
+    }
 }

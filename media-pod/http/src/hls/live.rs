@@ -1,11 +1,14 @@
 //! One stream's segments, fed by the hub as if they were one more output format.
 
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use headgate_codec::{Frame, Timestamp, Track};
-use headgate_hls::{Config, Container, Directives, File, Reload, Segmenter};
+use headgate_hls::{Config, Container, Cut, Directives, File, Reload, Segmenter, Variant};
 use headgate_hub::{Format, FormatId, Start};
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -14,15 +17,21 @@ use tokio::time::Instant;
 pub(crate) struct Live {
     /// In every name of a file.
     pub(crate) run: String,
-    container: Container,
+    pub(crate) container: Container,
     segmenter: Mutex<Segmenter>,
+    /// The newest playlist and the newest delta update, compressed, with their tags.
+    packed: Mutex<[Option<(String, Bytes)>; 2]>,
     news: Notify,
-    /// The hub feeds it.
-    fed: AtomicBool,
 }
 
-/// The length of parts where there are any.
-const PART: Duration = Duration::from_millis(500);
+/// A playlist at one moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Text {
+    pub(crate) bytes: Bytes,
+    /// Names its content among all playlists there ever are; no quotes.
+    pub(crate) tag: String,
+    is_delta: bool,
+}
 
 /// Why there is no playlist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,42 +42,101 @@ pub(crate) enum Missing {
     Late,
 }
 
+/// A shorter text is not worth it.
+const GZIP_FROM: usize = 512;
+
 impl Live {
-    pub(crate) fn new(container: Container) -> Self {
+    /// Cut as said. The first number follows the clock: a player that was sent elsewhere finds larger ones than it had.
+    pub(crate) fn new(container: Container, cut: Cut) -> Self {
         let run = uuid::Uuid::new_v4().simple().to_string();
+        let now = u128::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
+        let first = now.checked_div(cut.segment.as_millis()).unwrap_or(0);
         let config = Config {
-            part: (container == Container::Fmp4).then_some(PART),
+            segment: cut.segment,
+            window: cut.window,
+            part: cut.part,
+            bytes_max: cut.bytes_max,
+            first: u64::try_from(first).unwrap_or(0),
+            secret: uuid::Uuid::new_v4().into_bytes(),
             ..Config::new(container, "hls/", &run)
         };
         Self {
             run,
             container,
             segmenter: Mutex::new(Segmenter::new(config)),
+            packed: Mutex::default(),
             news: Notify::new(),
-            fed: AtomicBool::new(false),
         }
     }
 
-    /// Whether the hub has taken this one for the stream, and not one that was there.
-    pub(crate) fn is_fed(&self) -> bool {
-        self.fed.load(Ordering::Acquire)
+    /// Cuts in another way from the next segment on.
+    pub(crate) fn recut(&self, cut: Cut) {
+        self.change(|segmenter| segmenter.recut(cut));
     }
 
-    /// Three target durations.
-    pub(crate) fn patience(&self) -> Duration {
-        self.segmenter.lock().target().saturating_mul(3)
+    /// No more frames will come: the playlist says so.
+    pub(crate) fn end(&self) {
+        self.change(|segmenter| {
+            if !segmenter.is_ended() {
+                segmenter.end();
+            }
+        });
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.segmenter.lock().is_ended()
+    }
+
+    /// Whether there is something to play.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.segmenter.lock().is_ready()
+    }
+
+    pub(crate) fn target(&self) -> Duration {
+        self.segmenter.lock().target()
+    }
+
+    pub(crate) fn variant(&self) -> Option<Variant> {
+        self.segmenter.lock().variant()
     }
 
     /// The playlist as it was asked for, waiting for it until `deadline`.
-    pub(crate) async fn playlist(&self, directives: Directives, deadline: Instant) -> Result<Bytes, Missing> {
+    pub(crate) async fn playlist(&self, directives: Directives, deadline: Instant) -> Result<Text, Missing> {
         self.wait(deadline, |segmenter| match segmenter.reload(directives) {
             _ if !segmenter.is_ready() => None,
-            Reload::Now => Some(Ok(segmenter.playlist(directives.skip))),
+            Reload::Now => Some(Ok(self.text(segmenter, directives.skip))),
             Reload::Wait => None,
             Reload::TooFar => Some(Err(Missing::TooFar)),
         })
         .await
         .unwrap_or(Err(Missing::Late))
+    }
+
+    fn text(&self, segmenter: &mut Segmenter, is_delta: bool) -> Text {
+        let kind = if is_delta { "d" } else { "" };
+        Text {
+            tag: format!("{}-{}{kind}", self.run, segmenter.version()),
+            bytes: segmenter.playlist(is_delta),
+            is_delta,
+        }
+    }
+
+    /// The text compressed; made once for all who ask. `None` when that does not pay.
+    pub(crate) fn gzip(&self, text: &Text) -> Option<Bytes> {
+        if text.bytes.len() < GZIP_FROM {
+            return None;
+        }
+        let mut packed = self.packed.lock();
+        let [whole, delta] = &mut *packed;
+        let kept = if text.is_delta { delta } else { whole };
+        if let Some((_, bytes)) = kept.as_ref().filter(|(tag, _)| *tag == text.tag) {
+            return Some(bytes.clone());
+        }
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(&text.bytes).ok()?;
+        let bytes = Bytes::from(encoder.finish().ok()?);
+        *kept = Some((text.tag.clone(), bytes.clone()));
+        Some(bytes)
     }
 
     /// A file that a playlist names, with its type; a part that was hinted at is waited for. `None` when it is not there.
@@ -122,7 +190,7 @@ impl Live {
 }
 
 /// The segments as a format. It makes no bytes for the ring: viewers get files.
-pub(crate) struct HlsFormat(pub(crate) std::sync::Arc<Live>);
+pub(crate) struct HlsFormat(pub(crate) Arc<Live>);
 
 impl Format for HlsFormat {
     fn id(&self) -> FormatId {
@@ -139,8 +207,11 @@ impl Format for HlsFormat {
         }
     }
 
+    fn begin(&self) {
+        self.0.change(Segmenter::break_off);
+    }
+
     fn tracks(&self, tracks: &[Track]) {
-        self.0.fed.store(true, Ordering::Release);
         self.0.change(|segmenter| segmenter.set_tracks(tracks));
     }
 

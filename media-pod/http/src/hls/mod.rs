@@ -1,14 +1,20 @@
 //! HLS: each viewer is a session that its requests keep alive, and all viewers of a stream share its segments.
 //!
 //! The first request for a playlist is asked of the gate like any viewer, and answered with a playlist of one variant, whose address carries the
-//! session. A session ends when nobody has asked for its playlist for three target durations. Segments are the same for all and can be cached:
-//! their names hold a random word that only those know who were given a playlist.
+//! session's word: signed, so that no client can choose one, and good for that stream alone. The session ends when nobody has asked for its playlist
+//! for three target durations, and ten seconds at least. Segments are the same for all and can be cached: their names hold words that only those know
+//! who were given a playlist that names them.
 
 mod answer;
+mod file;
 mod live;
 mod path;
 mod sessions;
+mod settings;
+mod word;
 
 pub(crate) use answer::answer;
 pub(crate) use path::HlsPath;
-pub(crate) use sessions::Sessions;
+pub use sessions::Hls;
+pub use settings::HlsSettings;
+pub use word::HlsKey;

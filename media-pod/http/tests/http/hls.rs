@@ -6,20 +6,7 @@ use headgate_hub::{Protocol, Publisher};
 use std::process::Stdio;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
 use tokio::process::Command;
-
-/// Head and body of the answer to a GET.
-async fn get(server: &Server, path: &str) -> (String, Vec<u8>) {
-    let mut socket = server
-        .open(&format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
-        .await;
-    let mut answer = Vec::new();
-    socket.read_to_end(&mut answer).await.unwrap();
-    let at = answer.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
-    let body = answer.split_off(at + 4);
-    (String::from_utf8(answer).unwrap(), body)
-}
 
 async fn text(server: &Server, path: &str) -> String {
     let (head, body) = get(server, path).await;
@@ -96,6 +83,14 @@ async fn a_viewer_has_one_session_and_its_segments_can_be_cached() {
         let id = server.rules.seen.lock().clone().unwrap().id;
         assert!(server.hub.kick(id, headgate_hub::EndReason::Kicked));
         server.until_viewers(0).await;
+        // Who was sent away does not come back with the same address, however often it asks.
+        for _ in 0..2 {
+            let (head, body) = get(&server, &media).await;
+            assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
+            assert!(String::from_utf8_lossy(&body).contains("begin anew"));
+            tokio::time::sleep(Duration::from_millis(1200)).await;
+        }
+        assert_eq!(server.viewers(), 0);
     }
     publishing.abort();
 }

@@ -9,9 +9,11 @@
 )]
 #![allow(clippy::arithmetic_side_effects)]
 
+mod caches;
 mod hls;
 mod leaving;
 mod players;
 mod requests;
+mod session_words;
 mod sockets;
 mod support;

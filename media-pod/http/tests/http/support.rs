@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use headgate_codec::{AudioInfo, Codec, Frame, Timestamp, Track, TrackId, TrackKind};
 use headgate_flv::{Demuxed, Demuxer, Tag, TagKind, TagReader};
-use headgate_http::{Options, serve};
+use headgate_http::{Hls, HlsKey, Options, serve};
 use headgate_hub::*;
 use std::net::SocketAddr;
 use std::process::Command;
@@ -61,6 +62,7 @@ pub struct Server {
     pub hub: Hub,
     pub rules: Arc<Rules>,
     pub address: SocketAddr,
+    pub hls: Hls,
     pub shutdown: CancellationToken,
     pub served: JoinHandle<()>,
 }
@@ -74,14 +76,83 @@ pub async fn server() -> Server {
     let named = vec!["studio.example".to_owned()];
     let mut options = Options::new(Arc::new(move |host, param| resolve_vhost(&named, host, param)));
     options.head_timeout = Duration::from_millis(500);
+    options.hls = Hls::with_idle(HlsKey::new(b"of all pods"), Duration::from_secs(1));
+    let hls = options.hls.clone();
     let served = tokio::spawn(serve(listener, hub.clone(), options, shutdown.clone()));
     Server {
         hub,
         rules,
         address,
+        hls,
         shutdown,
         served,
     }
+}
+
+/// The answer to a GET: status line and headers in small letters, and the body.
+pub async fn get(server: &Server, path: &str) -> (String, Vec<u8>) {
+    ask(server, "GET", path, "").await
+}
+
+/// The same with a method, and with headers that end in `\r\n`.
+pub async fn ask(server: &Server, method: &str, path: &str, headers: &str) -> (String, Vec<u8>) {
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{headers}Connection: close\r\n\r\n");
+    let mut socket = server.open(&head).await;
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).await.unwrap();
+    let at = answer.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
+    let body = answer.split_off(at + 4);
+    (String::from_utf8(answer).unwrap(), body)
+}
+
+/// Sound alone, as much of it at once as is wanted.
+pub struct Sound(pub Publisher, i64);
+
+impl Sound {
+    pub fn new(mut publisher: Publisher) -> Self {
+        let info = AudioInfo {
+            sample_rate: 44_100,
+            channels: 2,
+        };
+        publisher.track(Track::sound(TrackId::AUDIO, Codec::Mp3, info));
+        let mut sound = Self(publisher, 0);
+        sound.play(1);
+        sound
+    }
+
+    /// Sends so many frames of 26 ms.
+    pub fn play(&mut self, frames: i64) {
+        for _ in 0..frames {
+            let dts = Timestamp::from_millis(self.1 * 26);
+            self.1 += 1;
+            self.0.frame(Frame {
+                track: TrackId::AUDIO,
+                kind: TrackKind::Audio,
+                dts,
+                pts: dts,
+                key: true,
+                payload: Bytes::from_static(&[7; 200]),
+            });
+        }
+    }
+}
+
+/// Begins to watch a stream of sound alone that is at its start, and gives the path of the viewer's own playlist.
+pub async fn watch(server: &Server, path: &str, sound: &mut Sound) -> String {
+    let (asked, ()) = tokio::join!(get(server, path), async {
+        server.until_viewers(server.viewers() + 1).await;
+        sound.play(400);
+    });
+    let (head, body) = asked;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{path}: {head}");
+    media_of(path, &String::from_utf8(body).unwrap())
+}
+
+/// The path of the playlist that a master playlist leads to.
+pub fn media_of(path: &str, master: &str) -> String {
+    let named = master.lines().find(|line| line.contains("hls_ctx=")).expect(master);
+    let (folder, _) = path.rsplit_once('/').unwrap();
+    format!("{folder}/{}", named.trim_start_matches("./"))
 }
 
 impl Server {

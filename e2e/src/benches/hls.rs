@@ -1,0 +1,240 @@
+//! `cargo e2e bench hls`: what segmenting costs, and how many requests for a playlist and a segment that everybody wants are answered beside nginx with
+//! the same files. Both servers have the same one core, one after the other, and the load has the other.
+
+use super::media::{clip, cpu};
+use super::{Figure, Results};
+use crate::command::Cmd;
+use crate::ensure;
+use crate::error::{Context as _, Error, Result};
+use crate::http_get::http_body;
+use crate::players::place::Place;
+use crate::tools::apt;
+use crate::tools::paths::{workspace, write};
+use crate::ui::{say, step};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::process::{Child, Command};
+
+/// The servers' core; the load has the other.
+const SERVER: &str = "0";
+const LOAD: &str = "1";
+/// Streams that are cut while it is counted what that costs.
+const STREAMS: usize = 10;
+
+/// How to measure.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// How long each figure is measured, in seconds.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Connections that ask all the time.
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// How often each server has its turn; the best of each counts.
+    #[arg(long, default_value_t = 3)]
+    turns: usize,
+}
+
+/// Measures, prints and keeps it.
+pub async fn run(options: &Options) -> Result<()> {
+    apt::install_also(&["nginx-light", "wrk"]).await?;
+    let clip = step("clip of 1 Mbit/s", clip::clip()).await?;
+    let binary = step("release binary of the media pod", build()).await?;
+    let place = Place::of(&binary, Some(SERVER)).await?;
+    let publishers = publish(&place, &clip)?;
+    let mut figures = step("segmenting", segmenting(&place, options)).await?;
+    let playlist = own_playlist(&place, 0).await?;
+    let text = http_body(&place.http(), &playlist).await?;
+    let segment = text
+        .lines()
+        .rfind(|line| !line.starts_with('#'))
+        .context("no segment")?;
+    let segment = format!("/live/s0/{segment}");
+    let root = place.dir().join("nginx");
+    let nginx = Nginx::start(&root, &place, &text, &segment).await?;
+    for (what, ours, theirs) in [
+        ("playlist", playlist.as_str(), "/playlist.m3u8"),
+        ("segment", segment.as_str(), "/segment.ts"),
+    ] {
+        let (mut here, mut there) = (0.0_f64, 0.0_f64);
+        for _ in 0..options.turns.max(1) {
+            there = there.max(asked(&format!("http://{}{theirs}", nginx.address), options).await?);
+            here = here.max(asked(&format!("http://{}{ours}", place.http()), options).await?);
+        }
+        say(format_args!(
+            "{what}: {here:.0} requests/s, nginx {there:.0}, ratio {:.2}",
+            here / there
+        ));
+        figures.push(Figure::new(format!("{what}: requests answered"), here, "/s"));
+        figures.push(Figure::new(format!("{what}: requests that nginx answers"), there, "/s"));
+        figures.push(Figure::new(format!("{what}: what a request costs beside nginx"), there / here, "×").goal(1.25));
+    }
+    drop((nginx, publishers));
+    place.stop().await?;
+    Results {
+        name: "hls",
+        command: "cargo e2e bench hls".into(),
+        setting: format!(
+            "Release build. Server on one core, load (wrk, {} connections kept open, {} s, best of {} turns) on the other; nginx has one worker and the \
+             files in its cache of open files. The stream has 1 Mbit/s, the playlist six segments of MPEG-TS. Segmenting: {STREAMS} streams, CPU with \
+             an HLS viewer each less CPU without.",
+            options.connections, options.seconds, options.turns
+        ),
+        figures,
+    }
+    .save()
+}
+
+async fn build() -> Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let build = Cmd::new(cargo).args(["build", "--quiet", "--release", "-p", "headgate-media-pod"]);
+    build.dir(workspace()).timeout(Duration::from_mins(60)).run().await?;
+    let here = std::env::current_exe().context("finding this program")?;
+    let target = here
+        .parent()
+        .and_then(Path::parent)
+        .context("this program lies in no target directory")?;
+    Ok(target.join("release/media-pod"))
+}
+
+fn publish(place: &Place, clip: &Path) -> Result<Vec<Child>> {
+    let one = |number: usize| {
+        Command::new("taskset")
+            .args([
+                "-c",
+                LOAD,
+                "ffmpeg",
+                "-v",
+                "error",
+                "-nostdin",
+                "-re",
+                "-stream_loop",
+                "-1",
+                "-i",
+            ])
+            .arg(clip)
+            .args([
+                "-c",
+                "copy",
+                "-f",
+                "flv",
+                &format!("rtmp://{}/live/s{number}", place.rtmp()),
+            ])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .context("starting a publisher")
+    };
+    (0..STREAMS).map(one).collect()
+}
+
+/// CPU of the same streams with and without somebody who watches each.
+async fn segmenting(place: &Place, options: &Options) -> Result<Vec<Figure>> {
+    place.streams(STREAMS).await?;
+    let (alone, _) = spent(place, options, &[]).await?;
+    let mut playlists = Vec::new();
+    for number in 0..STREAMS {
+        playlists.push(own_playlist(place, number).await?);
+    }
+    let (watched, seconds) = spent(place, options, &playlists).await?;
+    #[allow(clippy::cast_precision_loss, reason = "a few streams")]
+    let each = |nanoseconds: f64| nanoseconds / 1e3 / seconds / STREAMS as f64;
+    Ok(vec![
+        Figure::new("publishing, CPU per stream-second", each(alone), "µs"),
+        Figure::new(
+            "segmenting and its playlist, CPU per stream-second",
+            each(watched - alone),
+            "µs",
+        ),
+    ])
+}
+
+/// Nanoseconds of CPU in a while, in which each playlist is asked for every second; and how long it was.
+async fn spent(place: &Place, options: &Options, playlists: &[String]) -> Result<(f64, f64)> {
+    let pid = place.pid()?;
+    let (before, begun) = (cpu::nanoseconds(pid)?, std::time::Instant::now());
+    for _ in 0..options.seconds.saturating_mul(2) {
+        for playlist in playlists {
+            http_body(&place.http(), playlist).await?;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    #[allow(clippy::cast_precision_loss, reason = "some seconds")]
+    let spent = cpu::nanoseconds(pid)?.saturating_sub(before) as f64;
+    Ok((spent, begun.elapsed().as_secs_f64()))
+}
+
+/// The path of a new viewer's playlist.
+async fn own_playlist(place: &Place, number: usize) -> Result<String> {
+    let url = format!("http://{}/live/s{number}.m3u8", place.http());
+    let master = reqwest::get(&url).await.and_then(reqwest::Response::error_for_status);
+    let text = master.map_err(|e| Error::new(e.to_string()))?.text().await;
+    let text = text.map_err(|e| Error::new(e.to_string()))?;
+    let named = text
+        .lines()
+        .find(|line| line.contains("hls_ctx="))
+        .context("no playlist is named")?;
+    Ok(format!("/live/{}", named.trim_start_matches("./")))
+}
+
+/// Requests a second that wrk gets answered with 200.
+async fn asked(url: &str, options: &Options) -> Result<f64> {
+    let (connections, seconds) = (format!("-c{}", options.connections), format!("-d{}s", options.seconds));
+    let wrk = Cmd::new("taskset").args(["-c", LOAD, "wrk", "-t1", &connections, &seconds, url]);
+    let text = wrk.timeout(Duration::from_mins(2)).run().await?;
+    ensure!(!text.contains("Non-2xx"), "{url}: {text}");
+    let rate = text.lines().find_map(|line| line.trim().strip_prefix("Requests/sec:"));
+    rate.and_then(|rate| rate.trim().parse().ok())
+        .context(format_args!("wrk says no rate: {text}"))
+}
+
+/// Debian's nginx with the same two files.
+struct Nginx {
+    _process: Child,
+    address: String,
+}
+
+impl Nginx {
+    async fn start(root: &Path, place: &Place, playlist: &str, segment: &str) -> Result<Self> {
+        let bytes = reqwest::get(format!("http://{}{segment}", place.http())).await;
+        let bytes = bytes.map_err(|e| Error::new(e.to_string()))?.bytes().await;
+        write(&root.join("files/playlist.m3u8"), playlist)?;
+        write(
+            &root.join("files/segment.ts"),
+            bytes.map_err(|e| Error::new(e.to_string()))?,
+        )?;
+        let port = crate::players::place::free_ports::<1>()?;
+        let [port] = port;
+        let root = root.display();
+        let config = format!(
+            "daemon off; master_process off; pid {root}/pid; error_log stderr crit;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000; open_file_cache max=100;
+  types {{ application/vnd.apple.mpegurl m3u8; video/mp2t ts; }}
+  client_body_temp_path {root}; proxy_temp_path {root}; fastcgi_temp_path {root}; uwsgi_temp_path {root}; scgi_temp_path {root};
+  server {{ listen 127.0.0.1:{port}; root {root}/files; add_header Access-Control-Allow-Origin *; }}
+}}
+"
+        );
+        let file = format!("{root}/nginx.conf");
+        write(Path::new(&file), config)?;
+        let process = Command::new("taskset")
+            .args(["-c", SERVER, "nginx", "-c", &file])
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .context("starting nginx")?;
+        let address = format!("127.0.0.1:{port}");
+        crate::harness::eventually(Duration::from_secs(10), "nginx answers", async || {
+            http_body(&address, "/playlist.m3u8").await.map(drop)
+        })
+        .await?;
+        Ok(Self {
+            _process: process,
+            address,
+        })
+    }
+}
