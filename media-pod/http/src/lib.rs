@@ -6,6 +6,8 @@
 
 mod connection;
 mod format;
+#[doc(hidden)]
+pub mod fuzz;
 mod handler;
 mod head;
 mod hls;
