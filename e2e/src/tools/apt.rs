@@ -7,8 +7,8 @@ use crate::ensure;
 use crate::error::{Context as _, Result};
 use crate::ui;
 
-/// What a cluster and the scenarios need.
-const PACKAGES: [&str; 13] = [
+/// What a cluster, the scenarios and the tests against other players need.
+const PACKAGES: [&str; 17] = [
     "buildah",
     "busybox-static",
     "ca-certificates",
@@ -16,10 +16,14 @@ const PACKAGES: [&str; 13] = [
     "containerd",
     "containernetworking-plugins",
     "ffmpeg",
+    "gstreamer1.0-plugins-bad",
+    "gstreamer1.0-plugins-good",
+    "gstreamer1.0-tools",
     "iproute2",
     "iptables",
     "nftables",
     "prometheus",
+    "rtmpdump",
     "runc",
     "util-linux",
 ];

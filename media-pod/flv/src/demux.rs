@@ -121,13 +121,11 @@ impl Demuxer {
 
     /// True when that is news.
     fn note(&mut self, now: Known) -> bool {
-        match self.known.iter_mut().find(|known| known.id == now.id) {
-            Some(known) => std::mem::replace(known, now) != now,
-            None => {
-                self.known.push(now);
-                true
-            }
+        if let Some(known) = self.known.iter_mut().find(|known| known.id == now.id) {
+            return std::mem::replace(known, now) != now;
         }
+        self.known.push(now);
+        true
     }
 }
 

@@ -100,12 +100,11 @@ pub(crate) fn multitrack(mut body: Bytes, what: &'static str) -> Result<Parts, E
             name = four_cc(&mut body, what)?;
         }
         let number = u8_of(&mut body, what)?;
-        let part = match form {
-            ONE_TRACK => std::mem::take(&mut body),
-            _ => {
-                let size = body.try_get_uint(3).map_err(|_| Error::Truncated { what })?;
-                take(&mut body, usize::try_from(size).unwrap_or(usize::MAX), what)?
-            }
+        let part = if form == ONE_TRACK {
+            std::mem::take(&mut body)
+        } else {
+            let size = body.try_get_uint(3).map_err(|_| Error::Truncated { what })?;
+            take(&mut body, usize::try_from(size).unwrap_or(usize::MAX), what)?
         };
         parts.push(Part {
             packet_type,

@@ -164,7 +164,7 @@ fn a_multitrack_message_comes_to_a_frame_of_each_track_at_the_nanosecond() {
         })
         .collect();
     assert_eq!(ids, [(TrackId(1), Codec::Opus), (TrackId(3), Codec::Flac)]);
-    let frames = b"\x97\x02\x00\x01\x00\x05\x21Opus\x00\0\0\x01afLaC\x01\0\0\x01b";
+    let frames = b"\x97\x02\x01\x00\x00\x05\x21Opus\x00\0\0\x01afLaC\x01\0\0\x01b";
     let pushed = demuxer.push(TrackKind::Audio, 7, Bytes::from_static(frames)).unwrap();
     let ticks = 7 * 90 + 65_536 / 11_111;
     let frames: Vec<_> = pushed

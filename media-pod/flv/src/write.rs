@@ -68,8 +68,8 @@ impl Form {
         }
         match track.codec {
             _ if track.id.number() > 0 => multitrack_head(track, frame_type, packet_type),
-            Codec::H264 => Prefix::from_slice(&[frame_type | 7, packet_type]),
-            Codec::H265 if track.old_id && !self.four_cc => Prefix::from_slice(&[frame_type | 12, packet_type]),
+            Codec::H264 => Prefix::from_slice(&[frame_type | AVC, packet_type]),
+            Codec::H265 if track.old_id && !self.four_cc => Prefix::from_slice(&[frame_type | HEVC, packet_type]),
             Codec::Aac => Prefix::from_slice(&[AAC, packet_type]),
             Codec::Mp3 => Prefix::from_slice(&[mp3_flags(track.audio)]),
             Codec::G711a => Prefix::from_slice(&[0x72 | stereo(track.audio)]),
@@ -84,8 +84,11 @@ impl Form {
     }
 }
 
-const AVC_KEY: u8 = KEY | 7;
-const HEVC_KEY: u8 = KEY | 12;
+/// Codec ids (annex E.4.3.1); HEVC's is not in it.
+const AVC: u8 = 7;
+const HEVC: u8 = 0x0c;
+const AVC_KEY: u8 = KEY | AVC;
+const HEVC_KEY: u8 = KEY | HEVC;
 
 fn multitrack_head(track: &Track, frame_type: u8, packet_type: u8) -> Prefix {
     let Some(name) = fourcc::of(track.codec) else {

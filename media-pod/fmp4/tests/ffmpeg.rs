@@ -43,14 +43,12 @@ fn flv(file: &Path) -> (Vec<Track>, Vec<Frame>) {
     let file = Bytes::from(std::fs::read(file).unwrap());
     for tag in headgate_flv::TagReader::new(file).unwrap() {
         let tag = tag.unwrap();
-        match demuxer.push_tag(tag.kind, tag.timestamp_millis, tag.body).unwrap() {
-            headgate_flv::Demuxed::Track(track) => tracks.push(track),
-            headgate_flv::Demuxed::Frame(frame) => frames.push(frame),
-            headgate_flv::Demuxed::TrackAndFrame(track, frame) => {
-                tracks.push(track);
-                frames.push(frame);
+        for found in demuxer.push_tag(tag.kind, tag.timestamp_millis, tag.body).unwrap() {
+            match found {
+                headgate_flv::Demuxed::Track(track) => tracks.push(track),
+                headgate_flv::Demuxed::Frame(frame) => frames.push(frame),
+                headgate_flv::Demuxed::Nothing(_) => {}
             }
-            headgate_flv::Demuxed::Nothing(_) => {}
         }
     }
     (tracks, frames)

@@ -5,6 +5,8 @@
 //!
 //! A peer that does not answer in time counts as one that has nothing: while pods cannot reach each other, a name can have a publisher in each part.
 //! That is chosen over a name that nobody can have. Whoever sees both parts, the operator, ends the younger one.
+//!
+//! [`Push`] sends streams to servers of others, where a back end says so.
 
 mod ask;
 mod edge;
@@ -13,9 +15,11 @@ mod metrics;
 mod pause;
 mod peers;
 mod pull;
+mod push;
 mod relay;
 
 pub use error::PeerError;
 pub use metrics::Metrics;
 pub use peers::{Identity, Peer, Peers};
+pub use push::{Lookup, Push, PushError, PushLimits, PushMetrics};
 pub use relay::{Patience, Relay};

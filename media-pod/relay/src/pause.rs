@@ -1,25 +1,32 @@
-//! How long to wait before peers are asked again for a stream that none of them had.
+//! How long to wait before something is tried again that came to nothing.
 
 use std::time::Duration;
 
-/// Doubles from the first to the last.
+/// Between two times of asking peers for a stream that none of them had.
 pub(crate) const FIRST: Duration = Duration::from_millis(100);
 const LAST: Duration = Duration::from_secs(1);
 
-/// The next wait.
+/// The next wait: doubles from the first to the longest.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pause(Duration);
+pub(crate) struct Pause {
+    next: Duration,
+    longest: Duration,
+}
 
 impl Default for Pause {
     fn default() -> Self {
-        Self(FIRST)
+        Self::between(FIRST, LAST)
     }
 }
 
 impl Pause {
+    pub(crate) fn between(first: Duration, longest: Duration) -> Self {
+        Self { next: first, longest }
+    }
+
     pub(crate) fn next(&mut self) -> Duration {
-        let now = self.0;
-        self.0 = now.saturating_mul(2).min(LAST);
+        let now = self.next;
+        self.next = now.saturating_mul(2).min(self.longest);
         now
     }
 }

@@ -108,7 +108,7 @@ impl Link {
             Message::WindowAckSize(size) if size > 0 => self.window = u64::from(size),
             // Ours is told; nobody limits what it gets otherwise (5.4.5).
             Message::SetPeerBandwidth(_) => {
-                self.send(CSID_CONTROL, &number_message(kind::WINDOW_ACK_SIZE, WINDOW), out)
+                self.send(CSID_CONTROL, &number_message(kind::WINDOW_ACK_SIZE, WINDOW), out);
             }
             Message::UserControl(control::PING_REQUEST, time) => {
                 self.send(CSID_CONTROL, &user_control_message(control::PING_RESPONSE, time), out);

@@ -90,3 +90,60 @@ fn write(csid: u8, kind: u8, at: Timestamp, parts: &[&[u8]]) -> Bytes {
     );
     out.freeze()
 }
+
+/// Appends messages that a [`RtmpFormat`] made, as messages of another message stream: a server that is pushed to gives what number it likes.
+pub fn put_on_stream(messages: &[u8], stream_id: u32, out: &mut BytesMut) {
+    if stream_id == STREAM_ID {
+        return out.extend_from_slice(messages);
+    }
+    let mut rest = messages;
+    while let Some((head, behind)) = rest.split_first_chunk::<HEADER>() {
+        let [basic, time @ .., _, _, _, _] = head;
+        out.extend_from_slice(&[*basic]);
+        out.extend_from_slice(time);
+        out.extend_from_slice(&stream_id.to_le_bytes());
+        let (body, next) = behind.split_at(body_bytes(head).min(behind.len()));
+        out.extend_from_slice(body);
+        rest = next;
+    }
+}
+
+/// Basic and message header of the first chunk of a message that we made.
+const HEADER: usize = 12;
+
+/// What stands behind that header up to the next message: an extended time, the payload, and the headers of further chunks.
+fn body_bytes(&[_, t0, t1, t2, l0, l1, l2, ..]: &[u8; HEADER]) -> usize {
+    let length = usize::try_from(u32::from_be_bytes([0, l0, l1, l2])).unwrap_or(usize::MAX);
+    let extended = if [t0, t1, t2] == [0xff; 3] { 4_usize } else { 0 };
+    let chunks = length.div_ceil(CHUNK_SIZE).max(1);
+    let more = chunks.saturating_sub(1).saturating_mul(extended.saturating_add(1));
+    length.saturating_add(extended).saturating_add(more)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chunk::{ChunkReader, Limits};
+
+    #[test]
+    fn messages_go_to_another_message_stream_as_they_are() {
+        let mut messages = BytesMut::new();
+        for (size, millis) in [(10, 5), (0, 6), (150_000, 7), (200_000, 0x0100_0000), (3, -1)] {
+            let image = write(6, kind::VIDEO, Timestamp::from_millis(millis), &[&vec![7; size]]);
+            messages.extend_from_slice(&image);
+        }
+        let read = |stream_id| {
+            let (mut out, mut reader) = (BytesMut::new(), ChunkReader::new(Limits::default()));
+            put_on_stream(&messages, stream_id, &mut out);
+            reader.set_chunk_size(u32::try_from(CHUNK_SIZE).unwrap()).unwrap();
+            let mut seen = Vec::new();
+            while let Some(message) = reader.next(&mut out).unwrap() {
+                assert_eq!(message.stream_id, stream_id);
+                seen.push((message.timestamp, message.payload));
+            }
+            seen
+        };
+        assert_eq!(read(STREAM_ID).len(), 5);
+        assert_eq!(read(7), read(STREAM_ID));
+    }
+}

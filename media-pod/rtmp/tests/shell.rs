@@ -1,4 +1,4 @@
-//! The shell over real sockets: what goes in comes out, and every rule that ends a connection.
+//! The shell over real sockets: every rule that ends a connection, and what is said then.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,178 +7,18 @@
     reason = "a test may fail by panic"
 )]
 
-use bytes::{Bytes, BytesMut};
-use headgate_hub::{EndReason, Hub, Metrics, OpenGate};
-use headgate_rtmp::CHUNK_SIZE;
+mod support;
+
+use bytes::Bytes;
+use headgate_hub::EndReason;
 use headgate_rtmp::amf0::Value;
-use headgate_rtmp::chunk::write_message;
-use headgate_rtmp::client::{ClientSession, Event, Purpose};
-use headgate_rtmp::message::command_message;
-use headgate_rtmp::serve::{Options, serve};
-use std::net::SocketAddr;
-use std::sync::Arc;
+use headgate_rtmp::client::{Event, Purpose};
+use headgate_rtmp::serve::Options;
 use std::time::Duration;
+use support::{Peer, SEQUENCE_HEADER, SOON, Server, frame, video_of};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
-
-/// FLV tag body of an H.264 sequence header, 1280x720, made by x264.
-const SEQUENCE_HEADER: &[u8] = &[
-    0x17, 0, 0, 0, 0, 0x01, 0x64, 0x00, 0x1f, 0xff, 0xe1, 0x00, 0x1a, 0x67, 0x64, 0x00, 0x1f, 0xac, 0xd9, 0x40, 0x50,
-    0x05, 0xbb, 0x01, 0x10, 0x00, 0x00, 0x03, 0x00, 0x10, 0x00, 0x00, 0x03, 0x03, 0xc0, 0xf1, 0x83, 0x19, 0x60, 0x01,
-    0x00, 0x06, 0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0, 0xfd, 0xf8, 0xf8, 0x00,
-];
-const SOON: Duration = Duration::from_secs(5);
-
-struct Server {
-    addr: SocketAddr,
-    hub: Hub,
-    shutdown: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-impl Server {
-    async fn start(options: Options) -> Self {
-        let hub = Hub::new(
-            Arc::new(OpenGate),
-            Metrics::register(&prometheus::Registry::new()).unwrap(),
-        );
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
-        let shutdown = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, hub.clone(), options, shutdown.clone()));
-        Self {
-            addr,
-            hub,
-            shutdown,
-            task,
-        }
-    }
-
-    fn viewers(&self) -> u32 {
-        self.hub.snapshot().iter().flat_map(|s| s.viewers.values()).sum()
-    }
-
-    fn publishers(&self) -> Vec<String> {
-        let streams = self.hub.snapshot().into_iter();
-        streams
-            .filter(|s| s.publisher.is_some())
-            .map(|s| s.name.to_string())
-            .collect()
-    }
-
-    async fn until(&self, what: &str, is: impl Fn(&Self) -> bool) {
-        let wait = async {
-            while !is(self) {
-                sleep(Duration::from_millis(5)).await;
-            }
-        };
-        assert!(timeout(SOON, wait).await.is_ok(), "{what}");
-    }
-}
-
-struct Peer {
-    socket: TcpStream,
-    session: ClientSession,
-}
-
-impl Peer {
-    /// A peer that is connected and has asked for its stream.
-    async fn new(server: &Server, purpose: Purpose, stream: &str) -> Self {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_recv_buffer_size(16 * 1024).unwrap();
-        let mut session = ClientSession::new(purpose, "rtmp://127.0.0.1", "live", stream);
-        session.process(0, &mut |out| out.fill(7)).unwrap();
-        Self {
-            socket: socket.connect(server.addr).await.unwrap(),
-            session,
-        }
-    }
-
-    async fn started(server: &Server, purpose: Purpose, stream: &str) -> Self {
-        let mut peer = Self::new(server, purpose, stream).await;
-        while peer.next().await.unwrap() != Event::Started {}
-        peer
-    }
-
-    async fn send(&mut self) {
-        let out = self.session.take_output();
-        self.socket.write_all(&out).await.unwrap();
-    }
-
-    async fn command(&mut self, name: &str, arguments: Vec<Value>) -> std::io::Result<()> {
-        let mut out = BytesMut::new();
-        write_message(&mut out, 3, &command_message(1, name, 9.0, arguments), CHUNK_SIZE);
-        self.socket.write_all(&out).await
-    }
-
-    /// `None`: the server has closed.
-    async fn next(&mut self) -> Option<Event> {
-        loop {
-            self.send().await;
-            if let Some(event) = self.session.poll_event() {
-                return Some(event);
-            }
-            let read = timeout(SOON, self.socket.read_buf(self.session.buffer()))
-                .await
-                .unwrap();
-            match read {
-                Ok(0) | Err(_) => return None,
-                Ok(count) => self.session.process(count, &mut |out| out.fill(7)).unwrap(),
-            }
-        }
-    }
-
-    /// What the server still says, to its close.
-    async fn rest(&mut self) -> Vec<Event> {
-        let mut events = Vec::new();
-        while let Some(event) = self.next().await {
-            events.push(event);
-        }
-        events
-    }
-}
-
-/// FLV tag body of a frame, of so many bytes.
-fn frame(key: bool, size: usize) -> Bytes {
-    let nal = u32::try_from(size - 9).unwrap().to_be_bytes();
-    let (kind, nal_kind) = if key { (0x17, 0x65) } else { (0x27, 0x41) };
-    [&[kind, 1, 0, 0, 0][..], &nal, &vec![nal_kind; size - 9]]
-        .concat()
-        .into()
-}
-
-fn video_of(event: Event) -> Option<(u32, Bytes)> {
-    match event {
-        Event::Video { timestamp, payload } => Some((timestamp, payload)),
-        _ => None,
-    }
-}
-
-#[tokio::test]
-async fn what_goes_in_comes_out_with_its_times() {
-    let server = Server::start(Options::default()).await;
-    let mut player = Peer::started(&server, Purpose::Play, "alice").await;
-    let mut publisher = Peer::started(&server, Purpose::Publish, "alice").await;
-    // Across the time at which headers grow by four bytes, and longer than a chunk.
-    let mut sent = vec![(0x00ff_fff0, Bytes::from_static(SEQUENCE_HEADER))];
-    sent.extend((0..20_u32).map(|n| (0x00ff_fff0 + n * 3, frame(n == 0, 50_000 + 1_000 * n as usize))));
-    for (timestamp, payload) in &sent {
-        publisher.session.video(*timestamp, payload.clone());
-    }
-    publisher.send().await;
-    let mut got = Vec::new();
-    while got.len() < sent.len() {
-        got.extend(video_of(player.next().await.unwrap()));
-    }
-    assert!(
-        got == sent,
-        "times: {:x?}",
-        got.iter().map(|(t, p)| (*t, p.len())).collect::<Vec<_>>()
-    );
-}
 
 #[tokio::test]
 async fn a_player_that_stops_reading_is_cut_and_nobody_else_notices() {
@@ -332,4 +172,78 @@ async fn a_player_that_is_sent_elsewhere_gets_all_that_was_begun_and_hears_why()
         ]
     );
     assert!(said.into_iter().filter_map(video_of).count() > 1, "and pictures before");
+}
+
+#[tokio::test]
+async fn a_publisher_that_sends_words_and_no_media_is_ended() {
+    let options = Options {
+        first_packet_timeout: Duration::from_millis(300),
+        ..Options::default()
+    };
+    let server = Server::start(options).await;
+    let mut publisher = Peer::started(&server, Purpose::Publish, "alice").await;
+    let talk = async {
+        while !server.publishers().is_empty() {
+            publisher.data(0, "onMetaData", Value::object([])).await;
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(timeout(SOON, talk).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_server_on_its_way_out_refuses_the_connection_itself() {
+    let server = Server::start(Options::default()).await;
+    server.hub.refuse_newcomers(true);
+    let mut peer = Peer::new(&server, Purpose::Play, "alice").await;
+    let said = peer.rest().await;
+    let [Event::Refused { code, description }] = &said[..] else {
+        panic!("{said:?}")
+    };
+    assert_eq!(code, "NetConnection.Connect.Rejected");
+    assert!(description.starts_with("Draining"), "{description}");
+}
+
+#[tokio::test]
+async fn garbage_and_floods_cost_their_own_connection_and_no_other() {
+    let server = Server::start(Options::default()).await;
+    let mut good = Peer::started(&server, Purpose::Publish, "alice").await;
+    good.session.video(0, Bytes::from_static(SEQUENCE_HEADER));
+    good.send().await;
+    // No RTMP; RTMP and then nonsense; a length that is beyond the limit; a message that never ends in chunks of one byte.
+    let handshake = [&[3][..], &[0; 3072]].concat();
+    let huge = [&handshake[..], &[4, 0, 0, 0, 0xff, 0xff, 0xff, 9, 1, 0, 0, 0]].concat();
+    let tiny = [
+        &handshake[..],
+        &[2, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0, 0, 0, 0, 1],
+        &[4, 0, 0, 0, 0x7f, 0xff, 0xff, 9, 1, 0, 0, 0, 1],
+    ]
+    .concat();
+    for attack in [
+        &b"GET / HTTP/1.1\r\n\r\n"[..],
+        &[&handshake[..], &[0xff; 64]].concat(),
+        &huge,
+        &tiny,
+    ] {
+        let mut bad = TcpStream::connect(server.addr).await.unwrap();
+        bad.write_all(attack).await.unwrap();
+        let flood = async {
+            let (mut sink, more) = ([0; 4096], [0xc4, 1].repeat(2048));
+            loop {
+                tokio::select! {
+                    read = bad.read(&mut sink) => if read.unwrap_or(0) == 0 { return },
+                    // Past the limits, but not for ever.
+                    () = sleep(Duration::from_millis(1)) => if bad.write_all(&more).await.is_err() { return },
+                }
+            }
+        };
+        let patience = if attack.len() == tiny.len() {
+            Duration::from_millis(200)
+        } else {
+            SOON
+        };
+        let ended = timeout(patience, flood).await.is_ok();
+        assert!(ended || attack.len() == tiny.len());
+    }
+    assert_eq!(server.publishers(), ["live/alice"]);
 }

@@ -78,7 +78,7 @@ impl AddressGuard {
     }
 
     /// Of what a name resolves to, the addresses that may be dialled. An error when the only ones there are may not.
-    async fn look_up(self, host: String) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
+    pub async fn look_up(self, host: String) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
         let mut allowed = Vec::new();
         let mut refused = None;
         for address in self.resolver.resolve(host).await? {

@@ -24,6 +24,7 @@ use tracing::{debug, info};
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Silence after which the kernel asks whether the peer is still there; twice that ends the connection.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+const KEEPALIVE_AGAIN: Duration = Duration::from_secs(10);
 /// Pieces that may wait to be sent before a peer that does not read is not listened to either.
 pub(super) const QUEUE_MAX: usize = 256;
 /// Slices in one vectored write.
@@ -120,7 +121,7 @@ impl Shell {
         // A peer that is gone without a word, and that we have nothing to send to, would stay for ever: a paused player, for one.
         let keepalive = socket2::TcpKeepalive::new()
             .with_time(KEEPALIVE)
-            .with_interval(KEEPALIVE / 3)
+            .with_interval(KEEPALIVE_AGAIN)
             .with_retries(3);
         let _ = socket2::SockRef::from(self.socket.as_ref()).set_tcp_keepalive(&keepalive);
         let Err(end) = self.serve().await;
