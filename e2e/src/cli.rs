@@ -10,6 +10,7 @@ use crate::benches::{self, media};
 use crate::cluster::{Layout, status, teardown, up};
 use crate::demo;
 use crate::error::{Context as _, Error, Result};
+use crate::fuzz;
 use crate::harness::{self, Cluster, Scenario};
 use crate::images;
 use crate::players;
@@ -66,6 +67,8 @@ enum Command {
     /// Measures what is promised in figures.
     #[command(subcommand)]
     Bench(Bench),
+    /// Fuzzes the parsers of foreign bytes with libFuzzer, each for a bounded time.
+    Fuzz(fuzz::Options),
     /// Runs a back end for hooks that allows everything and prints what it is asked.
     Receiver {
         /// Where to listen.
@@ -147,6 +150,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Demo { cluster: false } => demo::standalone(&Paths::find()?).await,
         Command::Demo { cluster: true } => demo::on_cluster(&Paths::find()?).await,
         Command::Bench(bench) => run_bench(bench).await,
+        Command::Fuzz(options) => fuzz::run(&Paths::find()?, &options).await,
         Command::Receiver { listen } => {
             let receiver = Receiver::printing(&listen).await?;
             say(format_args!("listening on http://{}", receiver.address()));

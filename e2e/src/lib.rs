@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod command;
 pub mod demo;
 pub mod error;
+pub mod fuzz;
 pub mod generate;
 pub mod harness;
 pub mod http_get;

@@ -89,7 +89,7 @@ pub async fn run(options: &Options) -> Result<()> {
 async fn build() -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let build = Cmd::new(cargo).args(["build", "--quiet", "--release", "-p", "headgate-media-pod"]);
-    build.dir(workspace()).timeout(Duration::from_mins(60)).run().await?;
+    build.dir(workspace()).timeout(Duration::from_hours(1)).run().await?;
     let here = std::env::current_exe().context("finding this program")?;
     let target = here
         .parent()

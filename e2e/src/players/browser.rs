@@ -28,8 +28,8 @@ const PAGE: &str = include_str!("page.html");
 const CHROMIUM: &str = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
     --disable-component-update --disable-sync --mute-audio --autoplay-policy=no-user-gesture-required --window-size=1280,720";
 /// How far a colour may be off what was painted: encoders and the conversion of colours both round.
-const NEAR: i32 = 28;
-const LIMIT: Duration = Duration::from_secs(60);
+const NEAR: u32 = 28;
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// The players' libraries, kept outside of the checkout.
 pub struct Libraries(PathBuf);
@@ -159,7 +159,7 @@ fn verdict(shown: &Shown) -> Result<String> {
         shown.height
     );
     ensure!(shown.frames >= 25, "{name}: {} pictures", shown.frames);
-    let near = |(a, b): (&[i32; 3], &[i32; 3])| a.iter().zip(b).all(|(a, b)| (a - b).abs() <= NEAR);
+    let near = |(a, b): (&[i32; 3], &[i32; 3])| a.iter().zip(b).all(|(a, b)| a.abs_diff(*b) <= NEAR);
     ensure!(
         shown.colours.len() == COLOURS.len() && shown.colours.iter().zip(&COLOURS).all(near),
         "{name}: the colours are {:?}, not {COLOURS:?}",

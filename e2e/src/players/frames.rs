@@ -101,7 +101,7 @@ fn hashes(clip: &Clip, url: &str, arguments: &[&str], into: &Path) -> Result<Chi
 }
 
 async fn ended(what: &str, player: Child) -> Result<()> {
-    let ended = tokio::time::timeout(Duration::from_secs(60), player.wait_with_output()).await;
+    let ended = tokio::time::timeout(Duration::from_mins(1), player.wait_with_output()).await;
     let output = ended
         .map_err(|_| Error::new(format!("ffmpeg did not come to the end of {what}")))?
         .context("waiting for ffmpeg")?;
@@ -188,7 +188,8 @@ fn same(clip: &Clip, expected: &[Frame], got: &[Frame]) -> Result<String> {
             );
             for (wanted, got) in [(wanted.dts, got.dts), (wanted.pts, got.pts)] {
                 let off = ((got - to) - (wanted - from)).abs();
-                ensure!(off <= rounding, "{kind:?} {at} is {off:.6} s off");
+                let is_near = off <= rounding;
+                ensure!(is_near, "{kind:?} {at} is {off:.6} s off");
                 furthest = furthest.max(off);
             }
         }

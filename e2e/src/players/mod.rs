@@ -59,7 +59,9 @@ pub async fn run(paths: &Paths) -> Result<()> {
 fn count(failed: usize, outcome: Result<Vec<String>>) -> usize {
     match outcome {
         Ok(lines) => {
-            lines.iter().for_each(|line| say(format_args!("    {line}")));
+            for line in &lines {
+                say(format_args!("    {line}"));
+            }
             failed
         }
         Err(error) => {

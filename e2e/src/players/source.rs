@@ -163,7 +163,7 @@ async fn send(address: &str, stream: &str, messages: Vec<Message>) -> Result<()>
     let start = Instant::now();
     for (kind, time, body) in messages {
         let at = Duration::from_millis(time.saturating_sub(first).into());
-        tokio::time::sleep_until(start + at).await;
+        tokio::time::sleep(at.saturating_sub(start.elapsed())).await;
         match kind {
             TagKind::Video => session.video(time, body),
             TagKind::Audio => session.audio(time, body),

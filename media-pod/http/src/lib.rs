@@ -8,6 +8,8 @@ mod access;
 mod conditional;
 mod connection;
 mod format;
+#[doc(hidden)]
+pub mod fuzz;
 mod handler;
 mod head;
 mod hls;

@@ -67,6 +67,11 @@ impl FromClient {
         }
     }
 
+    /// Bytes that wait for the rest of their frame.
+    pub(crate) fn kept(&self) -> usize {
+        self.rest.len()
+    }
+
     /// The frame at the start of what is there.
     fn frame(&mut self) -> Frame {
         let Some(&[first, second]) = self.rest.first_chunk::<2>() else {

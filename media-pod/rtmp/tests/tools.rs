@@ -71,7 +71,7 @@ async fn source(folder: &Path, name: &str, codecs: &[&str]) -> PathBuf {
 /// Kind, time and body of all that is media.
 fn media(file: &Path) -> Vec<(TagKind, u32, Vec<u8>)> {
     let bytes = std::fs::read(file).unwrap();
-    let tags = TagReader::new(bytes.into()).expect("a file of tags");
+    let tags = TagReader::new(bytes.into()).unwrap();
     let is_media = |tag: &headgate_flv::Tag| tag.kind != TagKind::Script && tag.body[..2] != [0x17, 2];
     // rtmpdump and GStreamer may leave half a tag behind when they are told to stop.
     let tags = tags.map_while(Result::ok).filter(is_media);
