@@ -138,14 +138,20 @@ async fn files_are_asked_about_once_a_folder_and_a_no_is_one() {
         reqwest::get(url).await.unwrap().status().as_u16()
     };
     assert_eq!(
-        get("/live/test/hls/x-1.ts?token=a").await,
+        get("/live/test/hls/0123456789abcdef0123456789abcdef-1.ts?token=a").await,
         404,
         "it may be had, and is not there"
     );
-    assert_eq!(get("/live/test/hls/x-2.ts?token=a").await, 404);
+    assert_eq!(
+        get("/live/test/hls/0123456789abcdef0123456789abcdef-2.ts?token=a").await,
+        404
+    );
     let calls = back_end.calls();
     assert_eq!(calls.len(), 1);
-    assert_eq!(text(&calls[0], "path"), "/live/test/hls/x-1.ts");
+    assert_eq!(
+        text(&calls[0], "path"),
+        "/live/test/hls/0123456789abcdef0123456789abcdef-1.ts"
+    );
     assert_eq!(text(&calls[0], "params"), "token=a");
     assert_eq!(
         (&calls[0]["is_dir"], text(&calls[0], "header.Accept")),
@@ -153,8 +159,19 @@ async fn files_are_asked_about_once_a_folder_and_a_no_is_one() {
     );
     assert!(calls[0].get("stream").is_none());
     back_end.answer(StatusCode::OK, r#"{"code":0,"err":"pay first","second":60}"#);
-    assert_eq!(get("/live/test/hls/x-1.ts?token=b").await, 403);
-    assert_eq!(get("/live/other/hls/x-1.ts?token=a").await, 403, "another folder");
-    assert_eq!(get("/live/test/hls/x-3.ts?token=a").await, 404, "that yes still holds");
+    assert_eq!(
+        get("/live/test/hls/0123456789abcdef0123456789abcdef-1.ts?token=b").await,
+        403
+    );
+    assert_eq!(
+        get("/live/other/hls/0123456789abcdef0123456789abcdef-1.ts?token=a").await,
+        403,
+        "another folder"
+    );
+    assert_eq!(
+        get("/live/test/hls/0123456789abcdef0123456789abcdef-3.ts?token=a").await,
+        404,
+        "that yes still holds"
+    );
     assert_eq!(back_end.calls().len(), 3);
 }
