@@ -13,6 +13,7 @@ use headgate_control::{
     Applied, HlsContainer, HlsPolicy, ListenerProtocol, OnConflict, PodConfig, PodReport, Problem, StreamKey,
 };
 use headgate_front::{Bounds, Census};
+use headgate_hooks::transport::AddressGuard;
 use headgate_hooks::{Hooks, Place, Storage};
 use headgate_http::{Hls, HlsKey, HlsSettings};
 use headgate_hub::{EndReason, Hub, Settings};
@@ -52,6 +53,8 @@ pub struct Pod {
     peers: Arc<Peers>,
     hooks: Hooks,
     gate: Arc<PodGate>,
+    /// Where streams may be pushed to.
+    push_guard: AddressGuard,
     census: Arc<Census>,
     listeners: Listeners,
     vhosts: Arc<ArcSwap<Vec<String>>>,
@@ -145,7 +148,7 @@ impl Pod {
         });
         let (vhosts, shutdown) = (Arc::<ArcSwap<Vec<String>>>::default(), CancellationToken::new());
         let census = Arc::new(Census::new(Some(headgate_front::Metrics::register(&registry)?)));
-        let push = crate::pushes::push(&hub, &setup.place, &registry, &shutdown)?;
+        let (push, push_guard) = crate::pushes::push(&hub, &setup.place, &registry, &shutdown)?;
         gate.forward_by(Arc::new(push));
         let hls = setup.hls_key.clone().map_or_else(Hls::default, Hls::new);
         let served = Served {
@@ -161,6 +164,7 @@ impl Pod {
             peers,
             hooks,
             gate,
+            push_guard,
             census,
             listeners: Listeners::new(served),
             vhosts,
@@ -191,6 +195,7 @@ impl Pod {
         };
         self.gate.set(policy);
         self.hooks.restrict(&config.hook_networks);
+        self.push_guard.restrict(&config.hook_networks);
         if let Some(old) = self.config.load().as_deref() {
             self.hooks.forget_keys(&changed_keys(old, &config));
         }
@@ -392,9 +397,18 @@ fn validate(config: &PodConfig) -> Result<(), BadConfig> {
 /// The keys that are gone or are others now, by name.
 fn changed_keys<'a>(old: &'a PodConfig, new: &PodConfig) -> HashSet<&'a str> {
     let new: HashMap<&str, &StreamKey> = new.keys.iter().map(|key| (key.name.as_str(), key)).collect();
-    let stays = |key: &&StreamKey| new.get(key.name.as_str()) == Some(key);
+    let stays = |key: &&StreamKey| new.get(key.name.as_str()).is_some_and(|new| means_the_same(key, new));
     let changed = old.keys.iter().filter(|key| !stays(key));
     changed.map(|key| key.name.as_str()).collect()
+}
+
+/// The former keys do not count: when one of them is no longer good, nobody comes with it who could be let in by what was decided before.
+fn means_the_same(old: &StreamKey, new: &StreamKey) -> bool {
+    let lone = |key: &StreamKey| StreamKey {
+        previous: Vec::new(),
+        ..key.clone()
+    };
+    lone(old) == lone(new)
 }
 
 fn settings(config: &PodConfig) -> Settings {

@@ -10,27 +10,27 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// Pushes until `shutdown`, only to where hooks may go as well.
+/// Pushes until `shutdown`, only to where hooks may go as well; the guard is told where that is.
 pub(crate) fn push(
     hub: &Hub,
     place: &Place<'_>,
     registry: &Registry,
     shutdown: &CancellationToken,
-) -> Result<Push, prometheus::Error> {
+) -> Result<(Push, AddressGuard), prometheus::Error> {
     let blocked = IntCounter::new(
         "headgate_push_blocked_total",
         "Addresses to push to that are never dialled.",
     )?;
     registry.register(Box::new(blocked.clone()))?;
-    let lookup = lookup(AddressGuard::new(place.allow_loopback, blocked).and_never(place.never));
-    let metrics = PushMetrics::register(registry)?;
-    Ok(Push::new(
+    let guard = AddressGuard::new(place.allow_loopback, blocked).and_never(place.never);
+    let push = Push::new(
         hub.clone(),
-        lookup,
+        lookup(guard.clone()),
         PushLimits::default(),
-        metrics,
+        PushMetrics::register(registry)?,
         shutdown.clone(),
-    ))
+    );
+    Ok((push, guard))
 }
 
 fn lookup(guard: AddressGuard) -> Lookup {

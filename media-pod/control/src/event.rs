@@ -106,7 +106,7 @@ events! {
     /// A recorded file is complete.
     Dvr = "dvr": Notification, false;
     /// A publisher starts, and may be pushed on.
-    Forward = "forward": Query, false;
+    Forward = "forward": Query, true;
     /// An MP4 recording is complete.
     RecordMp4 = "record_mp4": Notification, false;
     /// A segment of HLS is on disk.

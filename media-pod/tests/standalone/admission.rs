@@ -175,3 +175,39 @@ async fn files_are_asked_about_once_a_folder_and_a_no_is_one() {
     );
     assert_eq!(back_end.calls().len(), 3);
 }
+
+#[tokio::test]
+async fn a_stream_is_pushed_on_to_where_the_back_end_says_and_no_longer_than_it_lives() {
+    let back_end = BackEnd::start().await;
+    let other = place(&back_end, "dialect: SRS, events: [Close], suspend: true").await;
+    let target = format!("rtmp://127.0.0.1:{}/live/test?secret=s3cr3t-of-alice", other.rtmp);
+    let body = format!(r#"{{"code":0,"data":{{"urls":["{target}"]}}}}"#);
+    back_end.answer(StatusCode::OK, body.leak());
+    let place = place(&back_end, "dialect: SRS, events: [Publish, Forward]").await;
+    let mut publisher = publish(&place, "").await.unwrap();
+    let is_there = |there: bool| {
+        other
+            .pod
+            .hub()
+            .snapshot()
+            .iter()
+            .any(|stream| stream.publisher.is_some())
+            == there
+    };
+    let start = Instant::now();
+    while !is_there(true) {
+        assert!(start.elapsed() < Duration::from_secs(20), "it does not come");
+        publisher.send_audio().await;
+    }
+    let actions: Vec<_> = back_end
+        .calls()
+        .iter()
+        .map(|call| text(call, "action").to_owned())
+        .collect();
+    assert_eq!(actions, ["on_publish", "on_forward"]);
+    publisher.unpublish().await;
+    while !is_there(false) {
+        assert!(start.elapsed() < Duration::from_secs(40), "it does not end");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

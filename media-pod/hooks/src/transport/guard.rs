@@ -49,7 +49,7 @@ pub struct AddressGuard {
 
 /// An address that is never dialled. The message names it.
 #[derive(Debug, thiserror::Error)]
-#[error("address {0} is not one that hooks may go to")]
+#[error("address {0} is not one that hooks and pushes may go to")]
 pub(super) struct Forbidden(IpAddr);
 
 impl AddressGuard {
