@@ -282,7 +282,7 @@ async fn a_closed_port_a_port_without_tls_and_a_forbidden_address_are_unreachabl
         (
             format!("http://{open}/hook"),
             false,
-            format!("{open}: address 127.0.0.1 is not one that hooks may go to"),
+            format!("{open}: address 127.0.0.1 is not one that hooks and pushes may go to"),
         ),
         (
             format!("http://localhost:{}/hook", open.port()),

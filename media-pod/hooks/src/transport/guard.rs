@@ -312,7 +312,7 @@ mod tests {
             .expect_err("nothing is left");
         assert_eq!(
             error.to_string(),
-            "address 169.254.169.254 is not one that hooks may go to"
+            "address 169.254.169.254 is not one that hooks and pushes may go to"
         );
         assert_eq!(guard.blocked.get(), 1);
     }
