@@ -96,22 +96,24 @@ pub async fn import(layout: &Layout, archives: &[Archive]) -> Result<()> {
     Ok(())
 }
 
-/// A mark a name says which content the node has under it.
+/// A mark a name says which content the node has under it; the node is asked as well, since a kubelet that was short of disk takes images away.
 async fn import_into(layout: &Layout, node: Node, archive: &Archive) -> Result<()> {
     let mark = PathBuf::from(layout.of(node, &format!("imported/{}", archive.slug())));
-    if std::fs::read_to_string(&mark).is_ok_and(|id| id == archive.id()) {
+    let is_marked = std::fs::read_to_string(&mark).is_ok_and(|id| id == archive.id());
+    if is_marked && has(layout, node, archive).await? {
         return Ok(());
     }
     let what = format!("{} imported into {}", archive.reference, node.name());
-    let import = Cmd::new("ctr").args([
-        "-a",
-        &node::socket(layout, node),
-        "-n",
-        "k8s.io",
-        "images",
-        "import",
-        "--base-name",
-    ]);
+    let import = images(layout, node).args(["import", "--base-name"]);
     step(what, import.arg(archive.name()).arg(&archive.file).run()).await?;
     write(&mark, archive.id())
+}
+
+async fn has(layout: &Layout, node: Node, archive: &Archive) -> Result<bool> {
+    let listed = images(layout, node).args(["ls", "-q"]).run().await?;
+    Ok(listed.lines().any(|line| line.trim() == archive.reference))
+}
+
+fn images(layout: &Layout, node: Node) -> Cmd {
+    Cmd::new("ctr").args(["-a", &node::socket(layout, node), "-n", "k8s.io", "images"])
 }

@@ -237,7 +237,10 @@ async fn loopback_is_not_dialled_unless_it_is_allowed() {
         let (hooks, registry) = hooks(&url, false);
         let refusal = hooks.publish(&publisher("alice")).await.expect_err("it is forbidden");
         assert_eq!(refusal.reason, Reason::HookUnreachable);
-        assert!(refusal.message.contains("is not one that hooks and pushes may go to"), "{refusal}");
+        assert!(
+            refusal.message.contains("is not one that hooks and pushes may go to"),
+            "{refusal}"
+        );
         assert!(metric(&registry, "headgate_hook_ssrf_blocked_total", "") > 0.0);
     }
     let dialled = tokio::time::timeout(Duration::from_millis(100), listener.accept()).await;
