@@ -7,7 +7,7 @@ use crate::harness::{Context, eventually};
 use crate::http_get::http_body;
 use crate::media::Publisher;
 use crate::receiver::Answer;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// What it proves.
@@ -58,6 +58,14 @@ pub(super) async fn run(context: &Context) -> Result<()> {
         site.back_end.calls()
     );
 
+    // SRS waits half a minute for an answer, and so does its dialect unless told otherwise.
+    let patience = json!({"spec": {"admission": {"timeoutMilliseconds": 3000}}});
+    context
+        .kubectl
+        .patch("hookendpoint", &context.namespace, "backend", &patience)
+        .await?;
+    site.becomes("hookendpoint", "backend", "Programmed", "True", SOON)
+        .await?;
     let back_end = [
         (Answer::deny(), "HookDenied", "True"),
         (Answer::status(500), "HookBadStatus", "False"),
