@@ -94,12 +94,11 @@ pub async fn generated(paths: &Paths, check: bool) -> Result<()> {
     }
 }
 
-/// The tests that need a library that is not of Rust.
+/// The tests that need a library that is not of Rust. With `--workspace` they are those that were built before: `-p` would choose other features.
 async fn signatures(library: &Library) -> Result<()> {
     let args = [
         "test",
-        "-p",
-        "headgate-hooks",
+        "--workspace",
         "--quiet",
         "--test",
         "official",
