@@ -41,7 +41,7 @@ Ctrl-C takes it away; `cargo e2e cluster down` ends the cluster.
     ));
     let stream = format!("alice?secret={key}");
     tokio::select! {
-        () = until_interrupted() => Ok(()),
+        ended = until_interrupted() => ended,
         ended = publish_for_ever(&address, "live", &stream) => ended,
     }
     .context("the demo")

@@ -6,11 +6,12 @@ mod standalone;
 pub use cluster::on_cluster;
 pub use standalone::standalone;
 
-use crate::error::Result;
+use crate::error::{Context as _, Result};
 use crate::media::Publisher;
 use crate::synthetic;
 use crate::ui::say;
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Publishes a test stream until the future is dropped: by ffmpeg if it is there, else the synthetic one. Begins anew when it is cut.
 async fn publish_for_ever(address: &str, app: &str, stream: &str) -> Result<()> {
@@ -36,7 +37,13 @@ fn ffmpeg_is_there() -> bool {
     std::env::split_paths(&path).any(|dir| dir.join("ffmpeg").is_file())
 }
 
-async fn until_interrupted() {
-    let _ = tokio::signal::ctrl_c().await;
+/// By Ctrl-C, or by whoever ends programs with SIGTERM: what was started must not outlive this one.
+async fn until_interrupted() -> Result<()> {
+    let mut terminated = signal(SignalKind::terminate()).context("waiting for SIGTERM")?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted.context("waiting for Ctrl-C")?,
+        _ = terminated.recv() => {}
+    }
     say("");
+    Ok(())
 }

@@ -37,7 +37,7 @@ pub async fn standalone(paths: &Paths) -> Result<()> {
     tell();
     let stream = format!("demo?secret={KEY}");
     let ended = tokio::select! {
-        () = until_interrupted() => Ok(()),
+        ended = until_interrupted() => ended,
         ended = pod.wait() => Err(Error::new(format!("the media pod ended: {ended:?}"))),
         ended = publish_for_ever(RTMP, "live", &stream) => ended,
     };
@@ -87,7 +87,7 @@ fn tell() {
         "
 A test stream is live. Play it:
   ffplay rtmp://{RTMP}/live/demo
-  ffplay http://{HTTP}/live/demo.flv
+  ffplay http://{HTTP}/live/demo.flv      or .ts, .mp4, .m3u8
 Publish your own, in OBS with server rtmp://{RTMP}/live and key NAME?secret={KEY}, or:
   ffmpeg -re -i FILE -c copy -f flv 'rtmp://{RTMP}/live/NAME?secret={KEY}'
 Look:
