@@ -8,11 +8,15 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
+use axum::serve::Listener;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use parking_lot::Mutex;
+use rustls::ServerConfig;
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::{Context as _, Error, Result};
@@ -23,6 +27,8 @@ use crate::ui::say;
 const KEPT: usize = 200_000;
 /// The largest body that is taken, in bytes.
 const BODY_LIMIT: usize = 1 << 20;
+/// How long a client may take to shake hands; others wait meanwhile.
+const HANDSHAKE: Duration = Duration::from_secs(2);
 
 /// One request that came.
 #[derive(Debug, Clone)]
@@ -45,6 +51,17 @@ impl Call {
     /// The body as JSON; null if it is none. The order of its fields is kept.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// A header; empty when there is none.
+    pub fn header(&self, name: &str) -> String {
+        let value = self.headers.get(name).and_then(|value| value.to_str().ok());
+        value.unwrap_or_default().to_owned()
+    }
+
+    /// How many signatures it has.
+    pub fn signatures(&self) -> usize {
+        self.header("webhook-signature").split_whitespace().count()
     }
 
     /// A text field of the body.
@@ -161,10 +178,23 @@ impl Receiver {
         .await
     }
 
+    /// Listens on this address for https alone, with this certificate and for these clients.
+    pub async fn secured(address: &str, config: ServerConfig) -> Result<Self> {
+        let secured = Secured {
+            tcp: bound(address).await?,
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+        };
+        Self::on(secured, Shared::default())
+    }
+
     async fn with(address: &str, shared: Shared) -> Result<Self> {
-        let listener = TcpListener::bind(address)
-            .await
-            .context(format_args!("listening on {address} for hooks"))?;
+        Self::on(bound(address).await?, shared)
+    }
+
+    fn on<L>(listener: L, shared: Shared) -> Result<Self>
+    where
+        L: Listener<Addr = SocketAddr>,
+    {
         let address = listener.local_addr().context("the receiver's address")?;
         let shared = Arc::new(shared);
         let app = Router::new().fallback(receive).with_state(Arc::clone(&shared));
@@ -226,6 +256,35 @@ impl Receiver {
             .and_then(|outcome| outcome)
             .context("the receiver")
     }
+}
+
+/// Shakes hands before a connection is one.
+struct Secured {
+    tcp: TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+impl Listener for Secured {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (tcp, from) = Listener::accept(&mut self.tcp).await;
+            if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, self.acceptor.accept(tcp)).await {
+                return (stream, from);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.tcp.local_addr()
+    }
+}
+
+async fn bound(address: &str) -> Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.context(format_args!("listening on {address} for hooks"))
 }
 
 async fn receive(State(shared): State<Arc<Shared>>, request: Request) -> Response {

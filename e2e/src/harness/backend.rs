@@ -3,11 +3,25 @@
 use crate::error::Result;
 use crate::harness::Context;
 use crate::receiver::Receiver;
+use rustls::ServerConfig;
 
 impl Context {
     /// Starts a back end in this process that pods reach as `NAME.NAMESPACE.svc:PORT`.
     pub async fn backend(&self, namespace: &str, name: &str, port: u16) -> Result<Receiver> {
         let receiver = Receiver::start(&format!("{}:0", self.cluster.host)).await?;
+        self.expose(namespace, name, port, receiver.address().port()).await?;
+        Ok(receiver)
+    }
+
+    /// The same over https, with this certificate and for these clients.
+    pub async fn secured_backend(
+        &self,
+        namespace: &str,
+        name: &str,
+        port: u16,
+        config: ServerConfig,
+    ) -> Result<Receiver> {
+        let receiver = Receiver::secured(&format!("{}:0", self.cluster.host), config).await?;
         self.expose(namespace, name, port, receiver.address().port()).await?;
         Ok(receiver)
     }

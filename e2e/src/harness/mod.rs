@@ -7,6 +7,7 @@ mod evidence;
 mod faults;
 mod helm;
 mod kubectl;
+mod pki;
 mod portforward;
 mod runner;
 
@@ -14,6 +15,7 @@ pub use context::{Cluster, Context};
 pub use eventually::eventually;
 pub use helm::Helm;
 pub use kubectl::Kubectl;
+pub use pki::{Authority, Pair, Shown};
 pub use portforward::PortForward;
 pub(crate) use runner::clean;
 pub use runner::{Scenario, run};

@@ -18,8 +18,10 @@ mod publish_and_play;
 mod quickstart;
 mod refusals;
 mod rollout;
+mod secured_hooks;
 mod several_pods;
 pub mod site;
+mod tls;
 
 use crate::harness::Scenario;
 
@@ -44,6 +46,8 @@ pub fn all() -> Vec<Scenario> {
         scenario!(live_streams, needs_images: true),
         scenario!(refusals, needs_images: true),
         scenario!(live_edits, needs_images: true),
+        scenario!(tls, needs_images: true),
+        scenario!(secured_hooks, needs_images: true),
         scenario!(operator_upgrade, needs_images: true),
         scenario!(several_pods, needs_images: true),
         scenario!(rollout, needs_images: true),

@@ -18,6 +18,7 @@ pub const CHART_DIR: &str = "charts/headgate";
 const QUICKSTART: &str = "config/samples/quickstart.yaml";
 /// Where the quickstart's back end is.
 const BACK_END: &str = "backend.default.svc";
+const KINDS: &str = "mediaservers,streams,streamkeys,hookendpoints";
 /// From a manifest to what it asks for, on a cold cluster: a pod must start.
 pub const START: Duration = Duration::from_mins(2);
 /// From a change to what it asks for, where nothing must start: the promise is a second, the rest is a slow machine.
@@ -235,6 +236,26 @@ fn brief(condition: &Value) -> String {
         field("reason"),
         field("message")
     )
+}
+
+/// None of these turns up where others than its owner may read: the pod's log, Events, objects.
+pub async fn never_shown(context: &Context, pod: &str, secrets: &[String]) -> Result<()> {
+    let namespace = &context.namespace;
+    let mut seen = context.kubectl.logs(namespace, pod).await?;
+    for kinds in ["events", KINDS, "configmaps,pods,services"] {
+        let listed = context
+            .kubectl
+            .run(&["get", kinds, "-n", namespace, "-o", "yaml"])
+            .await?;
+        seen.push_str(&listed);
+    }
+    for secret in secrets {
+        crate::ensure!(
+            !seen.contains(secret.as_str()),
+            "a secret is in a log, an Event or an object"
+        );
+    }
+    Ok(())
 }
 
 /// A text in an object, by JSON pointer.
