@@ -76,7 +76,7 @@ pub struct StreamKeySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 10_000))]
     pub max_publishers: Option<i32>,
-    /// Switch the key off without deleting it.
+    /// Switch the key off without deleting it. Who is live by it is cut within a second, as with its deletion.
     #[serde(default)]
     pub suspend: bool,
 }

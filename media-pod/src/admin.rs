@@ -1,12 +1,13 @@
-//! The admin port: `/healthz`, `/readyz`, `/metrics`, and standalone `/resources`.
+//! The admin port: `/healthz`, `/readyz`, `/metrics`, `/hooks` (the latest calls of back ends), and standalone `/resources`.
 
 use crate::pod::Pod;
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use axum::{Json, Router};
+use headgate_hooks::EndpointAttempts;
 use prometheus::{Encoder, TextEncoder};
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -29,6 +30,7 @@ pub fn router(pod: Arc<Pod>, resources: Option<Resources>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/hooks", get(hooks))
         .with_state(pod);
     if let Some(resources) = resources {
         let page = move || async move { ([(CONTENT_TYPE, "application/yaml")], resources()) };
@@ -42,6 +44,11 @@ async fn readyz(State(pod): State<Arc<Pod>>) -> (StatusCode, String) {
         None => (StatusCode::OK, "ok\n".into()),
         Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }
+}
+
+/// The last hundred attempts at each endpoint. No secret is among what is kept of them.
+async fn hooks(State(pod): State<Arc<Pod>>) -> Json<Vec<EndpointAttempts>> {
+    Json(pod.hooks().attempts())
 }
 
 async fn metrics(State(pod): State<Arc<Pod>>) -> impl IntoResponse {

@@ -1,6 +1,7 @@
 //! [`PodGate`]: what every session passes: the stream keys of the config in force, then the back ends that are asked.
 //!
-//! A new policy is in force for the next session. Who is in stays in: a key that is deleted, suspended or rotated cuts nobody.
+//! A new policy is in force for the next session. Who is in stays in, unless the StreamKey that let it in is taken away from it: see
+//! [`KeyRing::lets_stay`].
 
 use crate::keys::{Ask, KeyRing};
 use arc_swap::ArcSwap;
@@ -59,6 +60,11 @@ impl PodGate {
             tracing::warn!(session = %session.id, reason = %refusal.reason, message = %refusal.message, "not pushed on");
         }
         Ok(())
+    }
+
+    /// Whether a session that is in may stay, by the policy in force.
+    pub fn lets_stay(&self, session: &Session) -> bool {
+        self.policy.load().keys.lets_stay(session)
     }
 
     /// Puts `policy` in force for the next session.

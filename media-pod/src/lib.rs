@@ -18,6 +18,8 @@ pub mod nofile;
 pub mod pod;
 mod pushes;
 pub mod report;
+mod revoked;
+mod segments;
 pub mod standalone;
 mod state;
 mod stop;

@@ -1,26 +1,25 @@
 //! [`Pod`]: all parts of the process, and the one way to put a config in force.
 
+mod config;
+
+use self::config::{bounds, changed_keys, closed, counters, hls, settings, started, validate};
 use crate::drain::Draining;
 use crate::gate::{PodGate, Policy};
 use crate::keys::KeyRing;
 use crate::listeners::{Listeners, Served};
 use crate::metrics;
-use crate::nofile;
 use crate::report::{Readings, report};
-use crate::unwatched;
+use crate::{revoked, segments, unwatched};
 use arc_swap::{ArcSwap, ArcSwapOption};
-use headgate_control::{
-    Applied, HlsContainer, HlsPolicy, ListenerProtocol, OnConflict, PodConfig, PodReport, Problem, StreamKey,
-};
-use headgate_front::{Bounds, Census};
+use headgate_control::{Applied, OnConflict, PodConfig, PodReport, Problem};
+use headgate_front::Census;
 use headgate_hooks::transport::AddressGuard;
 use headgate_hooks::{Hooks, Place, Storage};
-use headgate_http::{Hls, HlsKey, HlsSettings};
-use headgate_hub::{EndReason, Hub, Settings};
+use headgate_http::{Hls, HlsKey};
+use headgate_hub::{EndReason, Hub};
 use headgate_relay::{Patience, Peers, Relay};
 use parking_lot::Mutex;
 use prometheus::Registry;
-use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -68,6 +67,8 @@ pub struct Pod {
     stopping: AtomicBool,
     instance: String,
     sequence: AtomicU64,
+    /// Since when keys have changed.
+    revoked: Mutex<Option<Instant>>,
     /// What looks after streams while the pod is there.
     watching: Mutex<Option<AbortOnDropHandle<()>>>,
 }
@@ -178,11 +179,13 @@ impl Pod {
             stopping: AtomicBool::new(false),
             instance: Uuid::new_v4().to_string(),
             sequence: AtomicU64::new(0),
+            revoked: Mutex::default(),
             watching: Mutex::default(),
         }))
     }
 
-    /// Puts a config in force, whole. When it is refused, all stays as it was. Sessions that are in stay in either way.
+    /// Puts a config in force, whole. When it is refused, all stays as it was. Sessions that are in stay in either way, but
+    /// for those whose StreamKey is taken away.
     pub fn apply(&self, config: PodConfig) -> Result<Applied, BadConfig> {
         let _applying = self.applying.lock();
         if self.stopping.load(Ordering::Acquire) {
@@ -197,7 +200,11 @@ impl Pod {
         self.hooks.restrict(&config.hook_networks);
         self.push_guard.restrict(&config.hook_networks);
         if let Some(old) = self.config.load().as_deref() {
-            self.hooks.forget_keys(&changed_keys(old, &config));
+            let changed = changed_keys(old, &config);
+            self.hooks.forget_keys(&changed);
+            if !changed.is_empty() {
+                self.revoke();
+            }
         }
         self.hooks.reconfigure(&config.server, &config.hooks);
         self.hooks.adopt(&config.orphans, &self.name);
@@ -315,10 +322,28 @@ impl Pod {
         &self.registry
     }
 
-    /// Looks after streams that nobody plays, until the pod is dropped or stops. Needs a tokio runtime around it.
+    pub(crate) fn hls(&self) -> &Hls {
+        &self.hls
+    }
+
+    pub(crate) fn gate(&self) -> &PodGate {
+        &self.gate
+    }
+
+    /// When keys last changed.
+    pub(crate) fn revoked(&self) -> &Mutex<Option<Instant>> {
+        &self.revoked
+    }
+
+    /// Looks after streams that nobody plays, sessions whose key is gone and segments that somebody wants to hear of, until the pod is dropped or stops. Needs a tokio runtime around it.
     pub fn watch(self: &Arc<Self>) {
-        let weak = Arc::downgrade(self);
-        let task = tokio::spawn(unwatched::watch(weak));
+        let weak = || Arc::downgrade(self);
+        let (streams, keys, cut) = (
+            unwatched::watch(weak()),
+            revoked::watch(weak()),
+            segments::watch(weak()),
+        );
+        let task = tokio::spawn(async { drop(tokio::join!(streams, keys, cut)) });
         *self.watching.lock() = Some(AbortOnDropHandle::new(task));
     }
 
@@ -374,145 +399,4 @@ async fn changed(source: &mut watch::Receiver<u64>) {
 
 pub(crate) fn bump(changed: &watch::Sender<u64>) {
     changed.send_modify(|n| *n = n.wrapping_add(1));
-}
-
-fn validate(config: &PodConfig) -> Result<(), BadConfig> {
-    let (mut ports, mut names) = (HashSet::new(), HashSet::new());
-    for listener in &config.listeners {
-        if !ports.insert(listener.port) {
-            return Err(BadConfig::ListenerClash("port", listener.port.to_string()));
-        }
-        if !names.insert(listener.name.as_str()) {
-            return Err(BadConfig::ListenerClash("name", listener.name.clone()));
-        }
-    }
-    let callable =
-        |h: &&headgate_control::HookEndpoint| !h.urls.is_empty() && h.urls.iter().all(|u| h.url(u, "x").is_some());
-    match config.hooks.iter().find(|h| !callable(h)) {
-        Some(bad) => Err(BadConfig::HookUrl(bad.name.clone())),
-        None => Ok(()),
-    }
-}
-
-/// The keys that are gone or are others now, by name.
-fn changed_keys<'a>(old: &'a PodConfig, new: &PodConfig) -> HashSet<&'a str> {
-    let new: HashMap<&str, &StreamKey> = new.keys.iter().map(|key| (key.name.as_str(), key)).collect();
-    let stays = |key: &&StreamKey| new.get(key.name.as_str()).is_some_and(|new| means_the_same(key, new));
-    let changed = old.keys.iter().filter(|key| !stays(key));
-    changed.map(|key| key.name.as_str()).collect()
-}
-
-/// The former keys do not count: when one of them is no longer good, nobody comes with it who could be let in by what was decided before.
-fn means_the_same(old: &StreamKey, new: &StreamKey) -> bool {
-    let lone = |key: &StreamKey| StreamKey {
-        previous: Vec::new(),
-        ..key.clone()
-    };
-    lone(old) == lone(new)
-}
-
-fn settings(config: &PodConfig) -> Settings {
-    let bound = |max: Option<u32>| max.and_then(|n| usize::try_from(n).ok());
-    Settings {
-        gop_cache: config.play.gop_cache,
-        merge_window: Duration::from_millis(config.play.max_latency_milliseconds.into()),
-        publishers_max: bound(config.limits.publishers_per_pod),
-        viewers_max: bound(config.limits.viewers_per_pod),
-        ingest_max: config
-            .limits
-            .ingest_kilobits_per_second
-            .map(|k| u64::from(k).saturating_mul(125)),
-        ..Settings::default()
-    }
-}
-
-fn bounds(config: &PodConfig) -> Bounds {
-    let bound = |max: Option<u32>| max.and_then(|n| usize::try_from(n).ok());
-    Bounds {
-        total: bound(config.limits.connections_per_pod).unwrap_or_else(nofile::for_clients),
-        per_address: bound(config.limits.connections_per_address),
-    }
-}
-
-fn hls(config: &PodConfig) -> HlsSettings {
-    let HlsPolicy {
-        segment_seconds,
-        window_segments,
-        container,
-        part_milliseconds,
-    } = config.hls;
-    let part = Duration::from_millis(part_milliseconds.into());
-    HlsSettings {
-        segment: Duration::from_secs(segment_seconds.into()),
-        window: usize::try_from(window_segments).unwrap_or(usize::MAX),
-        fmp4: container == HlsContainer::Fmp4,
-        part: (!part.is_zero()).then_some(part),
-    }
-}
-
-/// What a keepalive counts, under the names that ZLMediaKit has for it.
-fn counters(hub: &Hub) -> BTreeMap<String, u64> {
-    let streams = hub.snapshot();
-    let publishers = streams.iter().filter(|stream| stream.publisher.is_some()).count();
-    let viewers: u64 = streams
-        .iter()
-        .flat_map(|s| s.viewers.values())
-        .map(|n| u64::from(*n))
-        .sum();
-    let publishers = u64::try_from(publishers).unwrap_or(u64::MAX);
-    let sessions = publishers.saturating_add(viewers);
-    let counts = [
-        ("MediaSource", publishers),
-        ("MultiMediaSourceMuxer", publishers),
-        ("Socket", sessions),
-        ("TcpSession", sessions),
-    ];
-    counts
-        .into_iter()
-        .map(|(name, count)| (name.to_owned(), count))
-        .collect()
-}
-
-/// What back ends of ZLMediaKit look up in `on_server_started`, under its names. No secret is among it.
-fn started(config: &PodConfig, pod: &str) -> BTreeMap<String, String> {
-    let port = |protocol| {
-        let mut ports = config
-            .listeners
-            .iter()
-            .filter(|l| l.protocol == protocol)
-            .map(|l| l.port);
-        ports.next().unwrap_or(0).to_string()
-    };
-    let linger = Settings::default().linger.as_millis().to_string();
-    let settings = [
-        ("api.secret", String::new()),
-        ("general.enableVhost", "1".to_owned()),
-        ("general.flowThreshold", "0".to_owned()),
-        ("general.maxStreamWaitMS", linger),
-        ("general.mediaServerId", pod.to_owned()),
-        (
-            "general.streamNoneReaderDelayMS",
-            unwatched::DELAY.as_millis().to_string(),
-        ),
-        ("hook.alive_interval", "10.0".to_owned()),
-        ("hook.enable", "1".to_owned()),
-        ("http.port", port(ListenerProtocol::Http)),
-        ("http.sslport", port(ListenerProtocol::Https)),
-        ("rtmp.port", port(ListenerProtocol::Rtmp)),
-        ("rtmp.sslport", port(ListenerProtocol::Rtmps)),
-        ("rtsp.port", "0".to_owned()),
-        ("rtsp.sslport", "0".to_owned()),
-    ];
-    settings
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
-}
-
-/// Lets nobody in: what holds before the first config.
-fn closed() -> Policy {
-    Policy {
-        keys: KeyRing::default(),
-        takeover: false,
-    }
 }

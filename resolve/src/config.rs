@@ -43,6 +43,8 @@ pub fn pod_config<'a>(
 ) -> control::PodConfig {
     let name = server.metadata.name.clone().unwrap_or_default();
     let spec = &server.spec;
+    let (keys, mut idle_keys) = stream_keys(&name, keys, secrets);
+    idle_keys.sort();
     let mut config = control::PodConfig {
         revision: String::new(),
         server: identity(server),
@@ -68,7 +70,8 @@ pub fn pod_config<'a>(
             connections_per_address: spec.limits.connections_per_address.map(unsigned),
             ingest_kilobits_per_second: spec.limits.ingest_kilobits_per_second.map(unsigned),
         },
-        keys: keys.into_iter().filter_map(|k| stream_key(&name, k, secrets)).collect(),
+        keys,
+        idle_keys,
         hooks: ordered(&name, hooks, secrets),
         drain: control::DrainPolicy {
             deadline_seconds: unsigned(spec.drain.deadline_seconds),
@@ -170,11 +173,28 @@ fn authentication(from: api::Authentication) -> control::Authentication {
     }
 }
 
-fn stream_key(server: &str, key: &api::StreamKey, secrets: &dyn Secrets) -> Option<control::StreamKey> {
-    let spec = &key.spec;
-    if key.metadata.deletion_timestamp.is_some() || !names(&spec.server_refs, server) || validate_key(spec).is_err() {
-        return None;
+/// The keys that are good on a server, and the names of those that are meant for it and are not: a Secret that is written anew is gone for a moment, and
+/// nobody is to be cut by that.
+fn stream_keys<'a>(
+    server: &str,
+    keys: impl IntoIterator<Item = &'a api::StreamKey>,
+    secrets: &dyn Secrets,
+) -> (Vec<control::StreamKey>, Vec<String>) {
+    let (mut good, mut idle) = (Vec::new(), Vec::new());
+    let meant =
+        |key: &&api::StreamKey| key.metadata.deletion_timestamp.is_none() && names(&key.spec.server_refs, server);
+    for key in keys.into_iter().filter(meant) {
+        match stream_key(key, secrets) {
+            Some(key) => good.push(key),
+            None => idle.extend(key.metadata.name.clone()),
+        }
     }
+    (good, idle)
+}
+
+fn stream_key(key: &api::StreamKey, secrets: &dyn Secrets) -> Option<control::StreamKey> {
+    let spec = &key.spec;
+    validate_key(spec).ok()?;
     Some(control::StreamKey {
         name: key.metadata.name.clone()?,
         pattern: control::StreamPattern {
@@ -369,6 +389,22 @@ mod tests {
             "{{apiVersion: headgate.dev/v1alpha1, kind: HookEndpoint, metadata: {{name: {name}}}, spec: {{serverRefs: [{{name: live}}], dialect: SRS, urls: ['http://b/x'], events: [Publish], order: {order}}}}}"
         );
         serde_yaml::from_str(&yaml).unwrap()
+    }
+
+    #[test]
+    fn a_key_without_its_secret_is_named_and_opens_nothing() {
+        let mut leaving = key("leaving", "live", "missing");
+        leaving.metadata.deletion_timestamp = Some(serde_json::from_str("\"2027-01-01T00:00:00Z\"").unwrap());
+        let keys = [
+            key("b", "live", "missing"),
+            key("a", "live", "missing"),
+            key("c", "live", "there"),
+            key("d", "other", "missing"),
+            leaving,
+        ];
+        let config = pod_config(&server(), &keys, [], &Keys, Surroundings::default());
+        assert_eq!(config.idle_keys, ["a", "b"]);
+        assert_eq!(config.keys.iter().map(|k| k.name.as_str()).collect::<Vec<_>>(), ["c"]);
     }
 
     #[test]

@@ -34,6 +34,9 @@ pub struct PodConfig {
     /// The keys that are good here, sorted by name.
     #[serde(default)]
     pub keys: Vec<StreamKey>,
+    /// StreamKeys of the server that open nothing at present, such as one whose Secret is not there: who is in by one of them stays.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub idle_keys: Vec<String>,
     /// The back ends that are asked and told, in the order in which they are asked.
     #[serde(default)]
     pub hooks: Vec<HookEndpoint>,

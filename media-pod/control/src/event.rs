@@ -102,15 +102,15 @@ events! {
     /// Somebody logs in at a shell.
     ShellLogin = "shell_login": Admission, false;
     /// A segment of HLS is complete.
-    Hls = "hls": Notification, false;
+    Hls = "hls": Notification, true;
     /// A recorded file is complete.
     Dvr = "dvr": Notification, false;
     /// A publisher starts, and may be pushed on.
     Forward = "forward": Query, true;
     /// An MP4 recording is complete.
     RecordMp4 = "record_mp4": Notification, false;
-    /// A segment of HLS is on disk.
-    RecordTs = "record_ts": Notification, false;
+    /// A segment of HLS is complete, as ZLMediaKit tells of it.
+    RecordTs = "record_ts": Notification, true;
     /// A recording began.
     RecordBegin = "record_begin": Notification, false;
     /// A recording ended.

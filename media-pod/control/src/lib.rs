@@ -64,6 +64,8 @@ pub const PEER_STREAM_PATH: &str = "/v1/peer/streams";
 pub const PEER_MEDIA_PATH: &str = "/v1/peer/media";
 /// Path of notifications that a pod hands over.
 pub const PEER_OUTBOX_PATH: &str = "/v1/peer/outbox";
+/// POST of the dead letters of a pod that ends, a JSON object a line; 204 when they are kept. A pod of an older version does not have it.
+pub const PEER_LETTERS_PATH: &str = "/v1/peer/dead-letters";
 /// The name of the file in the mounted Secret that holds the key of sealed ledger entries: 32 bytes in hex.
 pub const SEAL_FILE: &str = "seal.key";
 /// Where a pod in the cluster keeps its outbox and ledger: a volume that outlives its container, not the pod.

@@ -15,6 +15,7 @@ mod variant;
 pub use config::{Config, Container, Cut};
 pub use file::File;
 pub use reload::{Directives, Reload};
+pub use segment::Whole;
 pub use segmenter::Segmenter;
 pub use variant::Variant;
 

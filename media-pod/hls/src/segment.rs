@@ -31,6 +31,21 @@ pub(crate) struct Segment {
     pub(crate) parts: Vec<Part>,
 }
 
+/// A segment that is whole, as others may know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whole {
+    /// Media sequence number.
+    pub number: u64,
+    /// How long it plays.
+    pub duration: Duration,
+    /// Its size.
+    pub bytes: usize,
+    /// When its first frame was, on the wall.
+    pub date: jiff::Timestamp,
+    /// As it stands in the playlist.
+    pub name: String,
+}
+
 impl Segment {
     pub(crate) fn duration(&self) -> Duration {
         self.parts.iter().map(|part| part.duration).sum()

@@ -2,7 +2,7 @@
 
 use crate::playlist::View;
 use crate::reload::{Directives, Edge, Reload, decide};
-use crate::segment::{Part, Segment};
+use crate::segment::{Part, Segment, Whole};
 use crate::variant::Variant;
 use crate::{Config, Container, Cut, File};
 use bytes::{Bytes, BytesMut};
@@ -247,6 +247,23 @@ impl Segmenter {
                     .map(|part| vec![part.bytes.clone()])
             }
         }
+    }
+
+    /// The segments from this number on that are whole and still here.
+    pub fn whole_from(&self, number: u64) -> Vec<Whole> {
+        let news = self.segments.iter().filter(|segment| segment.number >= number);
+        let whole = |segment: &Segment| {
+            let mut name = String::new();
+            File::Segment(segment.number).put(&mut name, &self.config);
+            Whole {
+                number: segment.number,
+                duration: segment.duration(),
+                bytes: segment.bytes(),
+                date: segment.date,
+                name,
+            }
+        };
+        news.map(whole).collect()
     }
 
     /// Bytes of all that is kept.

@@ -62,6 +62,13 @@ impl Endpoint {
         turn: Turn,
         limit: Duration,
     ) -> Asked {
+        let started = Instant::now();
+        let asked = self.call(class, index, event, turn, limit).await;
+        self.note_attempt(class, event, turn, &asked, started.elapsed());
+        asked
+    }
+
+    async fn call(&self, class: Class, index: usize, event: &Event, turn: Turn, limit: Duration) -> Asked {
         let (spec, dialect) = (self.spec(), self.dialect());
         let name = dialect.event_name(event.kind);
         let url = match (&spec.unresolved, spec.urls.get(index)) {

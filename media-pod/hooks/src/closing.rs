@@ -264,7 +264,7 @@ impl Inner {
     }
 
     /// Another pod tells it as if this one did.
-    fn in_my_name(&self, event: Arc<Event>) -> Arc<Event> {
+    pub(crate) fn in_my_name(&self, event: Arc<Event>) -> Arc<Event> {
         if event.origin.is_some() {
             return event;
         }

@@ -20,6 +20,7 @@ use crate::health::Health;
 use crate::identity::Origin;
 use crate::metrics::Metrics;
 use crate::transport::{Dial, Transport, Transports};
+use crate::tried::Latest;
 use crate::{dialect, dialect::PublishOptions, dialect::Speak};
 
 /// Calls of one class to one endpoint at a time.
@@ -95,6 +96,8 @@ pub(crate) struct Endpoint {
     pub(crate) wished: Notify,
     /// Its spec changed.
     pub(crate) edited: Notify,
+    /// The latest attempts.
+    pub(crate) latest: Latest,
     spec: ArcSwap<HookEndpoint>,
     credentials: ArcSwap<Credentials>,
     ways: ArcSwap<Ways>,
@@ -140,6 +143,7 @@ impl Endpoint {
             replayed: AtomicU64::new(0),
             wished: Notify::new(),
             edited: Notify::new(),
+            latest: Latest::default(),
             spec: ArcSwap::from_pointee(spec.clone()),
             credentials: ArcSwap::from_pointee(Credentials::new(&spec.credentials)),
             ways: ArcSwap::from_pointee(Ways::new(&spec.credentials, transports)),

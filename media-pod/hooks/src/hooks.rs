@@ -1,5 +1,7 @@
 //! [`Hooks`]: the way in for the process. Everything else in this crate is behind it.
 
+mod inner;
+
 use arc_swap::ArcSwap;
 use headgate_control::{Durability, HookEndpoint, HookEvent, HookNetworks, HookReport, Orphan, ServerIdentity};
 use headgate_hub::{Connection, Refusal, Session, Traffic};
@@ -15,25 +17,22 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-use crate::admission::{Question, reask};
-use crate::beat;
-use crate::books::{Books, GiveUp, Storage};
+use crate::admission::Question;
+use crate::books::{Books, Storage};
 use crate::books_metrics::BooksMetrics;
-use crate::delivery::worker;
 use crate::dialect::PublishOptions;
 use crate::endpoint::{Context, Endpoint};
 use crate::event::{Event, Sequence};
 use crate::handover::{HandoverRecord, TakeOverError};
-use crate::identity::{Origin, connection_session};
+use crate::identity::Origin;
 use crate::intern::Interner;
 use crate::ledger::LedgerView;
 use crate::log::metrics::LogMetrics;
 use crate::metrics::Metrics;
 use crate::opened::Opened;
 use crate::outbox_metrics::OutboxMetrics;
-use crate::probe;
-use crate::replay;
 use crate::transport::{AddressGuard, HttpTransports, Transports};
+use crate::tried::EndpointAttempts;
 
 /// How often a flush tries again what failed.
 const FLUSH_PACE: Duration = Duration::from_secs(1);
@@ -270,6 +269,11 @@ impl Hooks {
         let _ = self.inner.kicker.set(Box::new(kick));
     }
 
+    /// The sessions that were let in and have not ended.
+    pub fn sessions(&self) -> Vec<Arc<Session>> {
+        self.inner.present().into_iter().map(|(session, _)| session).collect()
+    }
+
     /// Forgets what was decided about those whom these StreamKeys let in: the keys are gone or are others now.
     pub fn forget_keys(&self, names: &HashSet<&str>) {
         for endpoint in self.inner.endpoints() {
@@ -333,6 +337,15 @@ impl Hooks {
             .collect()
     }
 
+    /// The latest attempts at each endpoint, in their order.
+    pub fn attempts(&self) -> Vec<EndpointAttempts> {
+        self.inner
+            .endpoints()
+            .iter()
+            .map(|endpoint| endpoint.attempts())
+            .collect()
+    }
+
     /// Moves when [`Hooks::reports`] says something new; not when only a count of pending or a time changed.
     pub fn changed(&self) -> watch::Receiver<u64> {
         self.inner.context.changed.subscribe()
@@ -362,122 +375,5 @@ impl Hooks {
         let _ = tokio::time::timeout(budget, send).await;
         self.inner.written().await;
         pending()
-    }
-}
-
-impl Inner {
-    pub(crate) fn books(&self) -> &Books {
-        &self.context.books
-    }
-
-    pub(crate) fn context(&self) -> &Context {
-        &self.context
-    }
-
-    pub(crate) fn sequence(&self) -> &Sequence {
-        &self.context.sequence
-    }
-
-    pub(crate) fn names(&self) -> &Interner {
-        &self.names
-    }
-
-    async fn admit(&self, kind: HookEvent, session: &Arc<Session>) -> Result<(), Refusal> {
-        let question = Question {
-            stream_key: session.key.clone(),
-            ..Question::new(Event::of_session(kind, session, None, self.sequence()))
-        };
-        let options = self.decide(&question).await?;
-        let on = &session.connection;
-        let connected = self
-            .books()
-            .is_open(connection_session(&on.client_id, on.started.as_microsecond()));
-        self.enter(Opened::of_session(session, connected, self.sequence()))
-            .await;
-        let mut open = self.open.lock();
-        let entry = open.entry(session.id).or_default();
-        entry.session = Some((Arc::clone(session), Instant::now()));
-        entry.options = options;
-        Ok(())
-    }
-
-    /// The sessions that are in, and since when.
-    pub(crate) fn present(&self) -> Vec<(Arc<Session>, Instant)> {
-        self.open
-            .lock()
-            .values()
-            .filter_map(|open| open.session.clone())
-            .collect()
-    }
-
-    pub(crate) fn kick(&self, session: Uuid) {
-        if let Some(kick) = self.kicker.get() {
-            kick(session);
-        }
-    }
-
-    /// Writes into the ledger what may have to be told by another process, in the name of this one.
-    async fn enter(&self, mut opened: Opened) {
-        let origin = || Some(Box::new(Origin::clone(&self.context.origin.load())));
-        opened.closing.origin = origin();
-        if let Some(close) = &mut opened.connection {
-            close.origin = origin();
-        }
-        self.books().enter(opened).await;
-    }
-
-    /// All endpoints, in order.
-    pub(crate) fn endpoints(&self) -> Vec<Arc<Endpoint>> {
-        self.attached
-            .load()
-            .iter()
-            .map(|attached| attached.endpoint.clone())
-            .collect()
-    }
-
-    fn attach(&self, spec: &HookEndpoint) -> Attached {
-        let endpoint = Arc::new(Endpoint::new(spec, self.context.clone(), &*self.transports));
-        let me = self.me.get().cloned().unwrap_or_default();
-        let worker = tokio::spawn(work(me, endpoint.clone()));
-        Attached {
-            endpoint,
-            worker: Arc::new(AbortOnDropHandle::new(worker)),
-        }
-    }
-
-    /// Whether any endpoint asks for events of this kind, of whatever stream.
-    pub(crate) fn wants(&self, kind: HookEvent) -> bool {
-        let attached = self.attached.load();
-        attached.iter().any(|attached| attached.endpoint.wants(kind))
-    }
-
-    pub(crate) fn takers(&self, event: &Event) -> Vec<Arc<Endpoint>> {
-        let attached = self.attached.load();
-        let takes = |attached: &&Attached| attached.endpoint.takes(event);
-        attached
-            .iter()
-            .filter(takes)
-            .map(|attached| attached.endpoint.clone())
-            .collect()
-    }
-}
-
-impl GiveUp for Inner {
-    fn give_up(&self, numbers: &[u64]) {
-        let numbers: HashSet<u64> = numbers.iter().copied().collect();
-        for endpoint in self.endpoints() {
-            endpoint.outbox.overflow(&numbers);
-        }
-    }
-}
-
-/// All that is done for an endpoint without being asked; ends with its task.
-async fn work(owner: Weak<Inner>, endpoint: Arc<Endpoint>) {
-    tokio::select! {
-        () = worker::run(endpoint.clone()) => {}
-        never = probe::run(&endpoint) => match never {},
-        never = beat::run(&endpoint) => match never {},
-        never = replay::run(&endpoint) => match never {},
-        never = reask::run(&owner, &endpoint) => match never {},
     }
 }

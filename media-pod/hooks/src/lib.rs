@@ -35,15 +35,17 @@ mod said;
 mod seal;
 mod streams;
 pub mod transport;
+mod tried;
 mod wire;
 
 #[cfg(test)]
 mod testing;
 
 pub use books::Storage;
-pub use dead::{DeadLetter, read_dead_letters};
+pub use dead::{DeadLetter, LetterRecord, read_dead_letters};
 pub use handover::{HANDOVER_MAX, HandoverRecord, TakeOverError};
 pub use hooks::{Hooks, Place};
 pub use identity::{Origin, new_service_id};
 pub use ledger::{LedgerChanges, LedgerView};
 pub use seal::{BadSealKey, SealKey};
+pub use tried::{AttemptLine, EndpointAttempts};

@@ -8,9 +8,12 @@ use std::sync::Arc;
 
 use crate::admission::Question;
 use crate::dialect::Reply;
-use crate::event::transport::PLAYED;
-use crate::event::{Details, Event};
+use crate::event::transport::{PLAYED, Schema};
+use crate::event::{Details, Event, NewSegment};
 use crate::hooks::{Hooks, Inner};
+
+/// What is told of a segment.
+const SEGMENT: [HookEvent; 2] = [HookEvent::Hls, HookEvent::RecordTs];
 
 impl Hooks {
     /// Tells that a publisher's stream can be played from now on. Once for each, between [`Hooks::publish`] and [`Hooks::unpublish`]. Returns
@@ -23,8 +26,38 @@ impl Hooks {
             entry.playable = true;
             entry.options.without()
         };
+        let segmented = !without.contains(&Schema::Hls);
         for schema in PLAYED.into_iter().filter(|schema| !without.contains(schema)) {
-            inner.tell(Event::registered(publisher, schema, tracks, inner.sequence()));
+            let how = (schema, segmented);
+            inner.tell(Event::registered(publisher, how, tracks, inner.sequence()));
+        }
+    }
+
+    /// Whether anybody wants to hear of segments at all.
+    pub fn wants_segments(&self) -> bool {
+        SEGMENT.into_iter().any(|kind| self.inner().wants(kind))
+    }
+
+    /// Whether anybody wants to hear of the segments of this publisher's stream, and it is to be had as such.
+    pub fn follows_segments(&self, publisher: &Session) -> bool {
+        let inner = self.inner();
+        let without = {
+            let open = inner.open.lock();
+            open.get(&publisher.id).map(|open| open.options.without())
+        };
+        let is_taken = |kind| {
+            let event = Event::of_session(kind, publisher, None, inner.sequence());
+            !inner.takers(&event).is_empty()
+        };
+        let offered = !without.unwrap_or_default().contains(&Schema::Hls);
+        offered && SEGMENT.into_iter().any(is_taken)
+    }
+
+    /// Tells that a segment of a publisher's stream is whole. Returns at once.
+    pub fn segment(&self, publisher: &Session, segment: &NewSegment) {
+        let inner = self.inner();
+        for kind in SEGMENT {
+            inner.tell(Event::of_segment(kind, publisher, segment, inner.sequence()));
         }
     }
 
@@ -59,8 +92,11 @@ impl Hooks {
     /// Asks whether a file may be had over HTTP: of each client once for what its answer is about, and for as long as that holds.
     pub async fn file(&self, request: &FileRequest) -> Result<(), Refusal> {
         let inner = self.inner();
-        let event = Event::of_file(request, inner.sequence());
-        inner.decide(&Question::new(event)).await.map(|_| ())
+        let question = Question {
+            visitor: request.visitor.clone(),
+            ..Question::new(Event::of_file(request, inner.sequence()))
+        };
+        inner.decide(&question).await.map(|_| ())
     }
 
     /// Asks what to do with a player that waits for a stream that nobody publishes. True sends it away.

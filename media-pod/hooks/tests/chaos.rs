@@ -303,12 +303,19 @@ async fn connections_are_reused() {
         }
     })
     .await;
-    let (hooks, _registry) = hooks(&format!("http://{address}/hook"), true);
+    let (hooks, registry) = hooks(&format!("http://{address}/hook"), true);
     for _ in 0..50 {
         hooks.publish(&publisher("alice")).await.expect("yes");
         hooks.connect(&connection("alice")).await.expect("yes");
     }
     assert_eq!(accepted.load(Ordering::Relaxed), 1, "admissions share a connection");
+    let counted = |reused: &str| metric(&registry, "headgate_hook_connections_total", reused);
+    assert!(
+        (counted("false") - 1.0).abs() < 0.5 && counted("true") > 98.5,
+        "{} {}",
+        counted("false"),
+        counted("true")
+    );
     hooks.unpublish(&publisher("alice"), Traffic::default());
     assert_eq!(hooks.flush(Duration::from_secs(5)).await, 0);
     assert_eq!(

@@ -665,6 +665,7 @@ async fn an_answer_about_a_file_holds_below_its_path_and_for_its_seconds() {
             },
             path: path.into(),
             headers: vec![("User-Agent".into(), "curl".into())],
+            visitor: None,
         };
         (hooks.file(&asked).await.is_ok(), backend.seen().len())
     };

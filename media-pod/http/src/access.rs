@@ -2,19 +2,41 @@
 
 use crate::connection::Peer;
 use crate::handler::connection;
+use crate::hls::HlsKey;
 use crate::path::{MediaPath, decode};
 use crate::refuse::refused;
 use crate::server::Shared;
 use axum::response::Response;
-use headgate_hub::{FileRequest, Protocol};
-use http::HeaderName;
+use headgate_hub::{FileRequest, Protocol, Visitor};
 use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// Asks about a file of a stream, where anybody is asked about files. True when it was asked about: it is not for everybody then.
-pub(crate) async fn ask(shared: &Shared, request: &Parts, peer: &Peer) -> Result<bool, Response> {
-    if !shared.hub.guards_files() {
-        return Ok(false);
+/// As ZLMediaKit calls it.
+const COOKIE: &str = "ZLM_HTTP_COOKIE";
+
+/// A client that was asked about and may have the file.
+pub(crate) struct Allowed(Visitor);
+
+impl Allowed {
+    /// Makes an answer that client's alone, and gives it a cookie if it has none.
+    pub(crate) fn mark(&self, answer: &mut Response) {
+        let headers = answer.headers_mut();
+        let private = HeaderValue::from_static("private, max-age=300");
+        headers.insert(header::CACHE_CONTROL, private);
+        let Visitor { word, is_new } = &self.0;
+        let cookie = format!("{COOKIE}={word}; Path=/; Max-Age=86400; HttpOnly; SameSite=Lax");
+        if *is_new && let Ok(cookie) = HeaderValue::from_str(&cookie) {
+            headers.append(header::SET_COOKIE, cookie);
+        }
     }
+}
+
+/// Asks about a file of a stream, where anybody is asked about files. What was asked about is not for everybody.
+pub(crate) async fn ask(shared: &Shared, request: &Parts, peer: &Peer) -> Result<Option<Allowed>, Response> {
+    if !shared.hub.guards_files() {
+        return Ok(None);
+    }
+    let visitor = visitor(shared.options.hls.key(), &request.headers);
     let path = decode(request.uri.path()).unwrap_or_default();
     let (app, stream) = stream_of(&path);
     let media = MediaPath {
@@ -27,9 +49,32 @@ pub(crate) async fn ask(shared: &Shared, request: &Parts, peer: &Peer) -> Result
         connection: connection(shared, &media, Protocol::Hls, request, peer),
         headers: request.headers.iter().filter_map(text).collect(),
         path,
+        visitor: Some(visitor.clone()),
     };
     shared.hub.file(&asked).await.map_err(|refusal| refused(&refusal))?;
-    Ok(true)
+    Ok(Some(Allowed(visitor)))
+}
+
+/// By the cookie that we gave it, or by a new one. One that a client made up is none.
+fn visitor(key: &HlsKey, headers: &HeaderMap) -> Visitor {
+    let texts = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|text| text.to_str().ok());
+    let pairs = texts
+        .flat_map(|text| text.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
+    let mut ours = pairs.filter(|(name, word)| *name == COOKIE && key.knows(word));
+    match ours.next() {
+        Some((_, word)) => Visitor {
+            word: word.to_owned(),
+            is_new: false,
+        },
+        None => Visitor {
+            word: key.visitor(),
+            is_new: true,
+        },
+    }
 }
 
 /// `/APP/STREAM/hls/FILE`.
@@ -62,6 +107,24 @@ mod tests {
         for (path, expected) in table {
             assert_eq!(stream_of(path), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn a_client_is_known_by_the_cookie_that_it_was_given_and_by_no_other() {
+        let key = HlsKey::new(b"k");
+        let with = |cookie: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::COOKIE, cookie.parse().unwrap());
+            visitor(&key, &headers)
+        };
+        let new = with("a=b");
+        assert!(new.is_new && key.knows(&new.word));
+        let known = with(&format!("a=b; {COOKIE}=mine; {COOKIE}={}; c", new.word));
+        assert_eq!((known.word, known.is_new), (new.word.clone(), false));
+        assert!(with(&format!("{COOKIE}=mine")).is_new);
+        let mut answer = Response::default();
+        Allowed(new).mark(&mut answer);
+        assert!(answer.headers().contains_key(header::SET_COOKIE));
     }
 
     #[test]

@@ -15,9 +15,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::stream;
-use headgate_hub::{Connection, Protocol, StreamName, client_id};
+use headgate_hub::{Connection, Protocol, StreamName, client_id, without_port};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, header};
+use http::{HeaderMap, Method, Request, StatusCode, Version, header};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -56,15 +56,14 @@ async fn guarded(shared: &Shared, path: HlsPath, request: &Parts, peer: &Peer) -
     let asked = if is_file {
         access::ask(shared, request, peer).await
     } else {
-        Ok(false)
+        Ok(None)
     };
     match asked {
         Err(refused) => refused,
         Ok(asked) => {
             let mut answer = hls::answer(shared, path, request, peer).await;
-            if asked && answer.status().is_success() {
-                let private = HeaderValue::from_static("private, max-age=300");
-                answer.headers_mut().insert(header::CACHE_CONTROL, private);
+            if let Some(allowed) = asked.filter(|_| answer.status().is_success()) {
+                allowed.mark(&mut answer);
             }
             answer
         }
@@ -151,7 +150,7 @@ fn framing(path: &MediaPath, request: &Parts) -> Option<(Framing, Bytes)> {
     Some((framing, head::ok(path.container, framing)))
 }
 
-/// As SRS tells its back ends of HTTP-FLV.
+/// As SRS tells its back ends of HTTP-FLV and HLS.
 pub(crate) fn connection(
     shared: &Shared,
     path: &MediaPath,
@@ -173,7 +172,10 @@ pub(crate) fn connection(
         client_id: client_id(),
         protocol,
         peer: peer.address,
-        tc_url: format!("rtmp://{vhost}/{}", path.app),
+        tc_url: match protocol {
+            Protocol::Hls => format!("http://{}/{}", without_port(host), path.app),
+            _ => format!("rtmp://{vhost}/{}", path.app),
+        },
         page_url: text(&request.headers, &header::REFERER).to_owned(),
         app: path.app.clone(),
         stream: path.stream.clone(),

@@ -32,6 +32,8 @@ pub trait Format: Any + Send + Sync + 'static {
     }
     /// Another publisher's frames follow, or the same one's anew: their times have nothing to do with those before.
     fn begin(&self) {}
+    /// The publisher is gone. Whether another one comes nobody knows yet.
+    fn pause(&self) {}
     /// The tracks as they are known where viewers can start, told before the frame that is there.
     fn tracks(&self, _tracks: &[Track]) {}
     /// What a viewer gets before its first frame, and again after a gap.

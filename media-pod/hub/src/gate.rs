@@ -3,6 +3,7 @@
 use crate::{Connection, EndReason, Refusal, Session, SessionKind, StreamName, Traffic, Treatment};
 use futures::future::BoxFuture;
 use headgate_codec::Track;
+use std::fmt;
 use std::sync::Arc;
 
 /// What a client asks for, before any check.
@@ -27,6 +28,26 @@ pub struct FileRequest {
     pub path: String,
     /// All headers of the request.
     pub headers: Vec<(String, String)>,
+    /// What tells the client from others, where there is such a thing.
+    pub visitor: Option<Visitor>,
+}
+
+/// A client as a word that the server made, and that it keeps in a cookie.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Visitor {
+    /// The word.
+    pub word: String,
+    /// It was made for this request: the client came without one.
+    pub is_new: bool,
+}
+
+/// Without the word.
+impl fmt::Debug for Visitor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Visitor")
+            .field("is_new", &self.is_new)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What the local checks found.

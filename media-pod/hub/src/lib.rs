@@ -43,7 +43,7 @@ pub use edge::Edge;
 pub use elsewhere::{Alone, Elsewhere, Origin};
 pub use format::{Format, FormatId, Start};
 pub use forward::Forward;
-pub use gate::{FileRequest, Gate, OpenGate, Permit, Request};
+pub use gate::{FileRequest, Gate, OpenGate, Permit, Request, Visitor};
 pub use hub::Hub;
 pub use metrics::Metrics;
 pub use moving::Newcomers;
@@ -58,7 +58,7 @@ pub use settings::Settings;
 pub use snapshot::{PublisherSnapshot, StreamSnapshot};
 pub use tap::Tap;
 pub use treatment::{Stamps, Treatment};
-pub use vhost::{DEFAULT_VHOST, resolve_vhost};
+pub use vhost::{DEFAULT_VHOST, resolve_vhost, without_port};
 
 #[cfg(test)]
 mod tests;

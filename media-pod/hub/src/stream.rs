@@ -24,6 +24,8 @@ pub(crate) struct Stream {
 struct Output {
     ring: Arc<Ring>,
     viewers: usize,
+    /// Those of them that only look on.
+    onlookers: usize,
 }
 
 struct Media {
@@ -123,6 +125,7 @@ impl Stream {
         let mut media = self.media.lock();
         if media.publisher == Some(publisher) {
             media.renew(None);
+            media.outputs.iter().for_each(|output| output.ring.format.pause());
         }
     }
 
@@ -198,8 +201,22 @@ impl Stream {
         media.outputs.push(Output {
             ring: Arc::clone(&ring),
             viewers: 1,
+            onlookers: 0,
         });
         ring
+    }
+
+    /// Says of one viewer of a ring that it only looks on, or that it does no more because it leaves.
+    pub(crate) fn look_on(&self, ring: &Arc<Ring>, does: bool) {
+        let mut media = self.media.lock();
+        if let Some(output) = media.outputs.iter_mut().find(|o| Arc::ptr_eq(&o.ring, ring)) {
+            let count = output.onlookers;
+            output.onlookers = if does {
+                count.saturating_add(1)
+            } else {
+                count.saturating_sub(1)
+            };
+        }
     }
 
     /// A viewer has left; a ring without viewers goes.
@@ -229,9 +246,10 @@ impl Stream {
         (media.set.tracks.clone(), rates, media.origin.clone())
     }
 
-    /// Whether anybody reads it, in any format.
+    /// Whether anybody reads it, in any format, who does not only look on.
     pub(crate) fn is_taken(&self) -> bool {
-        !self.media.lock().outputs.is_empty()
+        let media = self.media.lock();
+        media.outputs.iter().any(|output| output.viewers > output.onlookers)
     }
 
     #[cfg(test)]

@@ -14,6 +14,8 @@ pub struct Tap {
     ring: Arc<Ring>,
     cursor: Cursor,
     skips_max: u32,
+    /// Nobody is to take it for a viewer.
+    looks_on: bool,
 }
 
 impl Hub {
@@ -28,7 +30,16 @@ impl Hub {
             cursor: ring.join(true),
             ring,
             skips_max: settings.skips_max,
+            looks_on: false,
         })
+    }
+
+    /// The same for one who wants the format made and takes nothing out: a stream that only such look on has no player.
+    pub fn look_on(&self, name: &StreamName, format: &Arc<dyn Format>) -> Option<Tap> {
+        let mut tap = self.tap(name, format)?;
+        tap.stream.look_on(&tap.ring, true);
+        tap.looks_on = true;
+        Some(tap)
     }
 }
 
@@ -36,6 +47,16 @@ impl Tap {
     /// The publisher's session.
     pub fn publisher(&self) -> Uuid {
         self.publisher
+    }
+
+    /// The format that the frames go through: the one that was asked with, or an equal one that was there before.
+    pub fn format(&self) -> &dyn Format {
+        &*self.ring.format
+    }
+
+    /// Whether the publisher has ended.
+    pub fn is_over(&self) -> bool {
+        self.stream.source() != Some(self.publisher)
     }
 
     /// Waits until there is something, then appends about `max` packets to `out`. False when the publisher has ended, or this one reads too slowly.
@@ -65,6 +86,9 @@ impl Tap {
 
 impl Drop for Tap {
     fn drop(&mut self) {
+        if self.looks_on {
+            self.stream.look_on(&self.ring, false);
+        }
         self.stream.detach(&self.ring);
     }
 }

@@ -21,7 +21,8 @@ pub fn resolve_vhost(named: &[String], host: &str, param: &str) -> String {
         .unwrap_or_else(|| DEFAULT_VHOST.to_owned())
 }
 
-fn without_port(host: &str) -> &str {
+/// `[::1]:8080` is `[::1]`.
+pub fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => host,
@@ -49,5 +50,19 @@ mod tests {
             assert_eq!(resolve_vhost(&named, host, param), expected, "{host} {param}");
         }
         assert_eq!(resolve_vhost(&[], "a.example", "?vhost=a.example"), DEFAULT_VHOST);
+    }
+
+    #[test]
+    fn a_host_is_known_without_its_port() {
+        let table = [
+            ("media.example:8080", "media.example"),
+            ("media.example", "media.example"),
+            ("[fd00::1]:8080", "[fd00::1]"),
+            ("[fd00::1]", "[fd00::1]"),
+            ("", ""),
+        ];
+        for (host, expected) in table {
+            assert_eq!(without_port(host), expected, "{host}");
+        }
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct Entry {
     not_after: Option<Timestamp>,
     networks: Vec<IpNet>,
     pub(super) max_publishers: Option<u32>,
-    suspended: bool,
+    pub(super) suspended: bool,
 }
 
 /// Bytes of a key from which on it is taken off a name even where its StreamKey does not place it there: a client that puts it into
@@ -126,7 +126,7 @@ impl Entry {
             (Reason::KeyNotYetValid, "the stream key is not good yet")
         } else if self.not_after.is_some_and(|t| ask.now >= t) {
             (Reason::KeyExpired, "the stream key has expired")
-        } else if !self.permissions.contains(&permission(ask.kind)) {
+        } else if !self.permits(ask.kind) {
             (Reason::PermissionMissing, missing(ask.kind))
         } else if !self.allows_address(ask) {
             (
@@ -139,7 +139,11 @@ impl Entry {
         Err(Refusal::new(reason, message))
     }
 
-    fn allows_address(&self, ask: &Ask<'_>) -> bool {
+    pub(super) fn permits(&self, kind: SessionKind) -> bool {
+        self.permissions.contains(&permission(kind))
+    }
+
+    pub(super) fn allows_address(&self, ask: &Ask<'_>) -> bool {
         let address = ask.address.to_canonical();
         self.networks.is_empty() || self.networks.iter().any(|n| n.contains(&address))
     }

@@ -10,6 +10,7 @@ mod cover;
 mod entry;
 mod glob;
 mod query;
+mod stay;
 #[cfg(test)]
 mod tests;
 
@@ -76,6 +77,8 @@ pub struct KeyRing {
     play: Authentication,
     entries: Vec<Entry>,
     by_hash: HashMap<u64, Vec<usize>>,
+    /// The current key of each StreamKey; `None` of one that opens nothing at present.
+    by_object: HashMap<Arc<str>, Option<usize>>,
     parameters: BTreeSet<Box<str>>,
     lengths: BTreeSet<usize>,
     cover: Cover,
@@ -97,8 +100,12 @@ impl KeyRing {
             play: config.play.authentication,
             ..Self::default()
         };
+        let idle = config.idle_keys.iter().map(|name| (Arc::from(name.as_str()), None));
+        ring.by_object.extend(idle);
         for key in &config.keys {
-            ring.add(Entry::new(key)?);
+            let entry = Entry::new(key)?;
+            ring.by_object.insert(entry.object.clone(), Some(ring.entries.len()));
+            ring.add(entry);
             for previous in Entry::previous(key) {
                 ring.add(previous?);
             }

@@ -33,7 +33,7 @@ fn key(name: &str, app: &str, stream: &str, secret: &str) -> control::StreamKey 
     }
 }
 
-fn alice() -> control::StreamKey {
+pub(super) fn alice() -> control::StreamKey {
     key("alice-key", "live", "alice", KEY)
 }
 
@@ -48,7 +48,7 @@ fn ring(keys: Vec<control::StreamKey>) -> KeyRing {
     KeyRing::new(&config(keys)).unwrap()
 }
 
-fn config(keys: Vec<control::StreamKey>) -> PodConfig {
+pub(super) fn config(keys: Vec<control::StreamKey>) -> PodConfig {
     PodConfig {
         hls: headgate_control::HlsPolicy::default(),
         revision: String::new(),
@@ -59,6 +59,7 @@ fn config(keys: Vec<control::StreamKey>) -> PodConfig {
         play: control::PlayPolicy::default(),
         limits: control::Limits::default(),
         keys,
+        idle_keys: vec![],
         hooks: vec![],
         drain: control::DrainPolicy::default(),
         peers: vec![],

@@ -4,6 +4,7 @@ use crate::client::RtmpClient;
 use crate::place::Server;
 use crate::watch::{Viewer, announce, pictures};
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
 use parking_lot::Mutex;
@@ -48,4 +49,41 @@ async fn a_viewers_hooks_fire_in_its_own_pod_with_the_origins_stream() {
     let (origin, edge) = (pods[0].rtmp, pods[1].rtmp);
     assert_eq!(events, [(origin, "on_publish"), (edge, "on_play"), (edge, "on_stop")]);
     assert!(heard.iter().all(|(_, _, id)| *id == heard[0].2), "{heard:?}");
+}
+
+/// Takes every question and no end.
+async fn take_nothing(Json(body): Json<Value>) -> (StatusCode, &'static str) {
+    let is_end = body["action"] == "on_unpublish";
+    (
+        if is_end {
+            StatusCode::BAD_REQUEST
+        } else {
+            StatusCode::OK
+        },
+        "0",
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_ends_in_peace_hands_its_dead_letters_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let back_end = format!("http://{}", listener.local_addr().unwrap());
+    let routes = Router::new().route("/{pod}", post(take_nothing));
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    let server = Server::start(2, "Reject").await;
+    let pods = &server.0;
+    for pod in pods {
+        pod.hook(&back_end);
+    }
+    let mut sender = RtmpClient::publish(pods[0].rtmp, "cam").await.unwrap();
+    announce(&mut sender).await;
+    sender.unpublish().await;
+    let letters = |pod: usize| pods[pod].metric("headgate_hook_deadletters");
+    let start = Instant::now();
+    while letters(0) < 1.0 {
+        assert!(start.elapsed() < Duration::from_secs(10), "it is not given up");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    pods[0].pod.stop().await;
+    assert_eq!((letters(0), letters(1)), (0.0, 1.0));
 }

@@ -177,6 +177,57 @@ async fn files_are_asked_about_once_a_folder_and_a_no_is_one() {
 }
 
 #[tokio::test]
+async fn who_was_asked_about_a_file_is_known_by_its_cookie_and_by_none_that_it_made_up() {
+    let back_end = BackEnd::start().await;
+    back_end.answer(StatusCode::OK, r#"{"code":0,"err":"","path":"/","second":600}"#);
+    let place = place(&back_end, "dialect: ZLMediaKit, events: [HttpAccess, RecordTs]").await;
+    let mut publisher = publish(&place, "").await.unwrap();
+    let start = Instant::now();
+    let told = || {
+        back_end
+            .calls()
+            .into_iter()
+            .find(|call| call.get("file_name").is_some())
+    };
+    while told().is_none() {
+        assert!(start.elapsed() < Duration::from_secs(20), "no segment is told");
+        publisher.send_audio().await;
+    }
+    let url = format!("http://127.0.0.1:{}/{}", place.http, text(&told().unwrap(), "url"));
+    let get = async |query: &str, cookie: &str| {
+        let request = reqwest::Client::new().get(format!("{url}?{query}"));
+        let answer = request.header("Cookie", cookie).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let given = answer
+            .headers()
+            .get("set-cookie")
+            .map(|given| given.to_str().unwrap().to_owned());
+        let asked = back_end
+            .calls()
+            .iter()
+            .filter(|call| call.get("file_path").is_some() && call.get("is_dir").is_some())
+            .count();
+        (given, asked)
+    };
+    let (given, asked) = get("token=a", "x=y").await;
+    assert_eq!(asked, 1);
+    let given = given.expect("a cookie");
+    assert!(
+        given.starts_with("ZLM_HTTP_COOKIE=") && given.contains("; HttpOnly"),
+        "{given}"
+    );
+    let cookie = given.split(';').next().unwrap();
+    assert_eq!(
+        get("token=b", &format!("x=y; {cookie}")).await,
+        (None, 1),
+        "known, whatever it asks with"
+    );
+    let (another, asked) = get("token=b", "ZLM_HTTP_COOKIE=mine").await;
+    assert_eq!(asked, 2);
+    assert_ne!(another.as_deref(), Some(given.as_str()));
+}
+
+#[tokio::test]
 async fn a_stream_is_pushed_on_to_where_the_back_end_says_and_no_longer_than_it_lives() {
     let back_end = BackEnd::start().await;
     let other = place(&back_end, "dialect: SRS, events: [Close], suspend: true").await;

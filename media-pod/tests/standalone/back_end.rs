@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -22,14 +22,18 @@ pub struct BackEnd {
 
 struct Inner {
     calls: Mutex<Vec<Value>>,
+    marks: Mutex<Vec<(String, String)>>,
     answer: Mutex<Answer>,
+    thinks: Mutex<Duration>,
 }
 
 impl BackEnd {
     pub async fn start() -> Self {
         let inner = Arc::new(Inner {
             calls: Mutex::default(),
+            marks: Mutex::default(),
             answer: Mutex::new((StatusCode::OK, "{\"code\":0}")),
+            thinks: Mutex::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hooks", listener.local_addr().unwrap());
@@ -46,8 +50,18 @@ impl BackEnd {
         *self.inner.answer.lock() = (status, body);
     }
 
+    /// How long it takes to answer.
+    pub fn think(&self, time: Duration) {
+        *self.inner.thinks.lock() = time;
+    }
+
     pub fn calls(&self) -> Vec<Value> {
         self.inner.calls.lock().clone()
+    }
+
+    /// Session and event of each call, by its headers.
+    pub fn marks(&self) -> Vec<(String, String)> {
+        self.inner.marks.lock().clone()
     }
 
     /// `on_publish test` and so on, in the order in which they came.
@@ -77,7 +91,12 @@ pub fn text<'a>(call: &'a Value, field: &str) -> &'a str {
     call.get(field).and_then(Value::as_str).unwrap_or_default()
 }
 
-async fn note(State(inner): State<Arc<Inner>>, body: Bytes) -> Answer {
+async fn note(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes) -> Answer {
+    let header = |name: &str| headers[name].to_str().unwrap().to_owned();
+    let mark = (header("x-media-session"), header("x-media-event"));
+    inner.marks.lock().push(mark);
     inner.calls.lock().push(serde_json::from_slice(&body).unwrap());
+    let thinks = *inner.thinks.lock();
+    tokio::time::sleep(thinks).await;
     *inner.answer.lock()
 }

@@ -104,6 +104,19 @@ impl RtmpClient {
         }
     }
 
+    /// Whether the server keeps the connection, whatever it sends.
+    #[allow(dead_code, reason = "not every test that shares this has a player")]
+    pub async fn is_there(&mut self) -> bool {
+        let until = tokio::time::Instant::now() + Duration::from_millis(300);
+        loop {
+            match tokio::time::timeout_at(until, self.event()).await {
+                Err(_) => return true,
+                Ok(None | Some(Event::Refused { .. })) => return false,
+                Ok(Some(_)) => {}
+            }
+        }
+    }
+
     /// The next event; `None` when the server closed.
     pub async fn event(&mut self) -> Option<Event> {
         loop {

@@ -17,3 +17,4 @@ mod media;
 mod place;
 mod reload;
 mod sessions;
+mod timelines;

@@ -44,6 +44,7 @@ impl Place {
     /// What starts on a folder that is there.
     async fn on(folder: TempDir, rtmp: u16, http: u16) -> Self {
         let pod = Pod::new(true).unwrap();
+        pod.watch();
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let admin = port.local_addr().unwrap();
         let options = StandaloneOptions {

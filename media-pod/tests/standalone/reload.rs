@@ -1,10 +1,10 @@
-//! What changes in the folder is in force at once, and cuts nobody.
+//! What changes in the folder is in force at once, and cuts nobody but who lives by a key that is taken away.
 
 use crate::back_end::BackEnd;
 use crate::client::RtmpClient;
 use crate::place::{Place, free_port, hook, key, manifest};
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[tokio::test]
 async fn a_new_key_is_good_within_two_seconds_while_a_publisher_is_live() {
@@ -19,30 +19,70 @@ async fn a_new_key_is_good_within_two_seconds_while_a_publisher_is_live() {
     assert!(publisher.is_live().await);
 }
 
+async fn refused(place: &Place, param: &str) -> String {
+    let asked = RtmpClient::publish(place.rtmp, &format!("b?secret={param}")).await;
+    asked.err().unwrap_or_default()
+}
+
 #[tokio::test]
-async fn a_key_that_is_rotated_suspended_or_deleted_cuts_nobody_and_lets_nobody_in() {
+async fn a_key_that_is_rotated_cuts_nobody_and_lets_nobody_in() {
     let place = Place::start(&[("key", key("alice", "first-s3cr3t"))]).await;
     let mut publisher = RtmpClient::publish(place.rtmp, "a?secret=first-s3cr3t").await.unwrap();
-    let refused = async |param: &str| {
-        RtmpClient::publish(place.rtmp, &format!("b?secret={param}"))
-            .await
-            .err()
-            .unwrap_or_default()
-    };
     place.put_in_force("key", &key("alice", "second-s3cr3t")).await;
-    assert!(refused("first-s3cr3t").await.starts_with("KeyWrong"));
+    assert!(refused(&place, "first-s3cr3t").await.starts_with("KeyWrong"));
     assert!(RtmpClient::publish(place.rtmp, "b?secret=second-s3cr3t").await.is_ok());
-    place
-        .put_in_force(
-            "key",
-            &key("alice", "second-s3cr3t").replace("serverRefs", "suspend: true, serverRefs"),
-        )
+    let without = key("alice", "second-s3cr3t").replace("stringData: {key:", "stringData: {other:");
+    place.put_in_force("key", &without).await;
+    assert!(refused(&place, "second-s3cr3t").await.starts_with("UnknownApp"));
+    assert!(
+        publisher.is_live().await,
+        "its Secret has no key, and may have one again"
+    );
+}
+
+#[tokio::test]
+async fn who_lives_by_a_key_that_is_suspended_or_deleted_is_cut_within_a_second_and_told_of() {
+    let suspended = key("alice", "s3cr3t-of-alice").replace("serverRefs", "suspend: true, serverRefs");
+    for (edited, reason) in [(suspended.as_str(), "KeySuspended"), ("", "UnknownApp")] {
+        let back_end = BackEnd::start().await;
+        let place = Place::start(&[
+            ("key", key("alice", "s3cr3t-of-alice")),
+            ("hook", hook("backend", &back_end.url)),
+        ])
         .await;
-    assert!(refused("second-s3cr3t").await.starts_with("KeySuspended"));
-    assert!(refused("guess").await.starts_with("KeyWrong"));
+        let mut publisher = RtmpClient::publish(place.rtmp, "a?secret=s3cr3t-of-alice")
+            .await
+            .unwrap();
+        let mut player = RtmpClient::play(place.rtmp, "a").await.unwrap();
+        let start = Instant::now();
+        place.put_in_force("key", edited).await;
+        let in_force = Instant::now();
+        while publisher.event().await.is_some() {}
+        assert!(in_force.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+        back_end.hears("on_unpublish a").await;
+        back_end.hears("on_close").await;
+        assert!(player.is_there().await, "nobody took anything from the player");
+        assert!(refused(&place, "s3cr3t-of-alice").await.starts_with(reason));
+    }
+}
+
+#[tokio::test]
+async fn who_is_asked_about_while_its_key_goes_is_cut_as_soon_as_it_is_in() {
+    let back_end = BackEnd::start().await;
+    let place = Place::start(&[
+        ("key", key("alice", "s3cr3t-of-alice")),
+        ("hook", hook("backend", &back_end.url)),
+    ])
+    .await;
+    back_end.think(Duration::from_millis(700));
+    let asked = tokio::spawn(RtmpClient::publish(place.rtmp, "a?secret=s3cr3t-of-alice"));
+    back_end.hears("on_connect a").await;
     place.put_in_force("key", "").await;
-    assert!(refused("second-s3cr3t").await.starts_with("UnknownApp"));
-    assert!(publisher.is_live().await);
+    if let Ok(mut publisher) = asked.await.unwrap() {
+        while publisher.event().await.is_some() {}
+    }
+    back_end.hears("on_unpublish a").await;
+    assert!(place.pod.hub().snapshot().is_empty());
 }
 
 #[tokio::test]

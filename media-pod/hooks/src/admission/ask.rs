@@ -238,11 +238,23 @@ impl Endpoint {
         if let (Ok(options), Some(failure)) = (&decision, silent) {
             return self.by_policy(question, failure, options.clone());
         }
-        let key = question.place(path.as_deref());
+        self.keep(question, &decision, keeps, path.as_deref());
+        decision.map(|options| Yes {
+            source: Source::Hook,
+            options,
+        })
+    }
+
+    /// Keeps a decision in the place of the one before, or none.
+    fn keep(&self, question: &Question, decision: &Decision, keeps: (Duration, Duration), path: Option<&str>) {
         let mut cache = self.memory.cache.lock();
-        if keeps == (Duration::ZERO, Duration::ZERO) {
+        for key in question.outdated(path) {
             cache.remove(&key);
-        } else {
+        }
+        if keeps == (Duration::ZERO, Duration::ZERO) {
+            return;
+        }
+        for key in question.kept_under(decision.is_ok(), path) {
             let kept = Kept {
                 stream_key: question.stream_key.clone(),
                 port: question.port(),
@@ -250,11 +262,6 @@ impl Endpoint {
             };
             cache.put(key, kept);
         }
-        drop(cache);
-        decision.map(|options| Yes {
-            source: Source::Hook,
-            options,
-        })
     }
 
     /// What the failure policy makes of no answer. Who is in already is none of its business.

@@ -2,6 +2,7 @@
 
 use aws_lc_rs::digest::{Context, SHA256};
 use headgate_control::{EventClass, HookEndpoint, HookEvent};
+use headgate_hub::Visitor;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,8 +26,8 @@ pub(crate) struct Question {
     pub(crate) event: Arc<Event>,
     /// Name of the StreamKey that opened the door.
     pub(crate) stream_key: Option<Arc<str>>,
-    /// What tells the client's session from others, where it has such a thing that the client cannot choose.
-    pub(crate) identity: Option<Arc<str>>,
+    /// What tells a client that asks for files from others, where it has such a thing. It cannot choose it.
+    pub(crate) visitor: Option<Visitor>,
     /// It was asked before, and the client is in: what is kept is not asked for.
     pub(crate) again: bool,
 }
@@ -47,7 +48,7 @@ impl Question {
         Self {
             event: Arc::new(event),
             stream_key: None,
-            identity: None,
+            visitor: None,
             again: false,
         }
     }
@@ -66,19 +67,21 @@ impl Question {
         !self.again && (self.way() == Way::Requests || spec.cache.allow_seconds.is_some_and(|seconds| seconds > 0))
     }
 
-    /// What the decision is kept under, when it holds below `path`.
+    /// What a decision is kept under that holds below `path`, about a client that is known by its query and address.
     pub(crate) fn key(&self, path: &str) -> Key {
+        self.key_of([&self.event.param, &self.event.client.ip.to_string()], path)
+    }
+
+    /// The same about one that is known by `who`. No query is a visitor's word: it begins with a question mark.
+    fn key_of(&self, who: [&str; 2], path: &str) -> Key {
         let (event, stream) = (&self.event, &self.event.stream);
         let kind: &str = event.kind.into();
         let of_file = matches!(event.details, Details::HttpAccess(_));
         let name = if of_file { "" } else { &stream.name };
         let app = if of_file { "" } else { &stream.app };
-        let (ip, identity) = match &self.identity {
-            Some(identity) => (String::new(), &**identity),
-            None => (event.client.ip.to_string(), event.param.as_str()),
-        };
+        let [client, beside] = who;
         let mut hash = Context::new(&SHA256);
-        for part in [kind, &stream.vhost, app, name, identity, &ip, path] {
+        for part in [kind, &stream.vhost, app, name, client, beside, path] {
             hash.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
             hash.update(part.as_bytes());
         }
@@ -97,30 +100,61 @@ impl Question {
         let path = access.path.as_str();
         let folders = path.rmatch_indices('/').filter_map(|(at, _)| path.get(..=at));
         let places = std::iter::once(path).chain(folders).take(FOLDERS_MAX);
-        places.map(|place| self.key(place)).collect()
+        places.flat_map(|place| self.keys_at(place)).collect()
     }
 
-    /// Where a decision is put: for a file below the path of the answer, else below its folder.
-    pub(crate) fn place(&self, path: Option<&str>) -> Key {
+    /// What decisions about it at a place are under. A visitor's yes holds with any query, its no with the same one.
+    fn keys_at(&self, place: &str) -> Vec<Key> {
+        match &self.visitor {
+            Some(Visitor { word, is_new: false }) => {
+                vec![
+                    self.key_of([word, ""], place),
+                    self.key_of([word, &self.event.param], place),
+                ]
+            }
+            _ => vec![self.key(place)],
+        }
+    }
+
+    /// What a decision is to be kept under: about a file below the path of the answer, else below its folder. A yes to one who is a visitor from now on
+    /// is found by its word too, and it is found without where the client keeps no cookies.
+    pub(crate) fn kept_under(&self, allowed: bool, path: Option<&str>) -> Vec<Key> {
+        let place = self.place(path);
+        match (&self.visitor, self.keys_at(place).as_slice()) {
+            (Some(visitor), [known]) if allowed => vec![*known, self.key_of([&visitor.word, ""], place)],
+            (_, [yes, _]) if allowed => vec![*yes],
+            (_, [_, no]) => vec![*no],
+            (_, keys) => keys.to_vec(),
+        }
+    }
+
+    /// All that a decision about it may be under now that this one stands in its place.
+    pub(crate) fn outdated(&self, path: Option<&str>) -> Vec<Key> {
+        self.keys_at(self.place(path))
+    }
+
+    /// Below what a decision holds.
+    fn place<'a>(&'a self, path: Option<&'a str>) -> &'a str {
         let Details::HttpAccess(access) = &self.event.details else {
-            return self.key("");
+            return "";
         };
         let folder = access.path.rfind('/').and_then(|at| access.path.get(..=at));
-        self.key(path.or(folder).unwrap_or("/"))
+        path.or(folder).unwrap_or("/")
     }
 
     /// What a call is known under while it is under way: for a file by its folder.
     pub(crate) fn flight(&self) -> Key {
+        let known = |keys: Vec<Key>| keys.last().copied().unwrap_or_default();
         match self.port() {
             Some(port) => self.key(&format!(":{port}")),
-            None => self.place(None),
+            None => known(self.keys_at(self.place(None))),
         }
     }
 
     /// The client's port, where nothing else tells it from others behind its address. Who asks for a file knows a name that is told to viewers only.
     pub(crate) fn port(&self) -> Option<u16> {
         let of_file = self.event.kind == HookEvent::HttpAccess;
-        let known = of_file || self.identity.is_some() || !self.event.param.is_empty();
+        let known = of_file || !self.event.param.is_empty();
         (!known && self.way() != Way::Connection).then_some(self.event.client.port)
     }
 
@@ -261,10 +295,9 @@ mod tests {
     fn a_viewer_without_a_query_is_told_from_others_of_its_address_by_its_port() {
         let mut event = Event::clone(&hls().event);
         event.param = String::new();
-        let mut question = Question::new(event);
+        let question = Question::new(event);
         assert_eq!(question.port(), Some(question.event.client.port));
-        question.identity = Some("cookie".into());
-        assert_eq!((question.port(), hls().port()), (None, None));
+        assert_eq!(hls().port(), None);
     }
 
     #[test]
@@ -278,7 +311,7 @@ mod tests {
             Question::new(event)
         };
         let put = of("/live/alice/1.ts");
-        let found = |path: &str, under: Option<&str>| of(path).keys().contains(&put.place(under));
+        let found = |path: &str, under: Option<&str>| of(path).keys().contains(&put.kept_under(true, under)[0]);
         assert!(found("/live/alice/2.ts", None));
         assert!(!found("/live/bob/2.ts", None));
         assert!(found("/live/bob/2.ts", Some("/live/")));
@@ -287,5 +320,48 @@ mod tests {
         assert!(!found("/live/alice/2.ts", Some("/live/alice/1.ts")));
         assert_eq!(put.flight(), of("/live/alice/2.ts").flight());
         assert_ne!(put.flight(), of("/live/bob/1.ts").flight());
+    }
+
+    #[test]
+    fn a_visitor_is_known_by_its_word_and_a_newcomer_by_both() {
+        let of = |word: Option<(&str, bool)>, param: &str| {
+            let mut event = testing::event(HookEvent::HttpAccess, "");
+            event.param = param.into();
+            event.details = Details::HttpAccess(Box::new(HttpAccess {
+                path: "/live/alice/1.ts".into(),
+                ..HttpAccess::default()
+            }));
+            let visitor = word.map(|(word, is_new)| Visitor {
+                word: word.into(),
+                is_new,
+            });
+            Question {
+                visitor,
+                ..Question::new(event)
+            }
+        };
+        let finds = |asks: &Question, kept: &[Key]| asks.keys().iter().any(|key| kept.contains(key));
+        let came = of(Some(("w", true)), "?a");
+        let yes = came.kept_under(true, None);
+        assert!(
+            finds(&of(Some(("w", false)), "?b"), &yes),
+            "by its cookie, whatever it asks with"
+        );
+        assert!(
+            finds(&of(None, "?a"), &yes) && finds(&of(Some(("v", true)), "?a"), &yes),
+            "without"
+        );
+        assert!(
+            !finds(&of(Some(("v", false)), "?a"), &yes),
+            "a neighbour with a cookie of its own"
+        );
+        let no = of(Some(("w", false)), "?a").kept_under(false, None);
+        assert!(finds(&of(Some(("w", false)), "?a"), &no));
+        assert!(
+            !finds(&of(Some(("w", false)), "?b"), &no),
+            "another query is another try"
+        );
+        assert!(!finds(&of(None, "?a"), &no), "and nobody else is refused by it");
+        assert!(!finds(&of(Some(("?a", false)), ""), &came.kept_under(false, None)));
     }
 }

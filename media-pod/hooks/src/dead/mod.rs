@@ -3,8 +3,11 @@
 //! A thread of its own writes them and reads them; what hands one over never waits. The oldest segment goes when there are too many. Where there is no
 //! folder they are in memory, and fewer.
 
+mod handover;
 mod shelf;
 mod store;
+
+pub use handover::LetterRecord;
 
 use headgate_control::{HookEvent, Replay};
 use jiff::Timestamp;
@@ -14,9 +17,8 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::delivery::lane::Dead;
@@ -36,6 +38,8 @@ pub(crate) type Page = Vec<(u64, Letter)>;
 /// What the thread is asked for.
 enum Op {
     Keep(Box<Letter>),
+    KeepAll(Vec<Letter>, oneshot::Sender<bool>),
+    Oldest(usize, oneshot::Sender<Page>),
     Begin(String, Box<Replay>, oneshot::Sender<Option<Wish>>),
     Page(Wish, oneshot::Sender<Page>),
     Gone(Vec<u64>, oneshot::Sender<()>),
@@ -44,7 +48,7 @@ enum Op {
 
 /// See the module.
 pub(crate) struct DeadLetters {
-    ops: Option<SyncSender<Op>>,
+    ops: Option<mpsc::Sender<Op>>,
     kept: Arc<Mutex<HashMap<String, u64>>>,
     metrics: LogMetrics,
     thread: Option<JoinHandle<()>>,
@@ -90,10 +94,10 @@ impl DeadLetters {
         let kept = Arc::<Mutex<HashMap<String, u64>>>::default();
         let mut shelf = Shelf::open(store, sizes, metrics.clone());
         *kept.lock() = shelf.kept();
-        let (ops, inbox) = sync_channel(WAITING_MAX);
+        let (ops, mut inbox) = mpsc::channel(WAITING_MAX);
         let shown = Arc::clone(&kept);
         let thread = thread::Builder::new().name("dead-letters".into());
-        let thread = thread.spawn(move || work(&mut shelf, &inbox, &shown)).ok();
+        let thread = thread.spawn(move || work(&mut shelf, &mut inbox, &shown)).ok();
         Self {
             ops: Some(ops).filter(|_| thread.is_some()),
             kept,
@@ -115,6 +119,16 @@ impl DeadLetters {
         if !matches!(sent, Some(Ok(()))) {
             self.metrics.error(Trouble::DeadLetters);
         }
+    }
+
+    /// Keeps these. False when some could not be written.
+    pub(crate) async fn keep_all(&self, letters: Vec<Letter>) -> bool {
+        self.ask(|answer| Op::KeepAll(letters, answer)).await.unwrap_or(false)
+    }
+
+    /// The oldest of all that are kept.
+    pub(crate) async fn oldest(&self, max: usize) -> Page {
+        self.ask(|answer| Op::Oldest(max, answer)).await.unwrap_or_default()
     }
 
     /// How many are kept of an endpoint.
@@ -148,15 +162,8 @@ impl DeadLetters {
     /// The thread answers within moments; where its queue is full, this waits for a place without holding a worker up.
     async fn ask<T>(&self, op: impl FnOnce(oneshot::Sender<T>) -> Op) -> Option<T> {
         let (answer, answered) = oneshot::channel();
-        let mut op = op(answer);
-        loop {
-            match self.ops.as_ref()?.try_send(op) {
-                Ok(()) => return answered.await.ok(),
-                Err(std::sync::mpsc::TrySendError::Full(back)) => op = back,
-                Err(std::sync::mpsc::TrySendError::Disconnected(_)) => return None,
-            }
-            tokio::task::yield_now().await;
-        }
+        self.ops.as_ref()?.send(op(answer)).await.ok()?;
+        answered.await.ok()
     }
 }
 
@@ -171,10 +178,15 @@ impl Drop for DeadLetters {
     }
 }
 
-fn work(shelf: &mut Shelf, inbox: &Receiver<Op>, shown: &Mutex<HashMap<String, u64>>) {
-    while let Ok(op) = inbox.recv() {
+fn work(shelf: &mut Shelf, inbox: &mut mpsc::Receiver<Op>, shown: &Mutex<HashMap<String, u64>>) {
+    while let Some(op) = inbox.blocking_recv() {
         match op {
-            Op::Keep(letter) => shelf.keep(*letter),
+            Op::Keep(letter) => drop(shelf.keep(*letter)),
+            Op::KeepAll(letters, answer) => {
+                let kept = letters.into_iter().fold(true, |all, letter| shelf.keep(letter) && all);
+                let _ = answer.send(kept);
+            }
+            Op::Oldest(max, answer) => drop(answer.send(shelf.oldest(max))),
             Op::Begin(endpoint, replay, answer) => drop(answer.send(shelf.begin(endpoint, *replay))),
             Op::Page(wish, answer) => drop(answer.send(shelf.page(&wish))),
             Op::Gone(numbers, answer) => {

@@ -125,14 +125,27 @@ impl Shelf {
         all
     }
 
-    pub(super) fn keep(&mut self, letter: Letter) {
+    /// False when it is lost.
+    pub(super) fn keep(&mut self, letter: Letter) -> bool {
         let (number, endpoint) = (self.number, letter.endpoint.clone());
         self.number = number.saturating_add(1);
-        if let Some(segment) = self.write(&Line::Letter(number, letter)) {
-            let counts = self.segments.entry(segment).or_default();
-            let count = counts.entry(endpoint).or_default();
-            *count = count.saturating_add(1);
-        }
+        let Some(segment) = self.write(&Line::Letter(number, letter)) else {
+            return false;
+        };
+        let counts = self.segments.entry(segment).or_default();
+        let count = counts.entry(endpoint).or_default();
+        *count = count.saturating_add(1);
+        true
+    }
+
+    /// The oldest of all that are here.
+    pub(super) fn oldest(&self, max: usize) -> Page {
+        let lines = self.segments.keys().flat_map(|segment| self.lines(*segment));
+        let letters = lines.filter_map(|line| match line {
+            Line::Letter(number, letter) if !self.gone.contains(&number) => Some((number, letter)),
+            _ => None,
+        });
+        letters.take(max).collect()
     }
 
     pub(super) fn begin(&self, endpoint: String, replay: Replay) -> Option<Wish> {

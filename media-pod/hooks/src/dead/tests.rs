@@ -141,3 +141,22 @@ async fn a_folder_that_is_damaged_keeps_what_can_be_read() {
     let wish = letters.begin("backend", &all("x")).await.expect("a new wish");
     assert_eq!(streams(&letters.page(&wish).await), ["alice"]);
 }
+
+#[tokio::test]
+async fn letters_go_from_one_pod_to_another_and_are_sent_from_there() {
+    let (one, other) = (DeadLetters::open(None, &metrics()), DeadLetters::open(None, &metrics()));
+    one.keep("backend", dead("alice"));
+    one.keep("backend", dead("bob"));
+    let first = one.oldest(1).await;
+    assert_eq!(streams(&first), ["alice"]);
+    let numbers = first.iter().map(|(number, _)| *number).collect();
+    assert!(
+        other
+            .keep_all(first.into_iter().map(|(_, letter)| letter).collect())
+            .await
+    );
+    one.gone(numbers).await;
+    assert_eq!(streams(&one.oldest(10).await), ["bob"]);
+    let wish = other.begin("backend", &all("x")).await.expect("a new wish");
+    assert_eq!(streams(&other.page(&wish).await), ["alice"]);
+}

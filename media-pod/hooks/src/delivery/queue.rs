@@ -4,6 +4,9 @@
 //! that none starves another; one that waits for its next try holds up nobody else. Count and bytes are bounded: what is oldest gives way and is dead.
 //! Whichever way a notice leaves, its number in the log is in [`Queue::take_gone`].
 
+mod bounds;
+mod wake;
+
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -225,39 +228,6 @@ impl Queue {
         }
     }
 
-    /// Lets the lanes of a stream try at once, unless their receiver asked for time or is suspended.
-    pub(crate) fn wake(&mut self, stream: &Stream, urls: usize) {
-        for url in 0..urls {
-            self.wake_lane(LaneKey::of(url, stream.clone()), Wake::Early);
-        }
-    }
-
-    /// The same for all lanes, and even if their receiver asked for time.
-    pub(crate) fn wake_all(&mut self) {
-        self.wake_sleeping(Wake::Last, |_| true);
-    }
-
-    /// Takes a URL out of suspension.
-    pub(crate) fn resume(&mut self, url: usize) {
-        if self.suspended.remove(&url) {
-            self.wake_sleeping(Wake::Anew, |key| key.url == url);
-        }
-    }
-
-    /// The URLs changed and there are now `count`: all are tried anew, and what was for one that is gone is dead.
-    pub(crate) fn urls_changed(&mut self, count: usize) {
-        self.generation = self.generation.saturating_add(1);
-        let gone: Vec<LaneKey> = self.lanes.keys().filter(|key| key.url >= count).cloned().collect();
-        for key in gone {
-            self.remove_lane(&key);
-        }
-        self.suspended.clear();
-        for head in self.lanes.values_mut().filter_map(|lane| lane.notices.front_mut()) {
-            head.failures = 0;
-        }
-        self.wake_sleeping(Wake::Anew, |_| true);
-    }
-
     /// Gives everything up, and all that comes after.
     pub(crate) fn close(&mut self) {
         self.closed = true;
@@ -337,39 +307,6 @@ impl Queue {
             })
     }
 
-    fn wake_due(&mut self, now: Instant) {
-        while let Some((until, key)) = self.sleeping.pop_first() {
-            if until > now {
-                self.sleeping.insert((until, key));
-                return;
-            }
-            self.requeue(key);
-        }
-    }
-
-    fn wake_sleeping(&mut self, wake: Wake, which: impl Fn(&LaneKey) -> bool) {
-        let keys: Vec<LaneKey> = self.sleeping.iter().map(|(_, key)| key.clone()).filter(which).collect();
-        for key in keys {
-            self.wake_lane(key, wake);
-        }
-    }
-
-    fn wake_lane(&mut self, key: LaneKey, wake: Wake) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        let State::Sleeping { until, held } = lane.state else {
-            return;
-        };
-        if self.suspended.contains(&key.url) || (held && wake == Wake::Early) {
-            return;
-        }
-        self.sleeping.remove(&(until, key.clone()));
-        lane.early = (wake != Wake::Anew).then_some(until);
-        if let Some(head) = lane.notices.front_mut().filter(|_| wake == Wake::Anew) {
-            head.failures = 0;
-        }
-        self.requeue(key);
-    }
-
     fn requeue(&mut self, key: LaneKey) {
         if let Some(lane) = self.lanes.get_mut(&key) {
             lane.state = State::Ready;
@@ -445,68 +382,6 @@ impl Queue {
             self.sleeping.remove(&(until, key.clone()));
         }
     }
-
-    /// Keeps the limits: what is oldest and not in flight gives way.
-    fn bound(&mut self) {
-        while self.count > self.limits.count || self.bytes > self.limits.bytes {
-            let Some((key, at)) = self.pop_oldest_idle() else { break };
-            self.remove_at(&key, at, Some(Death::Overflow));
-        }
-        self.compact();
-    }
-
-    /// Lane and place in it of the oldest notice that no attempt is under way for.
-    fn pop_oldest_idle(&mut self) -> Option<(LaneKey, usize)> {
-        let mut in_flight = Vec::new();
-        let mut found = None;
-        while let Some((number, key)) = self.arrivals.pop_front() {
-            let Some(lane) = self.lanes.get(&key) else { continue };
-            let Some(head) = lane.notices.front().filter(|head| head.number <= number) else {
-                continue;
-            };
-            if lane.state == State::InFlight && head.number == number {
-                in_flight.push((number, key));
-                continue;
-            }
-            found = Some(((*key).clone(), usize::from(lane.state == State::InFlight)));
-            break;
-        }
-        for entry in in_flight.into_iter().rev() {
-            self.arrivals.push_front(entry);
-        }
-        found
-    }
-
-    /// Drops index entries of what is gone, seldom enough to cost little per push.
-    fn compact(&mut self) {
-        let lanes = &self.lanes;
-        if self.arrivals.len() > self.count.saturating_mul(2).saturating_add(64) {
-            let first = |key: &LaneKey| {
-                lanes
-                    .get(key)
-                    .and_then(|lane| lane.notices.front())
-                    .map(|notice| notice.number)
-            };
-            self.arrivals
-                .retain(|(number, key)| first(key).is_some_and(|first| first <= *number));
-        }
-        if self.ready.len() > lanes.len().saturating_mul(2).saturating_add(64) {
-            let mut seen = HashSet::new();
-            let is_ready = |key: &LaneKey| lanes.get(key).is_some_and(|lane| lane.state == State::Ready);
-            self.ready.retain(|key| is_ready(key) && seen.insert(key.clone()));
-        }
-    }
-}
-
-/// How a lane is woken before its time.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Wake {
-    /// One try that changes no schedule; not when the receiver asked for time.
-    Early,
-    /// The same, whatever the receiver asked for.
-    Last,
-    /// The schedule starts over.
-    Anew,
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ const VALUE_MAX: usize = 1024;
 
 /// All headers of one attempt at a request. `attempt` counts from 1.
 pub fn headers(dialect: &dyn Speak, event: &Event, request: &Request, attempt: u32, now: Timestamp) -> HeaderMap {
-    let mut map = HeaderMap::with_capacity(12);
+    let mut map = HeaderMap::with_capacity(13);
     map.insert(CONNECTION, HeaderValue::from_static(request.connection));
     map.insert(CONTENT_TYPE, HeaderValue::from_static(request.content_type));
     map.insert(USER_AGENT, HeaderValue::from_static(dialect.user_agent()));
@@ -29,7 +29,7 @@ pub fn headers(dialect: &dyn Speak, event: &Event, request: &Request, attempt: u
     map
 }
 
-fn additive(event_name: &str, event: &Event, attempt: u32, now: Timestamp) -> [(&'static str, String); 7] {
+fn additive(event_name: &str, event: &Event, attempt: u32, now: Timestamp) -> [(&'static str, String); 8] {
     [
         ("webhook-id", event.id.to_string()),
         ("webhook-timestamp", now.as_second().to_string()),
@@ -38,7 +38,20 @@ fn additive(event_name: &str, event: &Event, attempt: u32, now: Timestamp) -> [(
         ("x-media-session", event.session.to_string()),
         ("x-media-seq", event.sequence.to_string()),
         ("x-media-attempt", attempt.to_string()),
+        ("traceparent", trace_parent(event, attempt)),
     ]
+}
+
+/// W3C Trace Context: all of a session is one trace, each attempt a span of its own.
+fn trace_parent(event: &Event, attempt: u32) -> String {
+    let trace = if event.session.is_nil() {
+        event.id
+    } else {
+        event.session
+    };
+    // Half of an id is as good as random, but for the two bits that say which kind of id it is.
+    let span = event.id.as_u64_pair().1.wrapping_add(u64::from(attempt)).max(1);
+    format!("00-{}-{span:016x}-01", trace.simple())
 }
 
 /// `vhost/app/stream`; what no header may hold is percent-encoded.
@@ -68,6 +81,22 @@ fn stream_value(stream: &Stream) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_is_a_trace_and_an_attempt_a_span() {
+        let mut event = crate::testing::event(headgate_control::HookEvent::Publish, "alice");
+        (event.session, event.id) = (uuid::Uuid::from_u128(0xabc), uuid::Uuid::from_u128(0xff));
+        let first = "00-00000000000000000000000000000abc-0000000000000100-01";
+        assert_eq!(trace_parent(&event, 1), first);
+        assert_ne!(trace_parent(&event, 2), first);
+        event.session = uuid::Uuid::nil();
+        assert!(trace_parent(&event, 1).starts_with("00-000000000000000000000000000000ff-"));
+        event.id = uuid::Uuid::from_u128(u128::from(u64::MAX) | (1 << 64));
+        assert!(
+            !trace_parent(&event, 1).contains("-0000000000000000-"),
+            "no span is nothing"
+        );
+    }
 
     fn stream(name: &str) -> Stream {
         Stream {

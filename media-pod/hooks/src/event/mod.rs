@@ -1,12 +1,15 @@
 //! [`Event`]: what happened, typed once, with the superset of what any dialect tells. Plain data, that can be written down.
 
 mod details;
+mod segment;
 pub mod transport;
 
 pub use details::{
     Artifact, Details, HlsSegment, HttpAccess, RecordedFile, Recording, Registered, RtpServer, RtpStopped, RtspAuth,
     ShellLogin, Source, TrackInfo,
 };
+
+pub use segment::NewSegment;
 
 use headgate_codec::{Track, TrackKind};
 use headgate_control::HookEvent;
@@ -183,9 +186,18 @@ impl Event {
     }
 
     /// A publisher's stream can be played by `schema` from now on. Its id follows from both, so that a repeat has the same.
-    pub fn registered(publisher: &Session, schema: Schema, tracks: &[Track], sequence: &Sequence) -> Self {
+    /// `segmented` says whether it is to be had as HLS.
+    pub fn registered(
+        publisher: &Session,
+        (schema, segmented): (Schema, bool),
+        tracks: &[Track],
+        sequence: &Sequence,
+    ) -> Self {
         let event = Self::of_session(HookEvent::StreamChanged, publisher, None, sequence);
-        let registered = Some(Box::new(Registered::of(publisher, tracks, event.time)));
+        let registered = Some(Box::new(Registered {
+            recording_hls: segmented,
+            ..Registered::of(publisher, tracks, event.time)
+        }));
         Self {
             id: identity::closing_id(publisher.id, &change(schema, true)),
             details: Details::Changed { schema, registered },
@@ -199,6 +211,20 @@ impl Event {
         Self {
             details: Details::NoneReader { schema },
             ..Self::of_session(HookEvent::StreamNoneReader, publisher, None, sequence)
+        }
+    }
+
+    /// A segment of a publisher's stream is whole. Its id follows from both, so that a repeat has the same.
+    pub fn of_segment(kind: HookEvent, publisher: &Session, segment: &NewSegment, sequence: &Sequence) -> Self {
+        let details = match kind {
+            HookEvent::RecordTs => Details::Recorded(Box::new(segment.as_recorded())),
+            _ => Details::Hls(Box::new(segment.as_hls(&publisher.name))),
+        };
+        let name: &str = kind.into();
+        Self {
+            id: identity::closing_id(publisher.id, &format!("{name}/{}", segment.path)),
+            details,
+            ..Self::of_session(kind, publisher, None, sequence)
         }
     }
 

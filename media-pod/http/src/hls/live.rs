@@ -4,13 +4,14 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use headgate_codec::{Frame, Timestamp, Track};
-use headgate_hls::{Config, Container, Cut, Directives, File, Reload, Segmenter, Variant};
+use headgate_hls::{Config, Container, Cut, Directives, File, Reload, Segmenter, Variant, Whole};
 use headgate_hub::{Format, FormatId, Start};
 use parking_lot::Mutex;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
 /// See the module. Every ring of the hub that cuts a stream has its own.
@@ -90,6 +91,22 @@ impl Live {
     /// Whether there is something to play.
     pub(crate) fn is_ready(&self) -> bool {
         self.segmenter.lock().is_ready()
+    }
+
+    /// The segments from this number on that are whole.
+    pub(crate) fn whole_from(&self, number: u64) -> Vec<Whole> {
+        self.segmenter.lock().whole_from(number)
+    }
+
+    /// The number after that of the last one that is whole; zero before there is one.
+    pub(crate) fn next_whole(&self) -> u64 {
+        let last = self.whole_from(0).pop();
+        last.map_or(0, |last| last.number.saturating_add(1))
+    }
+
+    /// Resolves with the next change.
+    pub(crate) fn news(&self) -> Notified<'_> {
+        self.news.notified()
     }
 
     pub(crate) fn target(&self) -> Duration {
@@ -208,6 +225,10 @@ impl Format for HlsFormat {
     }
 
     fn begin(&self) {
+        self.0.change(Segmenter::break_off);
+    }
+
+    fn pause(&self) {
         self.0.change(Segmenter::break_off);
     }
 

@@ -9,12 +9,14 @@ mod answer;
 mod file;
 mod live;
 mod path;
+mod segments;
 mod sessions;
 mod settings;
 mod word;
 
 pub(crate) use answer::answer;
 pub(crate) use path::HlsPath;
+pub use segments::{Segment, Segments};
 pub use sessions::Hls;
 pub use settings::HlsSettings;
 pub use word::HlsKey;

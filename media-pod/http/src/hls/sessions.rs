@@ -99,6 +99,11 @@ impl Hls {
         *self.0.settings.read()
     }
 
+    /// Streams that are cut.
+    pub(super) fn streams(&self) -> usize {
+        self.0.lives.lock().len()
+    }
+
     pub(crate) fn key(&self) -> &HlsKey {
         &self.0.key
     }
@@ -145,7 +150,7 @@ impl Hls {
         let name = StreamName::parse(&connection.vhost, &connection.app, &connection.stream).map_err(refused)?;
         let param = connection.param.clone();
         let client = hub.open(connection);
-        let streams = self.0.lives.lock().len().saturating_add(1);
+        let streams = self.streams().saturating_add(1);
         let ours = Arc::new(Live::new(container, self.settings().cut(container, streams)));
         let player = client
             .play(name, param, Arc::new(HlsFormat(ours)))
@@ -166,7 +171,7 @@ impl Hls {
     }
 
     /// Its files are to be had from now on. Another stream makes the others' share of the memory smaller.
-    fn know(&self, live: &Arc<Live>) {
+    pub(super) fn know(&self, live: &Arc<Live>) {
         let mut lives = self.0.lives.lock();
         let known = lives.insert(live.run.clone(), Arc::downgrade(live)).is_some();
         lives.retain(|_, live| live.strong_count() > 0);

@@ -26,6 +26,14 @@ pub(crate) struct Scope<'a> {
     pub(crate) container: &'static str,
 }
 
+/// No stream has no name.
+const VISITOR: Scope<'_> = Scope {
+    vhost: "",
+    app: "",
+    stream: "",
+    container: "visitor",
+};
+
 impl HlsKey {
     /// From a secret that the pods of a server share.
     pub fn new(secret: &[u8]) -> Self {
@@ -40,6 +48,16 @@ impl HlsKey {
     pub fn random() -> Self {
         let halves = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(uuid::Uuid::into_bytes);
         Self::new(&halves.concat())
+    }
+
+    /// A word for one who asks for files, whatever streams they are of.
+    pub(crate) fn visitor(&self) -> String {
+        self.word(VISITOR)
+    }
+
+    /// Whether a visitor's word was made with this key.
+    pub(crate) fn knows(&self, visitor: &str) -> bool {
+        self.made(visitor, VISITOR)
     }
 
     /// A word that never was before.
@@ -103,6 +121,15 @@ mod tests {
         };
         assert!(!HlsKey::new(b"k").made(&word, other) && !HlsKey::new(b"k").made(&word, shifted));
         assert!(!HlsKey::new(b"l").made(&word, SCOPE));
+    }
+
+    #[test]
+    fn a_visitors_word_is_good_for_nothing_else_and_none_is_chosen() {
+        let key = HlsKey::new(b"k");
+        let word = key.visitor();
+        assert!(key.knows(&word) && HlsKey::new(b"k").knows(&word));
+        assert!(!key.made(&word, SCOPE) && !key.knows(&key.word(SCOPE)));
+        assert!(!HlsKey::new(b"l").knows(&word) && !key.knows("mine"));
     }
 
     #[test]

@@ -2,11 +2,32 @@
 
 use headgate_control::HookEvent;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 use super::super::decimal;
 use super::Voice;
 use crate::event::transport::{Carrier, Schema};
 use crate::event::{Details, Event, Registered, Source, TrackInfo};
+
+/// What ZLMediaKit counts in a keepalive. Receivers may want to find each; there is none of most of them here.
+const OBJECTS: [&str; 16] = [
+    "Buffer",
+    "BufferLikeString",
+    "BufferList",
+    "BufferRaw",
+    "Frame",
+    "FrameImp",
+    "MediaSource",
+    "MultiMediaSourceMuxer",
+    "RtmpPacket",
+    "RtpPacket",
+    "Socket",
+    "TcpClient",
+    "TcpServer",
+    "TcpSession",
+    "UdpServer",
+    "UdpSession",
+];
 
 /// The whole body of an event.
 pub(super) fn body(event: &Event, voice: &Voice<'_>) -> Map<String, Value> {
@@ -58,7 +79,12 @@ fn own(event: &Event) -> Value {
             "start_time": file.start_seconds, "time_len": single(file.milliseconds), "url": file.url,
         }),
         Details::ServerStarted { settings } => json!(settings),
-        Details::ServerKeepalive { counters } => json!({"data": counters}),
+        Details::ServerKeepalive { counters } => {
+            let none = OBJECTS.iter().map(|name| ((*name).to_owned(), 0_u64));
+            let mut data: BTreeMap<String, u64> = none.collect();
+            data.extend(counters.clone());
+            json!({"data": data})
+        }
         Details::RtpServerTimeout(server) => json!({
             "local_port": server.local_port, "stream_id": server.stream_id, "tcp_mode": server.tcp_mode,
             "re_use_port": server.reuse_port, "ssrc": server.ssrc,

@@ -1,0 +1,97 @@
+//! Who wants to hear of every segment of a stream, whether or not anybody watches.
+
+use super::live::{HlsFormat, Live};
+use super::sessions::Hls;
+use headgate_hls::Whole;
+use headgate_hub::{Format, Hub, StreamName, Tap};
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How often it is looked whether the publisher is still there.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The segments of one publisher's stream, as they become whole. While this is there they are cut.
+pub struct Segments {
+    live: Arc<Live>,
+    tap: Tap,
+    folder: String,
+    /// Number of the next one.
+    next: u64,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Media sequence number.
+    pub number: u64,
+    /// How long it plays.
+    pub duration: Duration,
+    /// Its size.
+    pub bytes: u64,
+    /// When its first frame was, on the wall.
+    pub date: jiff::Timestamp,
+    /// The path of its URL, without the slash before it.
+    pub path: String,
+}
+
+impl Hls {
+    /// Those of a stream whose publisher is here; from the newest key frame on, or from where who watches it already had it begin.
+    pub fn segments(&self, hub: &Hub, name: &StreamName) -> Option<Segments> {
+        let settings = self.settings();
+        let container = settings.container();
+        let ours = Arc::new(Live::new(
+            container,
+            settings.cut(container, self.streams().saturating_add(1)),
+        ));
+        let format: Arc<dyn Format> = Arc::new(HlsFormat(ours));
+        let tap = hub.look_on(name, &format)?;
+        let format: &dyn Any = tap.format();
+        let live = format.downcast_ref().map(|HlsFormat(live)| Arc::clone(live))?;
+        self.know(&live);
+        Some(Segments {
+            next: live.next_whole(),
+            folder: format!("{}/{}", name.app, name.stream),
+            live,
+            tap,
+        })
+    }
+}
+
+impl Segments {
+    /// The publisher's session.
+    pub fn publisher(&self) -> Uuid {
+        self.tap.publisher()
+    }
+
+    /// The next ones. `None` when the publisher has ended and all were given. Can be dropped and called again without loss.
+    pub async fn next(&mut self) -> Option<Vec<Segment>> {
+        loop {
+            let news = self.live.news();
+            tokio::pin!(news);
+            news.as_mut().enable();
+            // Asked first: what was growing is whole by the time it says yes.
+            let over = self.tap.is_over();
+            let new = self.live.whole_from(self.next);
+            if let Some(last) = new.last() {
+                self.next = last.number.saturating_add(1);
+                return Some(new.into_iter().map(|whole| self.segment(whole)).collect());
+            }
+            if over {
+                return None;
+            }
+            let _ = tokio::time::timeout(LOOK, news).await;
+        }
+    }
+
+    fn segment(&self, whole: Whole) -> Segment {
+        Segment {
+            number: whole.number,
+            duration: whole.duration,
+            bytes: u64::try_from(whole.bytes).unwrap_or(u64::MAX),
+            date: whole.date,
+            path: format!("{}/{}", self.folder, whole.name),
+        }
+    }
+}
