@@ -359,7 +359,7 @@ impl Pod {
         if tokio::time::timeout(SESSIONS_END, ended).await.is_err() {
             tracing::warn!("some sessions did not end in time");
         }
-        self.hooks.server_exited();
+        self.hooks.server_exited().await;
         match self.empty_outbox(until).await {
             0 => tracing::info!("stopped"),
             left if self.peers.can_be() => {

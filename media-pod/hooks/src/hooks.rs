@@ -22,7 +22,7 @@ use crate::books::{Books, Storage};
 use crate::books_metrics::BooksMetrics;
 use crate::dialect::PublishOptions;
 use crate::endpoint::{Context, Endpoint};
-use crate::event::{Event, Sequence};
+use crate::event::Event;
 use crate::handover::{HandoverRecord, TakeOverError};
 use crate::identity::Origin;
 use crate::intern::Interner;

@@ -5,6 +5,7 @@ use headgate_control::HookEvent;
 use headgate_hub::{FileRequest, Refusal, Session, Treatment};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::admission::Question;
 use crate::dialect::Reply;
@@ -12,6 +13,8 @@ use crate::event::transport::{PLAYED, Schema};
 use crate::event::{Details, Event, NewSegment};
 use crate::hooks::{Hooks, Inner};
 
+/// How long the end of a server waits for what is to be told before it.
+const BEFORE_THE_END: Duration = Duration::from_secs(2);
 /// What is told of a segment.
 const SEGMENT: [HookEvent; 2] = [HookEvent::Hls, HookEvent::RecordTs];
 
@@ -132,8 +135,11 @@ impl Hooks {
         self.tell_of_server(HookEvent::ServerStarted, Details::ServerStarted { settings });
     }
 
-    /// Tells that the server ends in peace. Behind it comes nothing.
-    pub fn server_exited(&self) {
+    /// Tells that the server ends in peace. Behind it comes nothing: what is pending is told first, as far as that is quick.
+    pub async fn server_exited(&self) {
+        if self.inner().wants(HookEvent::ServerExited) {
+            self.flush(BEFORE_THE_END).await;
+        }
         self.tell_of_server(HookEvent::ServerExited, Details::None);
     }
 

@@ -53,7 +53,7 @@ async fn whole_life(hooks: &Hooks) {
     hooks.unpublish(&publisher, TRAFFIC);
     hooks.close(&client, TRAFFIC);
     assert_eq!(hooks.flush(Duration::from_secs(5)).await, 0);
-    hooks.server_exited();
+    hooks.server_exited().await;
     assert_eq!(hooks.flush(Duration::from_secs(5)).await, 0);
 }
 

@@ -29,7 +29,7 @@ fn observed(registry: &Registry, name: &str, label: &str) -> u64 {
     let series = families
         .iter()
         .filter(|f| f.name() == name)
-        .flat_map(|f| f.get_metric());
+        .flat_map(prometheus::proto::MetricFamily::get_metric);
     let meant = series.filter(|m| label.is_empty() || m.get_label().iter().any(|pair| pair.value() == label));
     meant.map(|m| m.get_histogram().get_sample_count()).sum()
 }

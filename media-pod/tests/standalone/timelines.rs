@@ -116,6 +116,7 @@ async fn play(stage: &mut Stage) {
     let player = RtmpClient::play(rtmp, "test?u=rtmp").await.unwrap();
     drop(player);
     stage.until_srs("on_stop test", 1).await;
+    stage.until_srs("on_close", 1).await;
     let flv = tokio::spawn(watch(http, "/live/test.flv?u=flv", ""));
     stage.play_on("seen", |_| flv.is_finished()).await;
     drop(flv.await.unwrap());

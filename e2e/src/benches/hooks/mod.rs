@@ -418,7 +418,7 @@ fn count(registry: &prometheus::Registry, name: &str, label: &str) -> u64 {
     let series = families
         .iter()
         .filter(|f| f.name() == name)
-        .flat_map(|f| f.get_metric());
+        .flat_map(prometheus::proto::MetricFamily::get_metric);
     let meant = series.filter(|m| m.get_label().iter().any(|pair| pair.value() == label));
     let values = meant.map(|m| m.get_counter().get_value());
     #[allow(

@@ -12,7 +12,7 @@ use super::Page;
 use crate::event::Event;
 use crate::log::frame::{self, Piece};
 use crate::log::metrics::{LogMetrics, Trouble};
-use crate::log::store::{self, Segment, Store};
+use crate::log::store::{self, Store, Tail};
 
 /// Letters that are read at a time.
 const PAGE: usize = 1000;
@@ -81,15 +81,9 @@ pub(super) struct Shelf {
     gone: HashSet<u64>,
     /// The last wish of each endpoint that was followed.
     followed: BTreeMap<String, String>,
-    current: Option<Current>,
+    current: Option<Tail>,
     /// Number of the next letter.
     number: u64,
-}
-
-struct Current {
-    number: u64,
-    segment: Box<dyn Segment>,
-    length: u64,
 }
 
 impl Shelf {
@@ -261,41 +255,29 @@ impl Shelf {
     }
 
     fn try_write(&mut self, bytes: &[u8]) -> io::Result<u64> {
-        let full = |current: &Current| current.length >= self.sizes.segment;
+        let full = |current: &Tail| current.length >= self.sizes.segment;
         if self.current.as_ref().is_none_or(full) {
             self.turn_over()?;
         }
-        let Some(current) = &mut self.current else {
-            return Err(io::ErrorKind::NotFound.into());
-        };
-        if let Err(error) = current.segment.write_all(bytes) {
-            if current.segment.cut(current.length).is_err() {
-                self.current = None;
-            }
-            return Err(error);
-        }
-        let added = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        current.length = current.length.saturating_add(added);
-        Ok(current.number)
+        Tail::append(&mut self.current, bytes)
     }
 
     /// Begins a segment with what must not go with the oldest, which goes when there are too many.
     fn turn_over(&mut self) -> io::Result<()> {
         let number = self.segments.keys().last().map_or(0, |last| last.saturating_add(1));
-        let mut segment = self.store.create(number)?;
+        let segment = self.store.create(number)?;
         self.segments.insert(number, HashMap::new());
+        self.current = Some(Tail::new(number, segment));
         let mut kept = Vec::new();
         for (endpoint, wish) in &self.followed {
             let (endpoint, wish) = (endpoint.clone(), wish.clone());
             frame::write(&Line::Followed { endpoint, wish }, &mut kept);
         }
-        segment.write_all(&kept)?;
-        let length = u64::try_from(kept.len()).unwrap_or(u64::MAX);
-        self.current = Some(Current {
-            number,
-            segment,
-            length,
-        });
+        // Without them an old wish might be followed once more.
+        if let Err(error) = Tail::append(&mut self.current, &kept) {
+            self.current = None;
+            return Err(error);
+        }
         while self.segments.len() > self.sizes.count
             && let Some((oldest, counts)) = self.segments.pop_first()
         {

@@ -73,7 +73,7 @@ impl Inner {
     }
 
     /// Writes into the ledger what may have to be told by another process, in the name of this one.
-    async fn enter(&self, mut opened: Opened) {
+    pub(super) async fn enter(&self, mut opened: Opened) {
         let origin = || Some(Box::new(Origin::clone(&self.context.origin.load())));
         opened.closing.origin = origin();
         if let Some(close) = &mut opened.connection {

@@ -27,6 +27,41 @@ pub(crate) trait Segment: Write + Send {
     fn cut(&mut self, length: u64) -> io::Result<()>;
 }
 
+/// The segment that is written to, whole records only.
+pub(crate) struct Tail {
+    pub(crate) number: u64,
+    pub(crate) segment: Box<dyn Segment>,
+    pub(crate) length: u64,
+}
+
+impl Tail {
+    /// A segment into which nothing was written yet.
+    pub(crate) fn new(number: u64, segment: Box<dyn Segment>) -> Self {
+        Self {
+            number,
+            segment,
+            length: 0,
+        }
+    }
+
+    /// Writes at the end of the segment that is there, and says its number. What was written in part is cut off, so that it does not stand before what
+    /// comes next; where that fails, nothing more is written here.
+    pub(crate) fn append(place: &mut Option<Self>, bytes: &[u8]) -> io::Result<u64> {
+        let Some(tail) = place else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        if let Err(error) = tail.segment.write_all(bytes) {
+            if tail.segment.cut(tail.length).is_err() {
+                *place = None;
+            }
+            return Err(error);
+        }
+        let added = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        tail.length = tail.length.saturating_add(added);
+        Ok(tail.number)
+    }
+}
+
 /// Files below a folder that one process at a time has.
 pub(crate) struct Folder {
     path: PathBuf,

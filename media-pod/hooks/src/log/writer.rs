@@ -14,7 +14,7 @@ use super::inbox::{Inbox, Op};
 use super::index::Index;
 use super::metrics::{LogMetrics, Trouble};
 use super::record::Record;
-use super::store::{Segment, Store};
+use super::store::{Store, Tail};
 
 /// Bytes in one write.
 const WRITE: usize = 256 * 1024;
@@ -53,18 +53,12 @@ pub(crate) struct Writer {
     /// Number of the next segment.
     pub(crate) next: u64,
     pub(crate) sizes: Sizes,
-    current: Option<Current>,
+    current: Option<Tail>,
     backlog: VecDeque<Op>,
     /// A segment was made that the disk may not know yet.
     unknown: bool,
     /// Set while the disk fails.
     failing: Option<Instant>,
-}
-
-struct Current {
-    number: u64,
-    segment: Box<dyn Segment>,
-    length: u64,
 }
 
 /// Records as bytes, and how long each is.
@@ -181,28 +175,13 @@ impl Writer {
         {
             let segment = self.store.create(self.next)?;
             self.unknown = true;
-            self.current = Some(Current {
-                number: self.next,
-                segment,
-                length: 0,
-            });
+            self.current = Some(Tail::new(self.next, segment));
             self.index.add(self.next, 0);
             self.next = self.next.saturating_add(1);
         }
-        let Some(current) = &mut self.current else {
-            return Err(io::ErrorKind::NotFound.into());
-        };
-        if let Err(error) = current.segment.write_all(bytes) {
-            // A piece may be in it, and must not stand before what comes next. If it cannot be cut off, nothing more is written here.
-            if current.segment.cut(current.length).is_err() {
-                self.current = None;
-            }
-            return Err(error);
-        }
-        let added = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        current.length = current.length.saturating_add(added);
-        self.index.add(current.number, added);
-        Ok(current.number)
+        let number = Tail::append(&mut self.current, bytes)?;
+        self.index.add(number, u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        Ok(number)
     }
 
     /// Waits for the disk where one of the batch must be there. A disk that cannot is counted, and what waits is told that it is not.
