@@ -343,7 +343,9 @@ impl Pod {
             revoked::watch(weak()),
             segments::watch(weak()),
         );
-        let task = tokio::spawn(async { drop(tokio::join!(streams, keys, cut)) });
+        let task = tokio::spawn(async {
+            tokio::join!(streams, keys, cut);
+        });
         *self.watching.lock() = Some(AbortOnDropHandle::new(task));
     }
 

@@ -38,9 +38,12 @@ fn counter(registry: &Registry, name: &str, label: &str) -> f64 {
     metric(registry, &format!("headgate_hook_{name}"), label)
 }
 
+/// What a back end does with a call.
+type Does = fn(&Seen) -> common::Reply;
+
 /// A back end that does as it is told now.
-fn obedient() -> (Backend, Arc<Mutex<fn(&Seen) -> common::Reply>>) {
-    let now: Arc<Mutex<fn(&Seen) -> common::Reply>> = Arc::new(Mutex::new(|_| ok()));
+fn obedient() -> (Backend, Arc<Mutex<Does>>) {
+    let now = Arc::new(Mutex::new((|_| ok()) as Does));
     let does = Arc::clone(&now);
     (Backend::new(move |seen, _| (*does.lock())(seen)), now)
 }

@@ -192,6 +192,8 @@ async fn who_was_asked_about_a_file_is_known_by_its_cookie_and_by_none_that_it_m
     while told().is_none() {
         assert!(start.elapsed() < Duration::from_secs(20), "no segment is told");
         publisher.send_audio().await;
+        // As slowly that the first one is still there when it is asked for.
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let url = format!("http://127.0.0.1:{}/{}", place.http, text(&told().unwrap(), "url"));
     let get = async |query: &str, cookie: &str| {

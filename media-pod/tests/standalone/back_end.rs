@@ -51,6 +51,7 @@ impl BackEnd {
     }
 
     /// How long it takes to answer.
+    #[allow(dead_code, reason = "not every test that shares this has a slow one")]
     pub fn think(&self, time: Duration) {
         *self.inner.thinks.lock() = time;
     }
@@ -60,6 +61,7 @@ impl BackEnd {
     }
 
     /// Session and event of each call, by its headers.
+    #[allow(dead_code, reason = "not every test that shares this pairs them")]
     pub fn marks(&self) -> Vec<(String, String)> {
         self.inner.marks.lock().clone()
     }

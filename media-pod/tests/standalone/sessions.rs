@@ -95,7 +95,7 @@ async fn a_back_end_that_says_no_is_heard_and_seen() {
     let attempts = endpoints[0]["attempts"].as_array().unwrap();
     let outcomes: Vec<&str> = attempts.iter().map(|attempt| text(attempt, "outcome")).collect();
     assert_eq!((status, text(&endpoints[0], "endpoint")), (200, "backend"));
-    assert!(outcomes.iter().any(|outcome| *outcome == "HookDenied"), "{page}");
+    assert!(outcomes.contains(&"HookDenied"), "{page}");
     let bad = attempts
         .iter()
         .find(|attempt| text(attempt, "outcome") == "HookBadStatus")
@@ -104,7 +104,7 @@ async fn a_back_end_that_says_no_is_heard_and_seen() {
         (bad["status"].as_u64(), text(bad, "stream")),
         (Some(500), "__defaultVhost__/live/test")
     );
-    assert!(!page.contains("s3cr3t") && !page.contains("?"), "{page}");
+    assert!(!page.contains("s3cr3t") && !page.contains('?'), "{page}");
     back_end.answer(StatusCode::OK, "0");
     assert!(
         RtmpClient::publish(place.rtmp, "test?secret=s3cr3t-of-alice")

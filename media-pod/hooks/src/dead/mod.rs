@@ -183,7 +183,10 @@ fn work(shelf: &mut Shelf, inbox: &mut mpsc::Receiver<Op>, shown: &Mutex<HashMap
         match op {
             Op::Keep(letter) => drop(shelf.keep(*letter)),
             Op::KeepAll(letters, answer) => {
-                let kept = letters.into_iter().fold(true, |all, letter| shelf.keep(letter) && all);
+                let mut kept = true;
+                for letter in letters {
+                    kept &= shelf.keep(letter);
+                }
                 let _ = answer.send(kept);
             }
             Op::Oldest(max, answer) => drop(answer.send(shelf.oldest(max))),

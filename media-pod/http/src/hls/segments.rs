@@ -76,7 +76,7 @@ impl Segments {
             let new = self.live.whole_from(self.next);
             if let Some(last) = new.last() {
                 self.next = last.number.saturating_add(1);
-                return Some(new.into_iter().map(|whole| self.segment(whole)).collect());
+                return Some(new.iter().map(|whole| self.segment(whole)).collect());
             }
             if over {
                 return None;
@@ -85,7 +85,7 @@ impl Segments {
         }
     }
 
-    fn segment(&self, whole: Whole) -> Segment {
+    fn segment(&self, whole: &Whole) -> Segment {
         Segment {
             number: whole.number,
             duration: whole.duration,

@@ -2,6 +2,10 @@
 
 use super::support::*;
 use crate::*;
+use bytes::Bytes;
+use headgate_codec::{Frame, Timestamp, Track};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 fn notes(w: &World) -> Vec<String> {
@@ -93,4 +97,51 @@ async fn a_publisher_that_came_meanwhile_keeps_them() {
     millis(500).await;
     send(&mut publisher, "V0");
     assert_eq!(read(&mut viewer).await.unwrap(), "start(1 at 0) V0");
+}
+
+/// Hears of the end of publishers.
+#[derive(Default)]
+struct Paused(AtomicUsize);
+
+impl Format for Paused {
+    fn id(&self) -> FormatId {
+        FormatId("paused")
+    }
+
+    fn pause(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn start(&self, _: &Start<'_>) -> Bytes {
+        Bytes::new()
+    }
+
+    fn config(&self, _: &Track, _: Timestamp) -> Bytes {
+        Bytes::new()
+    }
+
+    fn frame(&self, _: &Track, _: &Frame) -> Bytes {
+        Bytes::new()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_only_looks_on_is_no_player_and_hears_when_the_publisher_has_gone() {
+    let w = world();
+    let format = Arc::new(Paused::default());
+    let shared: Arc<dyn Format> = format.clone();
+    assert!(w.hub.look_on(&name("x"), &shared).is_none(), "nobody is there");
+    let publisher = publish(&w.hub, "x", "").await.unwrap();
+    let tap = w.hub.look_on(&name("x"), &shared).unwrap();
+    let is_taken = || w.hub.snapshot()[0].taken;
+    assert!(!is_taken() && !tap.is_over());
+    let viewer = w.hub.tap(&name("x"), &shared).unwrap();
+    assert!(is_taken(), "another one takes it");
+    drop(viewer);
+    assert!(!is_taken());
+    drop(publisher);
+    assert!(tap.is_over());
+    assert_eq!(format.0.load(Ordering::Relaxed), 1);
+    drop(tap);
+    w.assert_nothing_is_left();
 }
