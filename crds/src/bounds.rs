@@ -20,7 +20,7 @@ pub struct SecretKeyRef {
     /// Name of the Secret, in the same namespace.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Which entry of the Secret.
+    /// Which entry of the Secret's data.
     #[serde(default = "default_key")]
     #[schemars(length(min = 1, max = 253))]
     pub key: String,
@@ -44,8 +44,8 @@ pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
             "type": "object",
             "required": ["lastTransitionTime", "message", "reason", "status", "type"],
             "properties": {
-                "type": text("Which condition.", 316, r"^[A-Za-z]([A-Za-z0-9]*[A-Za-z0-9])?$"),
-                "status": { "description": "Whether it holds.", "type": "string", "enum": ["True", "False", "Unknown"] },
+                "type": text("Name of the condition, such as Ready.", 316, r"^[A-Za-z]([A-Za-z0-9]*[A-Za-z0-9])?$"),
+                "status": { "description": "Whether the condition holds: True, False, or Unknown.", "type": "string", "enum": ["True", "False", "Unknown"] },
                 "reason": text("Why, in one word.", 1024, r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"),
                 "message": text("Why, and what to do.", 32768, ""),
                 "observedGeneration": {
@@ -64,8 +64,8 @@ pub(crate) fn resources(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
         "properties": {
-            "requests": quantities("What a pod is given at least."),
-            "limits": quantities("What a pod may use at most."),
+            "requests": quantities("What a pod is given at least, such as `cpu: 500m` and `memory: 256Mi`."),
+            "limits": quantities("What a pod may use at most, such as `memory: 1Gi`."),
         },
     })
 }

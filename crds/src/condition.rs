@@ -87,8 +87,14 @@ impl Finding {
 }
 
 /// The conditions an object should show: one a finding, in that order. `lastTransitionTime` stays unless the status word
-/// changes, so that an unchanged finding is an unchanged status.
-pub fn merge(current: &[Condition], findings: &[Finding], generation: i64, now: Timestamp) -> Vec<Condition> {
+/// changes, so that an unchanged finding is an unchanged status. `generation` is that of the spec, where the kind counts one.
+pub fn merge(
+    current: &[Condition],
+    findings: &[Finding],
+    generation: impl Into<Option<i64>>,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let generation = generation.into();
     let one = |f: &Finding| {
         let old = current
             .iter()
@@ -98,7 +104,7 @@ pub fn merge(current: &[Condition], findings: &[Finding], generation: i64, now: 
             status: f.status_word().into(),
             reason: f.reason.into(),
             message: f.message.chars().take(1024).collect(),
-            observed_generation: Some(generation),
+            observed_generation: generation,
             last_transition_time: old.map_or(Time(now), |c| c.last_transition_time.clone()),
         }
     };

@@ -9,7 +9,19 @@ const HEADER: &str = "# Generated from crds/src by `cargo e2e generate`; do not 
 
 /// Every kind's definition.
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    vec![MediaServer::crd(), StreamKey::crd(), HookEndpoint::crd(), Stream::crd()]
+    let streams = without_status_subresource(Stream::crd());
+    vec![MediaServer::crd(), StreamKey::crd(), HookEndpoint::crd(), streams]
+}
+
+/// The status is written with the rest of the object.
+fn without_status_subresource(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    for version in &mut crd.spec.versions {
+        version.subresources = version.subresources.take().and_then(|mut s| {
+            s.status = None;
+            s.scale.is_some().then_some(s)
+        });
+    }
+    crd
 }
 
 /// One generated file.

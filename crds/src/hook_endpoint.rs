@@ -35,7 +35,12 @@ use serde::{Deserialize, Serialize};
         json_path = ".status.conditions[?(@.type=='Reachable')].reason"
     ),
     printcolumn(name = "Pending", type_ = "string", json_path = ".status.pending"),
-    printcolumn(name = "URL", type_ = "string", json_path = ".spec.urls[0]", priority = 1),
+    printcolumn(
+        name = "Delivering",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Delivering')].status",
+        priority = 1
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
@@ -43,53 +48,59 @@ pub struct HookEndpointSpec {
     /// The servers whose sessions it is about, in the same namespace.
     #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub server_refs: Vec<ObjectRef>,
-    /// Whose callbacks the back end understands.
+    /// Whose callbacks the back end understands, in which each call is written and each answer read: `SRS`, today's http_hooks of SRS; `SRSv1`, those of
+    /// SRS 1 with an integer for the client and a plain `0` for a yes; `ZLMediaKit`, its web hooks; `Oryx`, those of Oryx (SRS Stack); `CloudEvents`,
+    /// CloudEvents 1.0 in structured JSON, for a back end that is written anew.
     pub dialect: Dialect,
-    /// Called in this order; the first that does not allow ends the asking. `{event}` stands for the dialect's name of the event, as `on_publish`.
+    /// Where the back end is called. Several URLs are called in this order, and the first that does not allow a session ends the asking. `{event}` in a URL
+    /// stands for the dialect's name of the event, such as `on_publish`.
     #[schemars(length(min = 1, max = 8), inner(length(min = 8, max = 2048)))]
     #[x_kube(
         validation = Rule::new("self.all(u, u.matches('^https?://[^/?#@\\\\s]+(/[^\\\\s]*)?([?][^\\\\s]*)?$'))").message("each URL must start with http:// or https://, name a host, and hold neither spaces nor a user name")
     )]
     pub urls: Vec<String>,
-    /// What it is asked and told. When absent, what users of the dialect expect: publishers and players, and what else it has for streams and servers.
-    /// What a dialect does not have is never sent in it; the condition Accepted names it.
+    /// What the back end is asked and told. It is asked whether a session may start (`Connect`, `Publish`, `Play`) and told of its end (`Close`, `Unpublish`,
+    /// `Stop`). When absent, what users of the dialect expect: publishers and players, and what else it has for streams and servers.
+    /// An event that the dialect does not have is never sent in it; the condition Accepted names it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 32), extend("x-kubernetes-list-type" = "set"))]
     pub events: Vec<HookEvent>,
-    /// The streams it is about; all when absent.
+    /// Which streams the back end is asked and told about; all when absent.
     #[serde(default)]
     pub r#match: HookMatch,
-    /// Its place among the endpoints of a server: lower is asked first, then by name.
+    /// Its place where a server has several endpoints: the one with the lower number is asked first, those with the same number by name.
     #[serde(default)]
     #[schemars(range(min = -1000, max = 1000))]
     pub order: i32,
-    /// How it is asked.
+    /// How the back end is asked whether a session may start, and what happens when it does not answer.
     #[serde(default)]
     pub admission: Admission,
-    /// How long its decisions are kept.
+    /// How long the back end's decisions are kept, so that it is not asked the same again. An answer that says it itself (`ttlSeconds`, and `second` of
+    /// on_http_access) stands over what is said here.
     #[serde(default)]
     pub cache: DecisionCache,
-    /// Oryx: what each request says as `opaque`, so that the back end knows whom it comes from.
+    /// For the dialect Oryx: what each request says as `opaque`, so that the back end knows whom it comes from.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 256))]
     pub opaque: String,
-    /// How it is told.
+    /// How the back end is told what has happened (notifications): in which order, how long it is tried, and what an undelivered one survives.
     #[serde(default)]
     pub delivery: Delivery,
-    /// Sign each request as Standard Webhooks has it.
+    /// Sign each request as Standard Webhooks (standardwebhooks.com) has it, in the headers `webhook-id`, `webhook-timestamp` and `webhook-signature`. Not
+    /// signed when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signing: Option<Signing>,
-    /// Carried by each request. Not those that requests have anyway, and not `Authorization` beside `authentication`.
+    /// More headers of each request, by name. Those that requests have anyway may not be named, nor `Authorization` beside `authentication`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub headers: Vec<Header>,
-    /// How each request proves whom it comes from.
+    /// The `Authorization` header of each request: a bearer token, or a user name and a password. None when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authentication: Option<Proof>,
-    /// For URLs of https. The certificate of the back end is always verified.
+    /// Certificates for URLs that start with https. That of the back end is always verified, against the well-known authorities unless another is named here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<HookTls>,
-    /// Neither ask nor tell it, without deleting it.
+    /// `true` takes the endpoint out of use without deleting it: the back end is neither asked nor told.
     #[serde(default)]
     pub suspend: bool,
 }
@@ -98,13 +109,15 @@ pub struct HookEndpointSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Delivery {
-    /// In which order.
+    /// In which order notifications are sent. `PerStream`: those of one stream one after the other, repeats included, streams side by side. `None`: as they
+    /// come, side by side, so that one that is not taken holds up no other.
     #[serde(default)]
     pub ordering: Ordering,
-    /// What a notification survives that is not delivered yet.
+    /// What a notification survives that is not delivered yet. `Process`: the end of the media process, however it ends, since it is on disk before it is
+    /// sent. `Node`: that of the node too, where the pod's volume outlives it; each is synced to the disk. `None`: nothing, it is in memory only.
     #[serde(default)]
     pub durability: Durability,
-    /// How long one is tried, in seconds. Then it is a dead letter, which is kept and can be sent once more.
+    /// How long a notification is tried, in seconds. Then it is a dead letter, which is kept and can be sent once more (annotation `headgate.dev/replay`).
     #[serde(default = "a_day")]
     #[schemars(range(min = 60, max = 259_200))]
     pub max_age_seconds: i32,
@@ -146,17 +159,17 @@ pub struct Signing {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.value) != has(self.valueFrom)").message("a header has either `value` or `valueFrom`"))]
 pub struct Header {
-    /// Its name.
+    /// Name of the header.
     #[schemars(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"))]
     #[x_kube(
         validation = Rule::new("!self.lowerAscii().matches('^(host|connection|content-.*|transfer-encoding|te|trailer|upgrade|expect|keep-alive|proxy-.*|webhook-.*|x-media-.*)$')").message("requests have this header anyway")
     )]
     pub name: String,
-    /// Its value.
+    /// Value of the header, for one that is no secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096), regex(pattern = r"^[\x20-\x7e]*$"))]
     pub value: Option<String>,
-    /// Where its value is.
+    /// Where the value of the header is kept, for one that is a secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value_from: Option<HeaderSource>,
 }
@@ -165,7 +178,7 @@ pub struct Header {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HeaderSource {
-    /// An entry of a Secret.
+    /// The entry of a Secret that holds the value.
     pub secret_key_ref: SecretKeyRef,
 }
 
@@ -296,21 +309,21 @@ pub enum HookEvent {
 /// The streams an endpoint is about. Globs: `*` is any run of characters, `?` is one. An absent list is any.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HookMatch {
-    /// Globs over the virtual host.
+    /// Virtual hosts, as globs: `*` is any run of characters, `?` is one. Any when absent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 32),
         inner(length(min = 1, max = 253), regex(pattern = r"^[^\s/\[\]{}]+$"))
     )]
     pub vhosts: Vec<String>,
-    /// Globs over the app.
+    /// Apps, as globs. Any when absent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 32),
         inner(length(min = 1, max = 128), regex(pattern = r"^[^\s&\[\]{}]+$"))
     )]
     pub apps: Vec<String>,
-    /// Globs over the stream name.
+    /// Stream names, as globs. Any when absent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 32),
@@ -328,7 +341,9 @@ pub struct Admission {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 50, max = 30_000))]
     pub timeout_milliseconds: Option<i32>,
-    /// What happens when no valid answer came. A valid answer that refuses always refuses.
+    /// What happens to the session when no valid answer came in time. `Fail` refuses it. `Ignore` lets it in, and counts it. `CachedOrFail` and
+    /// `CachedOrIgnore` do as the back end last said about the same client and stream, for up to `cache.staleSeconds`, and else as their name says.
+    /// A valid answer that refuses always refuses.
     #[serde(default)]
     pub failure_policy: FailurePolicy,
     /// How often it is asked again about each publisher and player that is in, in seconds. One that is refused then is cut within a second; no answer
@@ -410,7 +425,7 @@ pub struct LastFailure {
     /// The dialect's name of the event, as `on_publish`; `probe` where it only could not be connected to.
     #[schemars(length(max = 64))]
     pub event: String,
-    /// One word.
+    /// Why, in one word, as in metrics.
     #[schemars(length(max = 64))]
     pub reason: String,
     /// What happened.

@@ -10,18 +10,19 @@ pub struct Listener {
     /// Unique in the server; also the name of the Service's port.
     #[schemars(length(min = 1, max = 15), regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
-    /// What is spoken on it.
+    /// What is spoken on the port. `RTMP` and `RTMPS`: publish and play. `HTTP` and `HTTPS`: play as FLV, MPEG-TS and fragmented MP4, each over WebSocket too,
+    /// and HLS. RTMPS and HTTPS are the same over TLS and need `tls`.
     pub protocol: Protocol,
     /// TCP port of the pods and of the Service. Pods run without privileges, so it is 1024 or higher.
     #[schemars(range(min = 1024, max = 65535))]
     pub port: i32,
-    /// The certificate, for RTMPS and HTTPS.
+    /// The certificate, for the protocols RTMPS and HTTPS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<ListenerTls>,
-    /// Load balancers that begin each connection with a PROXY header (version 1 or 2), which says where the client is.
+    /// Names the load balancers that begin each connection with a PROXY header (version 1 or 2), which says where the client is. None when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_protocol: Option<Trusted>,
-    /// Proxies whose `X-Forwarded-For` says where the client is, for HTTP and HTTPS. It is read from the right: the first address that is
+    /// Names the proxies whose `X-Forwarded-For` says where the client is, for HTTP and HTTPS. None when absent. The header is read from the right: the first address that is
     /// in none of the networks is the client's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forwarded_for: Option<Trusted>,

@@ -49,7 +49,7 @@ pub struct MediaServerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub image: Option<String>,
-    /// What the server listens on. RTMP on 1935 and HTTP on 8080 when absent.
+    /// Ports that the server listens on, each with what is spoken there. RTMP on 1935 and HTTP on 8080 when absent.
     #[serde(default = "default_listeners")]
     #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[x_kube(
@@ -63,7 +63,7 @@ pub struct MediaServerSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set"))]
     pub vhosts: Vec<String>,
-    /// How clients reach the pods.
+    /// How clients reach the pods: the Service, which has the name of the server.
     #[serde(default)]
     pub expose: Expose,
     /// Who may publish, and what happens when a name is taken.
@@ -72,10 +72,10 @@ pub struct MediaServerSpec {
     /// Who may play, and how.
     #[serde(default)]
     pub play: Play,
-    /// How streams are cut for HLS.
+    /// How streams are cut into segments for HLS.
     #[serde(default)]
     pub hls: Hls,
-    /// Upper bounds for each pod.
+    /// Upper bounds for each pod, on sessions, connections and bit rate. None when absent.
     #[serde(default)]
     pub limits: Limits,
     /// How a pod goes that must go, for a smaller number of pods, a new template, or a node that is emptied: it takes no new sessions, its
@@ -92,7 +92,7 @@ pub struct MediaServerSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Expose {
-    /// Type of the Service.
+    /// Type of the Service: `ClusterIP`, reachable inside the cluster; `NodePort`, a port on every node; `LoadBalancer`, an address from the cluster's load balancer.
     #[serde(default)]
     pub r#type: ServiceType,
     /// Annotations of the Service, such as a load balancer's settings.
@@ -136,10 +136,11 @@ pub enum OnConflict {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Publish {
-    /// How a publisher proves itself. `None` lets anyone publish whom the hooks let.
+    /// How a publisher proves itself before any hook is asked. `StreamKey` asks for a key with the permission Publish. `None` asks for none, and lets anyone
+    /// publish whom the hooks let.
     #[serde(default = "stream_key")]
     pub authentication: Authentication,
-    /// What happens when a second publisher comes for a name that is live.
+    /// What happens when a second publisher comes for a name that is live. `Reject` refuses the newcomer. `Takeover` cuts the older one.
     #[serde(default)]
     pub on_conflict: OnConflict,
 }
@@ -148,13 +149,13 @@ pub struct Publish {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Play {
-    /// How a player proves itself. `StreamKey` asks for a key with the Play permission.
+    /// How a player proves itself before any hook is asked. `None` asks for no key. `StreamKey` asks for one with the permission Play.
     #[serde(default = "none")]
     pub authentication: Authentication,
-    /// Start a player at once, at the newest key frame, instead of at the next.
+    /// Whether a player starts at once, at the newest key frame, instead of at the next one.
     #[serde(default = "yes")]
     pub gop_cache: bool,
-    /// How long output may be held back so that several frames go out in one write. More is cheaper; 0 writes each frame.
+    /// How long output may be held back, in milliseconds, so that several frames go out in one write. More is cheaper; 0 writes each frame at once.
     #[serde(default = "hundred")]
     #[schemars(range(min = 0, max = 1000))]
     pub max_latency_milliseconds: i32,
@@ -178,7 +179,8 @@ pub struct Hls {
     #[serde(default = "six")]
     #[schemars(range(min = 3, max = 1000))]
     pub window_segments: i32,
-    /// What `STREAM.m3u8` leads to. Both are always there under their own names, `STREAM/hls.m3u8` and `STREAM/hls.fmp4.m3u8`.
+    /// What `STREAM.m3u8` leads to: `MPEGTS`, which every player reads, for H.264, H.265, AAC and MP3; or `FMP4`, fragmented MP4, for any codec, H.265 on
+    /// Apple's players and low latency. Both are always there under their own names, `STREAM/hls.m3u8` and `STREAM/hls.fmp4.m3u8`.
     #[serde(default)]
     pub container: HlsContainer,
     /// How long parts are, in milliseconds, for low latency (LL-HLS); 0 for no parts. Playlists of fragmented MP4 have them; players that do not know
@@ -204,11 +206,11 @@ pub enum HlsContainer {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
-    /// Publishers at one time; further ones are refused with LimitReached.
+    /// Publishers at one time in each pod; further ones are refused with LimitReached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100_000))]
     pub publishers_per_pod: Option<i32>,
-    /// Viewers at one time; further ones are refused with LimitReached.
+    /// Viewers at one time in each pod; further ones are refused with LimitReached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub viewers_per_pod: Option<i32>,
@@ -244,7 +246,7 @@ pub struct Drain {
 /// What the pods get besides what Headgate puts into them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PodTemplate {
-    /// Labels and annotations of the pods.
+    /// Labels and annotations that the pods get besides those of Headgate.
     #[serde(default)]
     pub metadata: PodTemplateMetadata,
     /// Resources and placement of the pods.
@@ -255,11 +257,11 @@ pub struct PodTemplate {
 /// Labels and annotations of the pods; those of Headgate win.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PodTemplateMetadata {
-    /// Labels of the pods.
+    /// Labels that the pods get. Those of Headgate win over them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "labels")]
     pub labels: BTreeMap<String, String>,
-    /// Annotations of the pods.
+    /// Annotations that the pods get. Those of Headgate win over them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "annotations")]
     pub annotations: BTreeMap<String, String>,
@@ -269,15 +271,15 @@ pub struct PodTemplateMetadata {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PodTemplateSpec {
-    /// CPU and memory of the media container.
+    /// CPU and memory of the media container, as in a pod's own spec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "resources")]
     pub resources: Option<ResourceRequirements>,
-    /// Nodes that may run the pods.
+    /// Labels that a node must have to run the pods, as in a pod's own spec.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "labels")]
     pub node_selector: BTreeMap<String, String>,
-    /// Taints that the pods tolerate.
+    /// Taints of nodes that the pods tolerate, as in a pod's own spec.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "tolerations")]
     pub tolerations: Vec<Toleration>,
@@ -347,12 +349,12 @@ pub struct PodStatus {
     /// Name of the Pod.
     #[schemars(length(max = 253))]
     pub name: String,
-    /// Takes new sessions.
+    /// Whether the pod takes new sessions.
     pub ready: bool,
-    /// On its way out: takes no new sessions, and goes when its publishers have ended or its deadline is over.
+    /// Whether the pod is on its way out: it takes no new sessions, and goes when its publishers have ended or its deadline is over.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub draining: bool,
-    /// The configuration that is in force in it.
+    /// The configuration that is in force in the pod. The same in all of them once a change has arrived everywhere.
     #[serde(default)]
     #[schemars(length(max = 64))]
     pub revision: String,

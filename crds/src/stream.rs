@@ -1,4 +1,7 @@
 //! Stream: a live stream, made by the operator.
+//!
+//! It has a status and no status subresource: nobody but the operator writes one, so there is no spec of another's to keep the operator from, and a stream
+//! that goes live is one write instead of two. For the same reason there is no `observedGeneration`: a generation counts every write then.
 
 use crate::bounds::{ObjectRef, coarse_counts, conditions};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -21,7 +24,6 @@ use std::collections::BTreeMap;
     selectable = ".spec.serverRef.name",
     selectable = ".spec.app",
     selectable = ".spec.name",
-    printcolumn(name = "Server", type_ = "string", json_path = ".spec.serverRef.name"),
     printcolumn(name = "App", type_ = "string", json_path = ".spec.app"),
     printcolumn(name = "Stream", type_ = "string", json_path = ".spec.name"),
     printcolumn(name = "Pod", type_ = "string", json_path = ".status.pod"),
@@ -42,13 +44,13 @@ use std::collections::BTreeMap;
 pub struct StreamSpec {
     /// The server that it is live on.
     pub server_ref: ObjectRef,
-    /// Virtual host.
+    /// Virtual host; `__defaultVhost__` unless the client chose another.
     #[schemars(length(min = 1, max = 253))]
     pub vhost: String,
     /// The app, the first part of the path in the URL.
     #[schemars(length(min = 1, max = 1024))]
     pub app: String,
-    /// Name, without any key.
+    /// Name of the stream, the last part of the path in the URL, without any key.
     #[schemars(length(min = 1, max = 1024))]
     pub name: String,
 }
@@ -57,10 +59,6 @@ pub struct StreamSpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StreamStatus {
-    /// The generation of the spec that all of this is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
-    pub observed_generation: Option<i64>,
     /// What holds for this object, each with a reason and what to do.
     #[serde(default)]
     #[schemars(schema_with = "conditions")]
@@ -73,14 +71,14 @@ pub struct StreamStatus {
     #[serde(default, rename = "podUID", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub pod_uid: Option<String>,
-    /// Who sends it.
+    /// Who sends it: protocol, address and session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publisher: Option<StreamPublisher>,
-    /// Video and audio codec, as `H264/AAC`.
+    /// Video and audio codec, such as `H264/AAC`.
     #[serde(default)]
     #[schemars(length(max = 64))]
     pub codecs: String,
-    /// Width and height in pixels, as `1920x1080`; empty without video.
+    /// Width and height of the picture in pixels, such as `1920x1080`; empty without video.
     #[serde(default)]
     #[schemars(length(max = 16))]
     pub size: String,
@@ -88,11 +86,11 @@ pub struct StreamStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100_000))]
     pub frames_per_second: Option<i32>,
-    /// Measured bit rate of all tracks, to one digit, as `1M` or `300k`.
+    /// Measured bit rate of all tracks in bits a second, to one digit, such as `1M` or `300k`.
     #[serde(default)]
     #[schemars(length(max = 16))]
     pub bitrate: String,
-    /// Who watches it.
+    /// How many watch it, all told and by protocol.
     #[serde(default)]
     pub viewers: StreamViewers,
     /// When the publisher was let in.
@@ -104,7 +102,7 @@ pub struct StreamStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StreamPublisher {
-    /// As `RTMP`.
+    /// Protocol over which it comes in, such as `RTMP`.
     #[schemars(length(max = 32))]
     pub protocol: String,
     /// Address and port that it comes from.
@@ -116,10 +114,6 @@ pub struct StreamPublisher {
     /// The id under which hooks know it.
     #[schemars(length(max = 64))]
     pub client_id: String,
-    /// What another pod needs to send its closing events if this one is lost, sealed so that only the server's pods can read it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 16_384))]
-    pub sealed: Option<String>,
 }
 
 /// Who watches a stream.

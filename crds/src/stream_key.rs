@@ -41,15 +41,17 @@ pub struct StreamKeySpec {
     /// The servers on which the key is good, in the same namespace.
     #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub server_refs: Vec<ObjectRef>,
-    /// The streams it opens.
+    /// The streams that the key opens, as globs over virtual host, app and name.
     pub stream: StreamPattern,
-    /// What it allows there.
+    /// What the key allows: `Publish`, to send a stream in; `Play`, to take one out, where the server asks for a key to play (`play.authentication`).
     #[serde(default = "publish_only")]
     #[schemars(length(min = 1, max = 2), extend("x-kubernetes-list-type" = "set"))]
     pub permissions: Vec<Permission>,
-    /// The Secret that holds the key. Made with a random key if absent; changed there, the new key is good within a second, and the old one for `rotationOverlapSeconds` yet.
+    /// The Secret that holds the key. If there is none, it is made with a random key. When the key is changed there, the new one is good within a second, and
+    /// the old one for another `rotationOverlapSeconds`.
     pub secret_ref: SecretKeyRef,
-    /// Where in the URL the key may stand.
+    /// Where in the URL the key may stand. `Query`: the value of the query parameter, as in `rtmp://HOST/APP/STREAM?secret=KEY`. `StreamName`: the stream name
+    /// is the key or ends with it, and the key is taken off before anyone sees the name.
     #[serde(default = "query_only")]
     #[schemars(length(min = 1, max = 2), extend("x-kubernetes-list-type" = "set"))]
     pub placements: Vec<Placement>,
@@ -76,7 +78,7 @@ pub struct StreamKeySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 10_000))]
     pub max_publishers: Option<i32>,
-    /// Switch the key off without deleting it. Who is live by it is cut within a second, as with its deletion.
+    /// `true` switches the key off without deleting it. Who is live by it is cut within a second, as with its deletion.
     #[serde(default)]
     pub suspend: bool,
 }
@@ -84,14 +86,14 @@ pub struct StreamKeySpec {
 /// The streams a key opens. Each field is a glob: `*` is any run of characters, `?` is one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StreamPattern {
-    /// Glob over the virtual host.
+    /// Virtual host, as a glob: `*` is any run of characters, `?` is one. Any when absent.
     #[serde(default = "any")]
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[^\s/\[\]{}]+$"))]
     pub vhost: String,
-    /// Glob over the app; an app may have slashes.
+    /// App, as a glob; an app may have slashes.
     #[schemars(length(min = 1, max = 128), regex(pattern = r"^[^\s&\[\]{}]+$"))]
     pub app: String,
-    /// Glob over the stream name.
+    /// Stream name, as a glob. Any when absent.
     #[serde(default = "any")]
     #[schemars(length(min = 1, max = 256), regex(pattern = r"^[^\s/&\[\]{}]+$"))]
     pub name: String,

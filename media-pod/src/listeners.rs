@@ -145,8 +145,8 @@ impl Listeners {
         furnish(&door, spec, None);
         let first = (!door.wants_certificate()).then(|| bind(spec.port));
         let problem = match &first {
-            None => Some(no_certificate(spec)),
-            Some(bound) => bound.as_ref().err().map(|e| describe(spec, e)),
+            None => Some(no_certificate()),
+            Some(bound) => bound.as_ref().err().map(describe),
         };
         let (problem, opened) = (Arc::new(Mutex::new(problem)), Arc::<Notify>::default());
         let closed = CancellationToken::new();
@@ -266,7 +266,7 @@ impl Keeper {
     }
 
     fn say(&self, error: Option<&io::Error>) {
-        let now = error.map(|e| describe(&self.spec, e));
+        let now = error.map(describe);
         let mut problem = self.problem.lock();
         if *problem == now {
             return;
@@ -280,17 +280,14 @@ impl Keeper {
     }
 }
 
-fn no_certificate(spec: &Listener) -> Problem {
+fn no_certificate() -> Problem {
     Problem {
         reason: NO_CERTIFICATE.into(),
-        message: format!(
-            "listener {:?} does not listen: there is no certificate for it",
-            spec.name
-        ),
+        message: "waits for its certificate, which is missing or unusable".into(),
     }
 }
 
-fn describe(spec: &Listener, error: &io::Error) -> Problem {
+fn describe(error: &io::Error) -> Problem {
     let reason = match error.kind() {
         io::ErrorKind::AddrInUse => "PortInUse",
         io::ErrorKind::PermissionDenied => "PortNotAllowed",
@@ -298,7 +295,7 @@ fn describe(spec: &Listener, error: &io::Error) -> Problem {
     };
     Problem {
         reason: reason.into(),
-        message: format!("cannot listen on port {}: {error}", spec.port),
+        message: format!("cannot listen: {error}"),
     }
 }
 

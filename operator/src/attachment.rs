@@ -52,7 +52,7 @@ fn one(ctx: &Context, key: &ObjectKey) -> Attachment {
             ready: is_ready(pod),
             unheard: view.report.is_none() && view.problem.is_none(),
             digests: digests(ctx, key, &view),
-            behind: view.report.as_ref().is_some_and(|r| r.revision != view.revision),
+            behind: view.is_behind(),
             report: view.report.filter(|_| view.connected),
         }
     };

@@ -3,6 +3,7 @@
 //! Objects are slimmed and packed before they are kept, and found by name or by what they have to do with. One that cannot be read
 //! is counted and passed over: what was known of it before stays, and nobody else's watch suffers.
 
+mod feed;
 mod guard;
 mod packed;
 mod recent;
@@ -10,18 +11,12 @@ mod shelf;
 mod slim;
 mod words;
 
-pub use slim::Slim;
+pub use feed::{ListTurns, Scope, global_watch, watch};
+pub use slim::{Slim, digest};
 pub use words::{Word, Worded};
 
-use crate::cluster::{Global, Namespaced};
-use crate::metrics::Metrics;
 use crate::names::ObjectKey;
-use crate::rbac::may;
-use futures::StreamExt;
-use guard::Guarded;
-use kube::runtime::watcher::{self, Event, watcher};
-use kube::runtime::{WatchStreamExt, utils::StreamBackoff};
-use kube::{Api, Client, Resource};
+use kube::Resource;
 use packed::{Dictionary, Packed};
 use parking_lot::RwLock;
 use recent::Recent;
@@ -30,11 +25,8 @@ use serde::de::DeserializeOwned;
 use shelf::Shelf;
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::CancellationToken;
 
 /// The objects of one kind that match the watch's selector, packed: a reader gets one of its own.
 #[derive(Debug)]
@@ -246,96 +238,6 @@ fn is_newer(a: &impl Resource, b: &impl Resource) -> bool {
         }
 }
 
-/// What to watch, and what to keep of it.
-#[derive(Clone, Debug)]
-pub struct Scope {
-    /// Empty for all namespaces.
-    pub namespace: String,
-    /// Label selector; empty for all objects.
-    pub labels: &'static str,
-    /// Whose turn it is to list.
-    pub turns: ListTurns,
-}
-
-/// Objects that one answer to a list holds.
-const PAGE: u32 = 250;
-
-/// First lists come one after the other. All at once take as long, and what they need at one time stays with the process.
-#[derive(Clone, Debug)]
-pub struct ListTurns(Arc<Semaphore>);
-
-impl Default for ListTurns {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(2)))
-    }
-}
-
-impl ListTurns {
-    /// Until it is given back.
-    async fn next(&self) -> Option<OwnedSemaphorePermit> {
-        self.0.clone().acquire_owned().await.ok()
-    }
-}
-
-/// Keeps a cache fed until `stop`. `changed` is told of each change.
-pub async fn watch<K>(
-    client: Client,
-    scope: Scope,
-    cache: Arc<Cache<K>>,
-    metrics: Arc<Metrics>,
-    changed: impl Fn(&Change<K>) + Send,
-    stop: CancellationToken,
-) where
-    K: Namespaced + Kept + may::Watch + 'static,
-{
-    let api: Api<Guarded<K>> = if scope.namespace.is_empty() {
-        Api::all(client)
-    } else {
-        Api::namespaced(client, &scope.namespace)
-    };
-    let feed = Feed {
-        cache,
-        changed,
-        metrics,
-        listed: None,
-        turn: stop.run_until_cancelled(scope.turns.next()).await.flatten(),
-    };
-    follow(api, watcher::Config::default().labels(scope.labels), feed, stop).await;
-}
-
-/// The same for a kind that lives in no namespace.
-pub async fn global_watch<K>(
-    client: Client,
-    cache: Arc<Cache<K>>,
-    metrics: Arc<Metrics>,
-    changed: impl Fn(&Change<K>) + Send,
-    stop: CancellationToken,
-) where
-    K: Global + Kept + may::Watch + 'static,
-{
-    let feed = Feed {
-        cache,
-        changed,
-        metrics,
-        listed: None,
-        turn: None,
-    };
-    let api: Api<Guarded<K>> = Api::all(client);
-    follow(api, watcher::Config::default(), feed, stop).await;
-}
-
-async fn follow<K, F>(api: Api<Guarded<K>>, config: watcher::Config, mut feed: Feed<K, F>, stop: CancellationToken)
-where
-    K: Kept,
-    F: Fn(&Change<K>) + Send,
-{
-    let events: StreamBackoff<_, _> = watcher(api, config.page_size(PAGE)).default_backoff();
-    let mut events = pin!(events);
-    while let Some(Some(event)) = stop.run_until_cancelled(events.next()).await {
-        feed.event(event);
-    }
-}
-
 /// What can be read from a watch and kept.
 pub trait Kept:
     Resource<DynamicType = ()> + Worded + Slim + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
@@ -356,127 +258,9 @@ impl<K> Kept for K where
 {
 }
 
-struct Feed<K: 'static, F> {
-    cache: Arc<Cache<K>>,
-    changed: F,
-    metrics: Arc<Metrics>,
-    /// What a list that is under way has named so far.
-    listed: Option<Vec<ObjectKey>>,
-    /// Given back when the first list is done, or does not come.
-    turn: Option<OwnedSemaphorePermit>,
-}
-
-impl<K: Kept, F: Fn(&Change<K>)> Feed<K, F> {
-    fn event(&mut self, event: Result<Event<Guarded<K>>, watcher::Error>) {
-        match event {
-            Ok(Event::Init) => self.listed = Some(Vec::new()),
-            Ok(Event::InitApply(object)) => {
-                if let Some(listed) = &mut self.listed {
-                    listed.push(ObjectKey::of(&object));
-                }
-                self.put(object);
-            }
-            Ok(Event::InitDone) => self.list_done(),
-            Ok(Event::Apply(object)) => self.put(object),
-            Ok(Event::Delete(object)) => self.take(&ObjectKey::of(&object)),
-            Err(error) => self.failed(&error),
-        }
-    }
-
-    fn put(&self, object: Guarded<K>) {
-        match object.0 {
-            Ok(mut object) => {
-                object.slim();
-                self.cache.put(object).iter().for_each(&self.changed);
-            }
-            Err(invalid) => {
-                let key = (invalid.metadata.namespace, invalid.metadata.name);
-                self.metrics
-                    .watch_errors
-                    .with_label_values(&[&*K::kind(&()), "Unreadable"])
-                    .inc();
-                tracing::warn!(kind = %K::kind(&()), object = ?key, error = %invalid.error, "object passed over: it cannot be read");
-            }
-        }
-    }
-
-    fn take(&self, key: &ObjectKey) {
-        self.cache.take(key).iter().for_each(&self.changed);
-    }
-
-    /// What was known and is not in the list is gone.
-    fn list_done(&mut self) {
-        let listed: std::collections::HashSet<ObjectKey> = self.listed.take().into_iter().flatten().collect();
-        for key in self.cache.keys() {
-            if !listed.contains(&key) {
-                self.take(&key);
-            }
-        }
-        self.cache.synced.store(true, Ordering::Release);
-        self.turn = None;
-    }
-
-    fn failed(&mut self, error: &watcher::Error) {
-        self.metrics
-            .watch_errors
-            .with_label_values(&[&*K::kind(&()), "Watch"])
-            .inc();
-        tracing::warn!(kind = %K::kind(&()), %error, "watch interrupted; trying again");
-        self.turn = None;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use k8s_openapi::api::core::v1::Secret;
-    use parking_lot::Mutex;
-
-    fn secret(name: &str, version: u64) -> Secret {
-        let mut secret = Secret::default();
-        secret.metadata.namespace = Some("n".into());
-        secret.metadata.name = Some(name.into());
-        secret.metadata.uid = Some(format!("uid-{name}"));
-        secret.metadata.resource_version = Some(version.to_string());
-        secret
-    }
-
-    fn good(name: &str, version: u64) -> Guarded<Secret> {
-        Guarded(Ok(secret(name, version)))
-    }
-
-    fn bad(name: &str) -> Guarded<Secret> {
-        Guarded(Err(guard::Unreadable {
-            error: "no".into(),
-            metadata: secret(name, 9).metadata,
-        }))
-    }
-
-    fn names(cache: &Cache<Secret>) -> Vec<String> {
-        let mut all: Vec<String> = cache.keys().into_iter().map(|k| k.name).collect();
-        all.sort();
-        all
-    }
-
-    type Told = Arc<Mutex<Vec<(Option<u64>, Option<u64>)>>>;
-
-    fn feed() -> (Feed<Secret, impl Fn(&Change<Secret>)>, Told) {
-        let told = Told::default();
-        let tell = told.clone();
-        let version = |s: &Arc<Secret>| s.metadata.resource_version.as_ref().and_then(|v| v.parse().ok());
-        let changed = move |c: &Change<Secret>| {
-            tell.lock()
-                .push((c.old.as_ref().and_then(version), c.new.as_ref().and_then(version)));
-        };
-        let feed = Feed {
-            cache: Arc::default(),
-            changed,
-            metrics: Arc::new(Metrics::new().unwrap()),
-            listed: None,
-            turn: None,
-        };
-        (feed, told)
-    }
 
     fn stream_key(server: &str) -> headgate_api::StreamKey {
         let yaml = format!(
@@ -496,68 +280,5 @@ mod tests {
         cache.take(&ObjectKey::new("n", "alice"));
         assert_eq!((found(Word::server("two")), found(Word::secret("s"))), (0, 0));
         assert!(cache.keys().is_empty());
-    }
-
-    #[test]
-    fn a_new_list_takes_away_what_it_does_not_name() {
-        let (mut feed, told) = feed();
-        for event in [
-            Event::Init,
-            Event::InitApply(good("a", 1)),
-            Event::InitApply(good("b", 1)),
-        ] {
-            feed.event(Ok(event));
-        }
-        assert!(!feed.cache.is_synced());
-        for event in [
-            Event::InitDone,
-            Event::Init,
-            Event::InitApply(good("b", 2)),
-            Event::InitDone,
-        ] {
-            feed.event(Ok(event));
-        }
-        assert!(feed.cache.is_synced());
-        assert_eq!(names(&feed.cache), ["b"]);
-        assert_eq!(told.lock().last(), Some(&(Some(1), None)));
-    }
-
-    #[test]
-    fn an_object_that_cannot_be_read_leaves_the_others_and_its_last_good_version() {
-        let (mut feed, _) = feed();
-        for event in [
-            Event::Apply(good("a", 1)),
-            Event::Apply(bad("a")),
-            Event::Apply(bad("c")),
-            Event::Apply(good("b", 1)),
-        ] {
-            feed.event(Ok(event));
-        }
-        assert_eq!(names(&feed.cache), ["a", "b"]);
-        feed.event(Ok(Event::Init));
-        feed.event(Ok(Event::InitApply(bad("a"))));
-        feed.event(Ok(Event::InitDone));
-        assert_eq!(names(&feed.cache), ["a"]);
-    }
-
-    #[test]
-    fn what_a_write_answered_is_known_before_the_watch_says_it_and_not_undone_by_an_older_event() {
-        let (mut feed, told) = feed();
-        feed.event(Ok(Event::Apply(good("a", 1))));
-        feed.cache.refresh(secret("a", 3));
-        feed.event(Ok(Event::Apply(good("a", 2))));
-        assert_eq!(
-            feed.cache
-                .get(&ObjectKey::new("n", "a"))
-                .unwrap()
-                .metadata
-                .resource_version
-                .as_deref(),
-            Some("3")
-        );
-        assert_eq!(told.lock().len(), 1);
-        feed.event(Ok(Event::Delete(good("a", 4))));
-        feed.cache.refresh(secret("a", 5));
-        assert!(names(&feed.cache).is_empty());
     }
 }

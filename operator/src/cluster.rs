@@ -151,7 +151,7 @@ impl Cluster {
         let none = Patch::Merge(json!({ "spec": { "replicas": 0 } }));
         let params = PatchParams::default();
         match self
-            .write::<K, _>("scale", api.patch_scale(&key.name, &params, &none))
+            .write::<K, _>("scale", key, api.patch_scale(&key.name, &params, &none))
             .await
         {
             Err(error) if !error.is_not_found() => Err(error),
@@ -161,12 +161,13 @@ impl Cluster {
 
     /// Makes one.
     pub async fn create<K: Namespaced + may::Create>(&self, object: &K) -> Result<K, ClusterError> {
-        let api = self.api::<K>(&ObjectKey::of(object).namespace);
+        let key = ObjectKey::of(object);
+        let api = self.api::<K>(&key.namespace);
         let params = PostParams {
             field_manager: Some(FIELD_MANAGER.into()),
             ..PostParams::default()
         };
-        self.write::<K, _>("create", api.create(&params, object)).await
+        self.write::<K, _>("create", &key, api.create(&params, object)).await
     }
 
     /// Server-side apply. `force` takes over fields that another manager holds: only for an object that is known to be ours.
@@ -177,7 +178,7 @@ impl Cluster {
             ..PatchParams::apply(FIELD_MANAGER)
         };
         let api = self.api::<K>(&key.namespace);
-        self.write::<K, _>("apply", api.patch(&key.name, &params, &Patch::Apply(object)))
+        self.write::<K, _>("apply", &key, api.patch(&key.name, &params, &Patch::Apply(object)))
             .await
     }
 
@@ -188,7 +189,7 @@ impl Cluster {
             ..PatchParams::default()
         };
         let api = self.api::<K>(&key.namespace);
-        self.write::<K, _>("patch", api.patch(&key.name, &params, &Patch::Merge(patch)))
+        self.write::<K, _>("patch", key, api.patch(&key.name, &params, &Patch::Merge(patch)))
             .await
     }
 
@@ -209,6 +210,7 @@ impl Cluster {
         let api = self.api::<K>(&key.namespace);
         self.write::<K, _>(
             "apply_status",
+            key,
             api.patch_status(&key.name, &params, &Patch::Apply(patch)),
         )
         .await
@@ -218,7 +220,7 @@ impl Cluster {
     pub async fn update<K: Namespaced + may::Update>(&self, object: &K) -> Result<K, ClusterError> {
         let key = ObjectKey::of(object);
         let api = self.api::<K>(&key.namespace);
-        self.write::<K, _>("update", api.replace(&key.name, &PostParams::default(), object))
+        self.write::<K, _>("update", &key, api.replace(&key.name, &PostParams::default(), object))
             .await
     }
 
@@ -243,7 +245,7 @@ impl Cluster {
             ..DeleteParams::default()
         };
         let api = self.api::<K>(&key.namespace);
-        match self.write::<K, _>("delete", api.delete(&key.name, &params)).await {
+        match self.write::<K, _>("delete", key, api.delete(&key.name, &params)).await {
             Err(e) if !e.is_not_found() => Err(e),
             _ => Ok(()),
         }
@@ -256,12 +258,14 @@ impl Cluster {
     async fn write<K: Namespaced, T>(
         &self,
         verb: &'static str,
+        key: &ObjectKey,
         call: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, ClusterError> {
         if !self.claim.holds() {
             return Err(ClusterError::NotLeader);
         }
         self.metrics.api_writes.with_label_values(&[&*K::kind(&()), verb]).inc();
+        tracing::debug!(kind = %K::kind(&()), %key, verb, "writing");
         bounded(call).await
     }
 }

@@ -75,6 +75,7 @@ impl Events {
             return Err(ClusterError::NotLeader);
         }
         self.metrics.api_writes.with_label_values(&["Event", "publish"]).inc();
+        tracing::debug!(kind = "Event", about = ?about.name, reason = note.reason, "writing");
         let event = Event {
             type_: if note.warning {
                 EventType::Warning

@@ -12,12 +12,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long the others wait after the last change they saw.
-pub const LEASE_DURATION: Duration = Duration::from_secs(15);
-/// How long a claim is good after the start of the last renewal.
-pub const RENEW_DEADLINE: Duration = Duration::from_secs(10);
+/// How long the others wait after the last change they saw. With [`RETRY_PERIOD`] it is how long nobody leads when a leader was killed; media goes on meanwhile.
+pub const LEASE_DURATION: Duration = Duration::from_secs(8);
+/// How long a claim is good after the start of the last renewal. An API server that takes [`ATTEMPT_TIMEOUT`] for each answer is soon enough.
+pub const RENEW_DEADLINE: Duration = Duration::from_secs(6);
 /// Between two attempts to lead or to go on leading.
-pub const RETRY_PERIOD: Duration = Duration::from_secs(2);
+pub const RETRY_PERIOD: Duration = Duration::from_secs(1);
+/// One attempt.
+pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Whether this process may write, asked at each write. Cheap to clone and to ask.
 #[derive(Clone, Debug)]
@@ -125,8 +127,8 @@ mod tests {
             (seen(None), later(0), Step::Create),
             (seen_some(record("me", "1")), later(60), Step::Renew),
             (seen_some(record("", "1")), later(0), Step::Take),
-            (seen_some(record("you", "1")), later(15), Step::Wait),
-            (seen_some(record("you", "1")), later(16), Step::Take),
+            (seen_some(record("you", "1")), later(8), Step::Wait),
+            (seen_some(record("you", "1")), later(9), Step::Take),
         ];
         for (seen, at, step) in cases {
             assert_eq!(seen.step("me", at), step, "{seen:?}");
@@ -141,10 +143,10 @@ mod tests {
             record: Some(record("you", "1")),
             since: now,
         };
-        let same = seen.clone().update(Some(record("you", "1")), later(14));
-        assert_eq!(same.step("me", later(16)), Step::Take);
-        let renewed = seen.update(Some(record("you", "2")), later(14));
-        assert_eq!(renewed.step("me", later(16)), Step::Wait);
+        let same = seen.clone().update(Some(record("you", "1")), later(7));
+        assert_eq!(same.step("me", later(9)), Step::Take);
+        let renewed = seen.update(Some(record("you", "2")), later(7));
+        assert_eq!(renewed.step("me", later(9)), Step::Wait);
     }
 
     #[tokio::test(start_paused = true)]
@@ -152,7 +154,7 @@ mod tests {
         let claim = Claim::none();
         assert!(!claim.holds());
         claim.hold_for(Instant::now(), RENEW_DEADLINE);
-        tokio::time::advance(Duration::from_secs(9)).await;
+        tokio::time::advance(Duration::from_secs(5)).await;
         assert!(claim.holds());
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(!claim.holds());

@@ -99,6 +99,12 @@ pub struct Sighting {
 /// Told of what changed. Must not block.
 pub type Wake = Arc<dyn Fn(&ObjectKey, Changes) + Send + Sync>;
 
+/// What a ledger's stream needs of its pod's link.
+struct Heard {
+    wanted: watch::Receiver<Wanted>,
+    view: watch::Receiver<View>,
+}
+
 /// All links.
 pub struct Links {
     open: Mutex<HashMap<ObjectKey, Link>>,
@@ -176,8 +182,11 @@ impl Links {
             }
             let (pod, uid) = (target.pod, target.uid);
             let link = self.start(server, server_uid, &pod, uid.clone(), wanted);
-            let wanted = link.wanted.subscribe();
-            self.ledgers.follow(&self.env, server, &pod, &uid, wanted);
+            let heard = Heard {
+                wanted: link.wanted.subscribe(),
+                view: link.view.clone(),
+            };
+            self.ledgers.follow(&self.env, server, &pod, &uid, heard);
             links.insert(pod, link);
         }
         drop(links);

@@ -20,6 +20,9 @@ pub const SECRET_LABEL: &str = "headgate.dev/secret";
 pub const APPLIED_ANNOTATION: &str = "headgate.dev/applied";
 /// On a Stream whose publisher is cut when it is deleted.
 pub const KICK_FINALIZER: &str = "headgate.dev/kick";
+/// On a Stream: what another pod of the server needs to send the publisher's closing events if its own is lost. For machines alone, so it is not among
+/// what the Stream says.
+pub const SEALED_ANNOTATION: &str = "headgate.dev/sealed-session";
 /// On a MediaServer, so that its pods can drain before the garbage collector takes them.
 pub const DRAIN_FINALIZER: &str = "headgate.dev/drain";
 /// On a pod that drains: when its last publisher is cut, RFC 3339. The one place where it is written down.

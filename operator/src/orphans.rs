@@ -14,9 +14,10 @@ use crate::context::Context;
 use crate::events::Note;
 use crate::link::{Kept, View};
 use crate::media_server::is_ready;
-use crate::names::ObjectKey;
+use crate::names::{ObjectKey, SEALED_ANNOTATION, annotation};
 use decide::Heir;
 use estate::Estate;
+use futures::{StreamExt as _, TryStreamExt as _};
 use headgate_api::{MediaServer, Stream};
 use headgate_control::Orphan;
 use k8s_openapi::api::core::v1::Pod;
@@ -24,16 +25,25 @@ use kube::ResourceExt;
 use parking_lot::Mutex;
 use scene::{LostStream, Outcome, Scene};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 /// A pod that lost its labels goes without a word to us.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// Streams of which is read at one look what closes them.
+const READ_MAX: usize = 1000;
+const READ_AT_ONCE: usize = 16;
+/// Until the rest is read, or one is asked again that answered otherwise than was thought.
+const READ_AGAIN: Duration = Duration::from_secs(1);
 
 /// What is left of the pods of each server.
 #[derive(Debug, Default)]
 pub struct Orphans(Mutex<HashMap<ObjectKey, Estate>>);
+
+/// A session, and what closes it.
+type Entry = (String, Arc<str>);
 
 /// What a reconcile of a server does about it.
 #[derive(Debug, Default)]
@@ -83,7 +93,15 @@ impl Orphans {
         let hidden = hidden(ctx, &key, suspects.iter().filter(|(id, _)| !confirmed.contains(*id))).await?;
         scene.leave_out(&hidden);
         let uid = server.metadata.uid.as_deref().unwrap_or_default();
-        let (mut survey, outcome) = self.look(&key, uid, &scene, &adopted);
+        let mut outcome = self.look(&key, uid, &scene, &adopted);
+        if !outcome.unread.is_empty() {
+            scene.read(&sealed(ctx, &outcome.unread).await?);
+            outcome.and(self.look(&key, uid, &scene, &[]));
+        }
+        let mut survey = self.survey_of(&key, &scene, &outcome);
+        if !outcome.unread.is_empty() {
+            survey.again = Some(survey.again.map_or(READ_AGAIN, |a| a.min(READ_AGAIN)));
+        }
         if !hidden.is_empty() {
             survey.again = Some(survey.again.map_or(LOOK_AGAIN, |a| a.min(LOOK_AGAIN)));
         }
@@ -92,7 +110,7 @@ impl Orphans {
         Ok(survey)
     }
 
-    fn look(&self, key: &ObjectKey, uid: &str, scene: &Scene, adopted: &[Uuid]) -> (Survey, Outcome) {
+    fn look(&self, key: &ObjectKey, uid: &str, scene: &Scene, adopted: &[Uuid]) -> Outcome {
         let mut all = self.0.lock();
         let estate = all.entry(key.clone()).or_insert_with(|| Estate::of(uid));
         if estate.server_uid != uid {
@@ -101,12 +119,6 @@ impl Orphans {
         let closed = estate.adopted(adopted);
         let outcome = scene.look(estate);
         estate.confirmed = scene.suspects().into_keys().collect();
-        let survey = Survey {
-            orphans: estate.orphans(),
-            again: outcome.again,
-            left_out: scene.left_out(),
-            note: outcome.note(),
-        };
         if closed > 0 || outcome.inherited > 0 {
             let (waiting, inherited) = (estate.count(), outcome.inherited);
             tracing::info!(server = %key, inherited, closed, waiting, "sessions of pods that are gone");
@@ -114,7 +126,16 @@ impl Orphans {
         if estate.is_empty() {
             all.remove(key);
         }
-        (survey, outcome)
+        outcome
+    }
+
+    fn survey_of(&self, key: &ObjectKey, scene: &Scene, outcome: &Outcome) -> Survey {
+        Survey {
+            orphans: self.0.lock().get(key).map(Estate::orphans).unwrap_or_default(),
+            again: outcome.again,
+            left_out: scene.left_out(),
+            note: outcome.note(),
+        }
     }
 
     /// Whether the session that a Stream of `server` names is still to be closed by somebody else.
@@ -142,6 +163,26 @@ impl Orphans {
     pub fn clear(&self) {
         self.0.lock().clear();
     }
+}
+
+/// What closes the sessions of these Streams, as the API server has it.
+async fn sealed(ctx: &Context, streams: &[ObjectKey]) -> Result<HashMap<ObjectKey, Entry>, ClusterError> {
+    let asked: Vec<ObjectKey> = streams.iter().take(READ_MAX).cloned().collect();
+    let reads = futures::stream::iter(asked.into_iter().map(|key| sealed_one(ctx, key)));
+    let read: Vec<Option<(ObjectKey, Entry)>> = reads.buffer_unordered(READ_AT_ONCE).try_collect().await?;
+    Ok(read.into_iter().flatten().collect())
+}
+
+async fn sealed_one(ctx: &Context, key: ObjectKey) -> Result<Option<(ObjectKey, Entry)>, ClusterError> {
+    let stream = ctx.cluster.get::<Stream>(&key).await?;
+    let entry = stream.as_ref().and_then(entry);
+    Ok(entry.map(|(session, sealed)| (key, (session.to_owned(), sealed.into()))))
+}
+
+/// The session that a Stream names, and what closes it.
+fn entry(stream: &Stream) -> Option<(&str, &str)> {
+    let publisher = stream.status.as_ref()?.publisher.as_ref()?;
+    Some((publisher.session.as_str(), annotation(stream, SEALED_ANNOTATION)?))
 }
 
 /// Which of these pods are there all the same: the watch loses sight of one that loses its labels, and what follows cannot be taken back.
@@ -195,8 +236,7 @@ impl Living {
 /// The Stream, where its pod is gone and somebody must be told of its end.
 fn lost(ctx: &Context, living: &Living, stream: &Stream) -> Option<LostStream> {
     let status = stream.status.as_ref()?;
-    let publisher = status.publisher.as_ref()?;
-    let sealed = publisher.sealed.as_ref()?;
+    let (session, _) = entry(stream)?;
     // An older operator wrote no UID.
     let is_there = match &status.pod_uid {
         Some(uid) => living.uids.contains(uid),
@@ -205,12 +245,12 @@ fn lost(ctx: &Context, living: &Living, stream: &Stream) -> Option<LostStream> {
     if is_there {
         return None;
     }
+    let session: Uuid = session.parse().ok()?;
     let stream = ObjectKey::of(stream);
-    let session: Uuid = publisher.session.parse().ok()?;
     Some(LostStream {
         live: ctx.links.has_session(&stream, session),
         session,
-        sealed: sealed.as_str().into(),
+        sealed: None,
         pod: status.pod.clone(),
         pod_uid: status.pod_uid.clone().unwrap_or_else(|| status.pod.clone()),
         stream,

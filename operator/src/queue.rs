@@ -11,6 +11,8 @@ use tokio::time::{Instant, sleep_until};
 
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LAST_RETRY: Duration = Duration::from_mins(5);
+/// Room for so many keys is kept when all are taken. A start puts every object there is into a queue, once.
+const ROOM_KEPT: usize = 256;
 
 /// How a reconcile ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +108,10 @@ impl Core {
         match self.ready.pop_front() {
             Some(key) => {
                 self.queued.remove(&key);
+                if self.ready.is_empty() && self.ready.capacity() > ROOM_KEPT {
+                    self.ready = VecDeque::new();
+                    self.queued = HashSet::new();
+                }
                 self.running.insert(key.clone(), false);
                 Taken::Key(key)
             }
@@ -230,6 +236,15 @@ mod tests {
         assert!(taken(&mut core, now).is_some());
         core.done(key("a"), Outcome::Forget, now, 0.0);
         assert_eq!(taken(&mut core, after(now, Duration::from_hours(2))), None);
+    }
+
+    #[test]
+    fn the_room_of_a_crowd_is_given_back_when_all_of_it_is_taken() {
+        let (mut core, now) = (Core::default(), Instant::now());
+        (0..10_000).for_each(|n| core.add(key(&n.to_string())));
+        let taken = std::iter::from_fn(|| taken(&mut core, now)).count();
+        assert_eq!((taken, core.running.len()), (10_000, 10_000));
+        assert!(core.ready.capacity() <= ROOM_KEPT && core.queued.capacity() <= ROOM_KEPT);
     }
 
     #[tokio::test(start_paused = true)]

@@ -130,10 +130,10 @@ grants! {
     }
     watched Stream "headgate.dev" "streams" {
         Watch: "to see those that were deleted, so as to cut their publishers",
+        Get: "what closes the publisher's session, when its pod is lost",
         Create: "one for each live stream",
-        Patch: "to take the finalizer off",
+        Patch: "to show how the live stream is, and to take the finalizer off",
         Delete: "of streams that ended",
-        ApplyStatus: "to show the live stream",
     }
     watched Pod "" "pods" {
         Watch: "the media pods, by label",

@@ -66,8 +66,15 @@ impl Routes {
         }
     }
 
-    /// A Stream concerns itself.
+    /// A Stream concerns itself. Its generation counts what we write, too.
     pub fn stream(&self, change: &Change<Stream>) {
+        let intent = |s: &Stream| {
+            (
+                s.metadata.uid.clone(),
+                s.metadata.deletion_timestamp.is_some(),
+                s.metadata.finalizers.clone(),
+            )
+        };
         if change.differs(intent)
             && let Some(key) = key(change)
         {

@@ -89,6 +89,11 @@ pub enum Error {
     /// What is to be written cannot be written down.
     #[error("not serializable: {0}")]
     Json(#[from] serde_json::Error),
+    /// The operator was upgraded without its CustomResourceDefinitions.
+    #[error(
+        "the API server keeps no status of a {0}: its CustomResourceDefinition is older than this operator; apply the ones that came with it"
+    )]
+    OldDefinition(&'static str),
     /// A bug, caught.
     #[error("the reconcile ended abnormally: {0}")]
     Panicked(String),
@@ -105,6 +110,7 @@ impl Error {
             Self::Link(e) => e.reason(),
             Self::Tls(e) => e.reason(),
             Self::Json(_) => "NotSerializable",
+            Self::OldDefinition(_) => "OldDefinition",
             Self::Panicked(_) => "Panicked",
             Self::TimedOut => "TimedOut",
         }

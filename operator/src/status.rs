@@ -6,7 +6,7 @@ mod counts;
 pub use counts::Turns;
 
 use crate::cache::Kept;
-use crate::cluster::Namespaced;
+use crate::cluster::{ClusterError, Namespaced};
 use crate::context::Context;
 use crate::names::ObjectKey;
 use crate::rbac::may;
@@ -14,6 +14,7 @@ use crate::runner::{Error, Next};
 use counts::Counted;
 use parking_lot::Mutex;
 use serde::Serialize;
+use serde_json::Value;
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -82,23 +83,50 @@ where
     K: Namespaced + may::ApplyStatus,
     S: Serialize + PartialEq + Clone + Counted,
 {
-    if says_the_same(old, new)? {
-        return Ok(Written::Same);
-    }
-    let (key, now) = (ObjectKey::of(object), Instant::now());
-    let of = (kind, key.clone());
-    let turn = only_counts(old, new)?.then(|| ctx.turns.wait(&of, now)).flatten();
-    if let Some(wait) = turn.or_else(|| ctx.writes.wait(&of, now)) {
-        return Ok(Written::Later(wait));
+    let key = ObjectKey::of(object);
+    match due(ctx, kind, &key, old, new)? {
+        Due::Same => return Ok(Written::Same),
+        Due::Later(wait) => return Ok(Written::Later(wait)),
+        Due::Now => {}
     }
     let uid = object.meta().uid.clone().unwrap_or_default();
-    match ctx.cluster.apply_status::<K>(&key, &uid, new).await {
-        Ok(object) => Ok(Written::New(Box::new(object))),
-        Err(error) if error.is_not_found() => Ok(Written::Same),
-        // Another came after it under its name, or somebody else wrote in the same moment.
-        Err(error) if error.is_conflict() => Ok(Written::Later(INTERVAL)),
-        Err(error) => Err(error.into()),
+    Written::of(ctx.cluster.apply_status::<K>(&key, &uid, new).await)
+}
+
+/// Whether a status is to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// It says so already.
+    Same,
+    /// The last write was a moment ago.
+    Later(Duration),
+    /// Yes, and it is noted down.
+    Now,
+}
+
+/// Whether `new` is to be written over `old`.
+pub fn due<S>(ctx: &Context, kind: &'static str, key: &ObjectKey, old: Option<&S>, new: &S) -> Result<Due, Error>
+where
+    S: Serialize + PartialEq + Clone + Counted,
+{
+    if says_the_same(old, new)? {
+        return Ok(Due::Same);
     }
+    let (of, now) = ((kind, key.clone()), Instant::now());
+    let turn = only_counts(old, new)?.then(|| ctx.turns.wait(&of, now)).flatten();
+    Ok(turn.or_else(|| ctx.writes.wait(&of, now)).map_or(Due::Now, Due::Later))
+}
+
+/// A patch that merges `old` into `new`: what is no longer there is named as null.
+pub fn merging(old: &Value, mut new: Value) -> Value {
+    if let (Value::Object(old), Value::Object(fields)) = (old, &mut new) {
+        for (name, before) in old {
+            let now = fields.get_mut(name).map(Value::take);
+            let now = now.map_or(Value::Null, |now| merging(before, now));
+            fields.insert(name.clone(), now);
+        }
+    }
+    new
 }
 
 /// Whether what is new of it is only how much of something there is.
@@ -129,6 +157,19 @@ pub enum Written<K> {
     Later(Duration),
 }
 
+impl<K> Written<K> {
+    /// What an attempt to write came to.
+    pub fn of(outcome: Result<K, ClusterError>) -> Result<Self, Error> {
+        match outcome {
+            Ok(object) => Ok(Self::New(Box::new(object))),
+            Err(error) if error.is_not_found() => Ok(Self::Same),
+            // Another came after it under its name, or somebody else wrote in the same moment.
+            Err(error) if error.is_conflict() => Ok(Self::Later(INTERVAL)),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
 impl<K: Kept> Written<K> {
     /// When to look again. A new version goes into the cache, so that the next reconcile sees it even before the watch does.
     pub fn next(self, cache: &crate::cache::Cache<K>) -> Next {
@@ -148,6 +189,7 @@ mod tests {
     use super::*;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use k8s_openapi::jiff::Timestamp;
+    use serde_json::json;
 
     #[test]
     fn a_status_waits_out_two_seconds_since_its_last_write() {
@@ -196,6 +238,16 @@ mod tests {
         };
         assert!(!says_the_same(Some(&read), &later).unwrap());
         assert!(!says_the_same(None, &new).unwrap());
+    }
+
+    #[test]
+    fn a_patch_takes_off_what_is_no_longer_said() {
+        let old = json!({"pod": "live-0", "size": "1x1", "viewers": {"total": "2", "byProtocol": {"RTMP": "1", "HLS": "1"}}, "conditions": [1, 2]});
+        let new = json!({"pod": "live-1", "viewers": {"total": "1", "byProtocol": {"HLS": "1"}}, "conditions": [2]});
+        let patch = merging(&old, new);
+        let expected = json!({"pod": "live-1", "size": null, "viewers": {"total": "1", "byProtocol": {"RTMP": null, "HLS": "1"}}, "conditions": [2]});
+        assert_eq!(patch, expected);
+        assert_eq!(merging(&Value::Null, json!({"a": 1})), json!({"a": 1}));
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub use twice::Twice;
 
 use crate::context::{Context, now};
 use crate::link::Sighting;
-use crate::names::{KICK_FINALIZER, MANAGED_BY, ObjectKey, SERVER_LABEL};
+use crate::names::{KICK_FINALIZER, MANAGED_BY, ObjectKey, SEALED_ANNOTATION, SERVER_LABEL};
 use crate::orphans::Left;
 use crate::runner::{Error, Kind, Next};
 use decide::{Known, Live, Todo, decide};
@@ -190,13 +190,17 @@ fn known(object: &Stream) -> Known {
     }
 }
 
-fn made(at: &ObjectKey, live: &Sighting) -> Stream {
+/// With all that it says, so that it is one write.
+fn made(at: &ObjectKey, live: &Sighting, now: Timestamp) -> Stream {
     let mut stream = Stream::new(&at.name, stream_spec(&live.server.name, &live.report));
+    stream.status = Some(report::status(None, live, now));
+    let sealed = live.report.sealed.clone();
     let labels = [(SERVER_LABEL, live.server.name.as_str()), MANAGED_BY];
     stream.metadata = ObjectMeta {
         name: Some(at.name.clone()),
         namespace: Some(at.namespace.clone()),
         labels: Some(labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into()),
+        annotations: sealed.map(|text| [(SEALED_ANNOTATION.to_owned(), text)].into()),
         finalizers: Some(vec![KICK_FINALIZER.into()]),
         owner_references: Some(vec![OwnerReference {
             api_version: MediaServer::api_version(&()).into_owned(),
@@ -220,8 +224,8 @@ async fn make(ctx: &Context, at: &ObjectKey, live: &Sighting, applied: &mut Appl
         }
         return Ok(());
     }
-    match ctx.cluster.create::<Stream>(&made(at, live)).await {
-        Ok(object) => applied.object = Some(Arc::new(object)),
+    match ctx.cluster.create::<Stream>(&made(at, live, applied.now)).await {
+        Ok(object) => applied.object = Some(Arc::new(report::kept(object)?)),
         Err(error) if error.is_conflict() => applied.again = Some(LOOK_AGAIN),
         Err(error) => return Err(error.into()),
     }
@@ -273,9 +277,12 @@ async fn release(ctx: &Context, object: &Stream) -> Result<(), Error> {
     let left: Vec<&String> = object.finalizers().iter().filter(|f| *f != KICK_FINALIZER).collect();
     let patch = json!({ "metadata": { "uid": object.uid(), "resourceVersion": object.resource_version(), "finalizers": left } });
     match ctx.cluster.patch::<Stream>(&ObjectKey::of(object), patch).await {
-        Err(error) if !error.is_not_found() => Err(error.into()),
-        _ => Ok(()),
+        // Known at once, the watch's word of it is no news, and nobody looks at the stream once more.
+        Ok(written) => ctx.caches.streams.refresh(written),
+        Err(error) if error.is_not_found() => {}
+        Err(error) => return Err(error.into()),
     }
+    Ok(())
 }
 
 async fn end(ctx: &Context, object: &Stream) -> Result<(), Error> {

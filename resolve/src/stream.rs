@@ -60,7 +60,6 @@ pub fn stream_status(pod: &str, report: &StreamReport) -> api::StreamStatus {
             address: report.address.clone(),
             session: report.session.to_string(),
             client_id: report.client_id.clone(),
-            sealed: report.sealed.clone(),
         }),
         codecs: codecs.join("/").chars().take(CODECS_MAX).collect(),
         size: video.map(size).unwrap_or_default(),

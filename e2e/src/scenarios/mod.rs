@@ -5,6 +5,7 @@
 mod closing_events;
 mod cluster_works;
 mod crashes;
+mod definitions;
 mod drain;
 mod faults;
 pub mod fleet;
@@ -13,6 +14,7 @@ mod invalid_manifests;
 mod live_edits;
 mod live_streams;
 mod metrics;
+mod one_namespace;
 mod operator_upgrade;
 mod publish_and_play;
 mod quickstart;
@@ -49,6 +51,8 @@ pub fn all() -> Vec<Scenario> {
         scenario!(tls, needs_images: true),
         scenario!(secured_hooks, needs_images: true),
         scenario!(operator_upgrade, needs_images: true),
+        scenario!(definitions, needs_images: true),
+        scenario!(one_namespace, needs_images: true),
         scenario!(several_pods, needs_images: true),
         scenario!(rollout, needs_images: true),
         scenario!(drain, needs_images: true),

@@ -1,6 +1,6 @@
 //! The operator comes and goes; the media does not notice.
 
-use super::site::{RELEASE, SOON, START, SYSTEM, Site, becomes, upgrade};
+use super::site::{RELEASE, SOON, START, SYSTEM, Site, becomes, operators, upgrade};
 use crate::ensure;
 use crate::error::{Context as _, Result};
 use crate::harness::{Context, eventually};
@@ -62,18 +62,7 @@ pub(super) async fn run(context: &Context) -> Result<()> {
 
 /// Bob goes live while no operator runs; the status catches up when one is back.
 async fn without_operator(context: &Context, site: &Site<'_>) -> Result<Publisher> {
-    scale(context, 0).await?;
-    let kill = [
-        "delete",
-        "pod",
-        "-n",
-        SYSTEM,
-        "-l",
-        "app.kubernetes.io/name=headgate-operator",
-        "--force",
-        "--grace-period=0",
-    ];
-    context.kubectl.run(&kill).await?;
+    operators(context, 0).await?;
     let mut bob = Publisher::start(&site.rtmp(&format!("bob?secret={}", site.key("bob-key").await?)).await?).await?;
     let asked = eventually(SOON, "bob is let in without an operator", async || {
         let calls = site.back_end.calls_of("on_publish");
@@ -86,7 +75,7 @@ async fn without_operator(context: &Context, site: &Site<'_>) -> Result<Publishe
     });
     asked.await?;
     bob.must_be_live()?;
-    scale(context, 1).await?;
+    operators(context, 1).await?;
     eventually(START, "the status has caught up", async || {
         let names: Vec<_> = site
             .streams()
@@ -102,20 +91,6 @@ async fn without_operator(context: &Context, site: &Site<'_>) -> Result<Publishe
     })
     .await?;
     Ok(bob)
-}
-
-async fn scale(context: &Context, replicas: u32) -> Result<()> {
-    let count = format!("--replicas={replicas}");
-    let args = [
-        "scale",
-        "deployment",
-        "-n",
-        SYSTEM,
-        "-l",
-        "app.kubernetes.io/name=headgate-operator",
-        &count,
-    ];
-    context.kubectl.run(&args).await.map(drop)
 }
 
 /// Only operators of this version are left.

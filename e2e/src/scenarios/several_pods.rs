@@ -1,7 +1,7 @@
 //! Several pods act as one server: what one takes in, each gives out, and a name has one publisher among them all.
 
-use super::fleet::{Pod, origin_and_other, scale};
-use super::site::{SOON, SYSTEM, Site, becomes};
+use super::fleet::{Pod, origin_and_other, scale, settled};
+use super::site::{SOON, START, Site, becomes, operators};
 use crate::ensure;
 use crate::error::Result;
 use crate::harness::{Context, eventually};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// What it proves.
 pub(super) const ABOUT: &str =
-    "kubectl scale: each pod plays what any pod takes in, one publisher a name, also without an operator";
+    "kubectl scale and autoscale: each pod plays what any pod takes in, one publisher a name, also without an operator";
 
 const ANYONE: &str = "
 apiVersion: headgate.dev/v1alpha1
@@ -29,6 +29,9 @@ pub(super) async fn run(context: &Context) -> Result<()> {
     let key = site.key("rooms-key").await?;
 
     let mut publisher = Publisher::start(&site.alice().await?).await?;
+    site.stream().await?;
+    autoscaled(context).await?;
+    publisher.must_be_live()?;
     let (origin, edge) = origin_and_other(context, &site.stream().await?).await?;
     plays_from_each(&site, &origin, &edge).await?;
     viewers_are_summed(&site, &origin, &edge).await?;
@@ -39,6 +42,29 @@ pub(super) async fn run(context: &Context) -> Result<()> {
     without_operator(context, &origin, &edge, &key).await?;
     publisher.must_be_live()?;
     publisher.stop().await
+}
+
+/// The controller of HorizontalPodAutoscalers moves the server by its scale subresource. No metrics are needed where the present number is outside of its bounds.
+async fn autoscaled(context: &Context) -> Result<()> {
+    let (kubectl, namespace) = (&context.kubectl, &context.namespace);
+    let autoscale = ["autoscale", "mediaserver", "live", "-n", namespace];
+    kubectl
+        .run(&[autoscale.as_slice(), &["--min=3", "--max=4"]].concat())
+        .await?;
+    settled(context, 3, START).await?;
+    let lower = json!({"spec": {"minReplicas": 1, "maxReplicas": 2}});
+    kubectl
+        .patch("horizontalpodautoscaler", namespace, "live", &lower)
+        .await?;
+    settled(context, 2, START).await?;
+    let seen = eventually(START, "the autoscaler knows how many pods there are", async || {
+        let autoscaler = context.get("horizontalpodautoscaler", "live").await?;
+        let current = autoscaler.pointer("/status/currentReplicas").cloned();
+        ensure!(current == Some(json!(2)), "it sees {current:?}");
+        Ok(())
+    });
+    seen.await?;
+    kubectl.delete("horizontalpodautoscaler", namespace, "live").await
 }
 
 /// Over every output, with the viewer's hooks from where the viewer is.
@@ -175,28 +201,7 @@ async fn takeover(context: &Context, site: &Site<'_>, a: &Pod, b: &Pod, key: &st
 
 /// The pods need nobody.
 async fn without_operator(context: &Context, a: &Pod, b: &Pod, key: &str) -> Result<()> {
-    let operators = async |count: &str| {
-        let selector = "app.kubernetes.io/name=headgate-operator";
-        context
-            .kubectl
-            .run(&["scale", "deployment", "-n", SYSTEM, "-l", selector, count])
-            .await?;
-        let gone = [
-            "delete",
-            "pod",
-            "-n",
-            SYSTEM,
-            "-l",
-            selector,
-            "--force",
-            "--grace-period=0",
-        ];
-        if count == "--replicas=0" {
-            context.kubectl.run(&gone).await?;
-        }
-        Ok::<_, crate::error::Error>(())
-    };
-    operators("--replicas=0").await?;
+    operators(context, 0).await?;
     let mut publisher = Publisher::start(&b.rtmp(&format!("room-o?secret={key}"))).await?;
     let mut player = Player::start(&a.rtmp("room-o"))?;
     player.gets(25, SOON).await?;
@@ -206,5 +211,5 @@ async fn without_operator(context: &Context, a: &Pod, b: &Pod, key: &str) -> Res
     publisher.must_be_live()?;
     player.gets(25, SOON).await?;
     publisher.stop().await?;
-    operators("--replicas=1").await
+    operators(context, 1).await
 }

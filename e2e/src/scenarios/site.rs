@@ -57,6 +57,11 @@ impl<'a> Site<'a> {
     /// Installs the chart, applies the quickstart in the scenario's namespace with its back end there too, and waits until all of it is in force.
     pub async fn quickstart(context: &'a Context) -> Result<Self> {
         install(context).await?;
+        Self::quickstart_on(context).await
+    }
+
+    /// The same where the chart is installed already.
+    pub async fn quickstart_on(context: &'a Context) -> Result<Self> {
         let back_end = context.backend(&context.namespace, "backend", 8085).await?;
         let here = format!("backend.{}.svc", context.namespace);
         context
@@ -189,6 +194,28 @@ pub async fn leader(context: &Context) -> Result<String> {
     let holder = text(&lease, "/spec/holderIdentity").unwrap_or_default();
     crate::ensure!(!holder.is_empty(), "nobody leads");
     Ok(holder)
+}
+
+/// Selects the operator's pods.
+pub const OPERATORS: &str = "app.kubernetes.io/name=headgate-operator";
+
+/// Has so many operators. With 0 none is left, killed as a node that fails kills them; else all of them are waited for.
+pub async fn operators(context: &Context, count: usize) -> Result<()> {
+    let flag = format!("--replicas={count}");
+    let scale = ["scale", "deployment", "-n", SYSTEM, "-l", OPERATORS, &flag];
+    context.kubectl.run(&scale).await?;
+    if count == 0 {
+        let kill = ["delete", "pod", "-n", SYSTEM, "-l", OPERATORS];
+        let kill = [kill.as_slice(), &["--force", "--grace-period=0"]].concat();
+        return context.kubectl.run(&kill).await.map(drop);
+    }
+    eventually(START, &format!("{count} operators are ready"), async || {
+        let found = context.kubectl.list("deployments", SYSTEM, OPERATORS).await?;
+        let ready = found.first().and_then(|d| d.pointer("/status/readyReplicas")?.as_u64());
+        crate::ensure!(ready == u64::try_from(count).ok(), "{ready:?} are");
+        Ok(())
+    })
+    .await
 }
 
 /// Waits until a condition of an object has this status, for the spec as it is now, and returns the condition.

@@ -243,7 +243,6 @@ impl Page<'_> {
         let name = resolve::stream_object_name(server, &report.vhost, &report.app, &report.stream);
         let mut stream = Stream::new(&name, resolve::stream_spec(server, report));
         let mut status = resolve::stream_status(POD, report);
-        status.observed_generation = Some(GENERATION);
         status.conditions = self.conditions("Stream", &name, vec![resolve::live(report)]);
         stream.status = Some(status);
         self.push(&stream);
@@ -272,7 +271,9 @@ impl Page<'_> {
         }
         let key = (kind.to_owned(), name.to_owned());
         let old = self.book.conditions.remove(&key).unwrap_or_default();
-        let new = merge(&old, &findings, GENERATION, self.look.now);
+        // Nobody writes a Stream's spec.
+        let generation = (kind != "Stream").then_some(GENERATION);
+        let new = merge(&old, &findings, generation, self.look.now);
         for condition in new.iter().filter(|c| !old.iter().any(|o| same(o, c))) {
             let first = !old.iter().any(|o| o.type_ == condition.type_);
             self.changes.push(change(kind, name, condition, first));

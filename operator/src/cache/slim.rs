@@ -1,6 +1,6 @@
 //! What of an object is kept: less than half of one is ever read again, and tens of thousands are.
 
-use crate::names::{APPLIED_ANNOTATION, DRAIN_ANNOTATION, SECRET_LABEL, SecretUse, label};
+use crate::names::{APPLIED_ANNOTATION, DRAIN_ANNOTATION, SEALED_ANNOTATION, SECRET_LABEL, SecretUse, label};
 use crate::node::slim_node;
 use headgate_api::{HookEndpoint, MediaServer, Stream, StreamKey};
 use headgate_control::CONFIG_FILE;
@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Before the digest that stands for something long.
 const DIGEST: &[u8] = b"sha256:";
+const TEXT_DIGEST: &str = "sha256:";
 
 /// A kind of which less is kept than there is.
 pub trait Slim: Resource {
@@ -39,8 +40,13 @@ impl Slim for HookEndpoint {
     }
 }
 
+/// What closes the session is long, and asked for only when its pod is lost: it is read then.
 impl Slim for Stream {
     fn slim(&mut self) {
+        self.annotations_mut().retain(|name, _| name == SEALED_ANNOTATION);
+        for text in self.annotations_mut().values_mut() {
+            *text = digest(text);
+        }
         common(self);
         self.metadata.labels = None;
     }
@@ -105,6 +111,20 @@ impl Slim for Secret {
         }
         common(self);
     }
+}
+
+/// What stands for a long text. The digest of a digest is the same.
+pub fn digest(text: &str) -> String {
+    if is_digest_text(text) {
+        return text.to_owned();
+    }
+    let bytes = Sha256::digest(text);
+    format!("{TEXT_DIGEST}{}", hex::encode(bytes.get(..16).unwrap_or_default()))
+}
+
+fn is_digest_text(text: &str) -> bool {
+    let digits = text.strip_prefix(TEXT_DIGEST);
+    digits.is_some_and(|d| d.len() == 32 && d.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 /// A configuration is JSON and begins in another way.

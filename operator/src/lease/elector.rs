@@ -1,6 +1,6 @@
 //! The loop that takes, renews and releases the Lease.
 
-use super::{Claim, LEASE_DURATION, RENEW_DEADLINE, RETRY_PERIOD, Record, Seen, Step};
+use super::{ATTEMPT_TIMEOUT, Claim, LEASE_DURATION, RENEW_DEADLINE, RETRY_PERIOD, Record, Seen, Step};
 use crate::cluster::{Cluster, ClusterError};
 use crate::names::ObjectKey;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -11,16 +11,14 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// Where the Lease is kept.
 pub trait Leases: Send + Sync {
     /// Reads it.
     fn read(&self) -> impl Future<Output = Result<Option<Lease>, ClusterError>> + Send;
-    /// Makes it.
-    fn make(&self, lease: &Lease) -> impl Future<Output = Result<(), ClusterError>> + Send;
-    /// Replaces it, if it is still the version that was read.
-    fn replace(&self, lease: &Lease) -> impl Future<Output = Result<(), ClusterError>> + Send;
+    /// Makes it; as it is then.
+    fn make(&self, lease: &Lease) -> impl Future<Output = Result<Lease, ClusterError>> + Send;
+    /// Replaces it, if it is still the version that was read; as it is then.
+    fn replace(&self, lease: &Lease) -> impl Future<Output = Result<Lease, ClusterError>> + Send;
 }
 
 /// The Lease in the cluster.
@@ -34,12 +32,12 @@ impl Leases for InCluster {
         self.cluster.get::<Lease>(&self.key).await
     }
 
-    async fn make(&self, lease: &Lease) -> Result<(), ClusterError> {
-        self.cluster.create::<Lease>(lease).await.map(drop)
+    async fn make(&self, lease: &Lease) -> Result<Lease, ClusterError> {
+        self.cluster.create::<Lease>(lease).await
     }
 
-    async fn replace(&self, lease: &Lease) -> Result<(), ClusterError> {
-        self.cluster.update::<Lease>(lease).await.map(drop)
+    async fn replace(&self, lease: &Lease) -> Result<Lease, ClusterError> {
+        self.cluster.update::<Lease>(lease).await
     }
 }
 
@@ -50,6 +48,8 @@ pub struct Elector<L> {
     me: String,
     claim: Claim,
     seen: Seen,
+    /// As this one wrote it last, while nobody else did: renewed without being read.
+    own: Option<Lease>,
 }
 
 impl Elector<InCluster> {
@@ -76,6 +76,7 @@ impl<L: Leases> Elector<L> {
             me,
             claim,
             seen,
+            own: None,
         }
     }
 
@@ -120,6 +121,22 @@ impl<L: Leases> Elector<L> {
 
     /// Whether this process holds the Lease.
     async fn attempt(&mut self) -> Result<bool, ClusterError> {
+        // Taken: what comes of it is not known when the answer is lost.
+        if let Some(own) = self.own.take() {
+            match self
+                .leases
+                .replace(&self.written(Some(own), &self.me, LEASE_DURATION))
+                .await
+            {
+                Ok(lease) => {
+                    self.own = Some(lease);
+                    return Ok(true);
+                }
+                // Somebody wrote it since, perhaps no more than a label.
+                Err(error) if error.is_conflict() => {}
+                Err(error) => return Err(error),
+            }
+        }
         let lease = self.leases.read().await?;
         let now = Instant::now();
         self.seen = self.seen.clone().update(lease.as_ref().map(record), now);
@@ -131,7 +148,10 @@ impl<L: Leases> Elector<L> {
             Step::Renew | Step::Take => self.leases.replace(&wanted).await,
         };
         match done {
-            Ok(()) => Ok(true),
+            Ok(lease) => {
+                self.own = Some(lease);
+                Ok(true)
+            }
             Err(error) if error.is_conflict() => Ok(false),
             Err(error) => Err(error),
         }
@@ -186,7 +206,7 @@ mod tests {
             Ok(())
         }
 
-        fn store(&self, lease: &Lease, expected: Option<&str>) -> Result<(), ClusterError> {
+        fn store(&self, lease: &Lease, expected: Option<&str>) -> Result<Lease, ClusterError> {
             self.reached()?;
             let mut kept = self.lease.lock();
             let version = kept.as_ref().and_then(|l| l.metadata.resource_version.clone());
@@ -201,8 +221,8 @@ mod tests {
                 .map_or(1, |v| v.saturating_add(1));
             let mut lease = lease.clone();
             lease.metadata.resource_version = Some(next.to_string());
-            *kept = Some(lease);
-            Ok(())
+            *kept = Some(lease.clone());
+            Ok(lease)
         }
     }
 
@@ -211,10 +231,10 @@ mod tests {
             self.reached()?;
             Ok(self.lease.lock().clone())
         }
-        async fn make(&self, lease: &Lease) -> Result<(), ClusterError> {
+        async fn make(&self, lease: &Lease) -> Result<Lease, ClusterError> {
             self.store(lease, None)
         }
-        async fn replace(&self, lease: &Lease) -> Result<(), ClusterError> {
+        async fn replace(&self, lease: &Lease) -> Result<Lease, ClusterError> {
             self.store(lease, lease.metadata.resource_version.as_deref())
         }
     }
@@ -273,6 +293,30 @@ mod tests {
             .as_ref()
             .and_then(|l| l.spec.clone()?.lease_transitions);
         assert_eq!(transitions, Some(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_leader_that_was_overtaken_finds_out_by_its_own_renewal() {
+        let kept = Kept::default();
+        let (mut a, mut b) = (elector(&kept, "a"), elector(&kept, "b"));
+        a.once().await;
+        b.once().await;
+        pass(9).await;
+        b.once().await;
+        assert!(b.claim.holds());
+        a.once().await;
+        assert!(!a.claim.holds() && b.claim.holds());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_label_that_somebody_puts_on_the_lease_costs_nobody_the_lead() {
+        let kept = Kept::default();
+        let mut a = elector(&kept, "a");
+        a.once().await;
+        let labelled = a.leases.read().await.unwrap().unwrap();
+        a.leases.replace(&labelled).await.unwrap();
+        a.once().await;
+        assert!(a.claim.holds() && a.own.is_some());
     }
 
     #[tokio::test(start_paused = true)]

@@ -46,6 +46,11 @@ impl Changes {
         if old.revision != new.revision {
             changes.revision(digests(&old.revision), digests(&new.revision));
         }
+        if old.is_behind() != new.is_behind() {
+            // What its report says of a back end counts from now on, or no longer.
+            let hooks = new.report.iter().flat_map(|r| &r.hooks);
+            changes.hooks.extend(hooks.map(|h| h.name.clone()));
+        }
         changes.report(old.report.as_deref(), new.report.as_deref());
         changes.streams(old, new);
         changes
@@ -179,6 +184,21 @@ mod tests {
     fn a_report_that_says_the_same_touches_nothing() {
         let old = view("1", vec![stream("a", 100)], None, 1);
         assert!(Changes::between(&old, &old.clone(), |_| None).is_empty());
+    }
+
+    #[test]
+    fn a_report_that_catches_up_with_a_configuration_touches_the_hooks_though_it_says_the_same_of_them() {
+        let mut old = view("1", vec![], Some(true), 1);
+        old.in_force("2", Instant::now());
+        assert!(old.is_behind());
+        let mut new = old.clone();
+        let mut report = old.report.as_deref().cloned().unwrap();
+        report.revision = "2".into();
+        new.heard("live", report, Instant::now());
+        assert!(!new.is_behind());
+        let changes = Changes::between(&old, &new, |_| None);
+        assert_eq!(names(&changes.hooks), ["b"]);
+        assert!(!changes.everything && changes.keys.is_empty());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use super::lines::Lines;
 use super::transport::LinkError;
-use super::{Wake, Wanted};
+use super::{View, Wake, Wanted};
 use crate::link::Changes;
 use crate::names::ObjectKey;
 use crate::queue::backoff;
@@ -15,8 +15,8 @@ use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 /// Open sessions of one pod that are remembered.
@@ -28,6 +28,8 @@ pub const LINE_MAX: usize = 64 * 1024;
 /// Sessions that were closed last and are remembered as such.
 const CLOSED_MAX: usize = 4096;
 const WAIT_MAX: Duration = Duration::from_secs(10);
+/// What a pod reports is heard first, if it comes in this time.
+const REPORT_FIRST: Duration = Duration::from_secs(3);
 /// A pod whose image knows no ledger is asked again after this time.
 const UNKNOWN_WAIT: Duration = Duration::from_mins(5);
 
@@ -180,11 +182,16 @@ pub struct Follower {
     pub ledger: Arc<Mutex<Ledger>>,
     /// Told when sessions are left out, and when none is any more.
     pub wake: Wake,
+    /// Whose turn it is to open one.
+    pub opening: Arc<Semaphore>,
 }
 
 impl Follower {
     /// Until dropped. A stream that is open when nobody wants the pod any more is read to its end, and not opened again.
-    pub async fn run(mut self) {
+    pub async fn run(mut self, mut view: watch::Receiver<View>) {
+        // A pod that does not report may yet say what it has open.
+        let _ = timeout(REPORT_FIRST, view.wait_for(|view| view.connected)).await;
+        drop(view);
         let mut failures = 0_u32;
         loop {
             let error = self.follow().await;
@@ -205,7 +212,10 @@ impl Follower {
 
     async fn follow(&mut self) -> LinkError {
         let peer = self.wanted.borrow_and_update().peer.clone();
-        let mut lines = match Box::pin(Lines::open(&peer, LEDGER_PATH, LINE_MAX)).await {
+        let turn = self.opening.clone().acquire_owned().await;
+        let opened = Box::pin(Lines::open(&peer, LEDGER_PATH, LINE_MAX)).await;
+        drop(turn);
+        let mut lines = match opened {
             Ok(lines) => lines,
             Err(error) => return error,
         };

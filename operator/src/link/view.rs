@@ -60,6 +60,7 @@ impl View {
         self.quiet = self.quiet.or(Some(now)).filter(|_| quiet);
         self.connected = true;
         self.heard = Some(now);
+        shrink(&mut report);
         self.report = Some(Arc::new(report));
     }
 
@@ -81,6 +82,11 @@ impl View {
     /// What it says of the stream with that object, which another pod has.
     pub fn edge(&self, name: &str) -> Option<&EdgeReport> {
         self.report.as_ref()?.edges.get(*self.edges.get(name)?)
+    }
+
+    /// Its report was written before the configuration that is in force now.
+    pub fn is_behind(&self) -> bool {
+        self.report.as_ref().is_some_and(|r| r.revision != self.revision)
     }
 
     /// The pod says that a revision is in force.
@@ -107,6 +113,17 @@ impl View {
     pub fn is_ready(&self) -> bool {
         self.connected && self.report.as_ref().is_some_and(|r| r.ready)
     }
+}
+
+/// It stays until the next one, and lists that were read one by one have room for as many again.
+fn shrink(report: &mut PodReport) {
+    for stream in &mut report.streams {
+        stream.tracks.shrink_to_fit();
+    }
+    report.streams.shrink_to_fit();
+    report.edges.shrink_to_fit();
+    report.hooks.shrink_to_fit();
+    report.listeners.shrink_to_fit();
 }
 
 /// Measures that wave are taken as they were: nobody is to look at thousands of streams every few seconds because of them.

@@ -5,7 +5,7 @@ use super::estate::Estate;
 use crate::events::Note;
 use crate::link::Kept;
 use crate::names::ObjectKey;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -35,8 +35,8 @@ pub struct LostStream {
     pub stream: ObjectKey,
     /// The publisher's session.
     pub session: Uuid,
-    /// What closes it.
-    pub sealed: Arc<str>,
+    /// What closes it, where somebody had to read it.
+    pub sealed: Option<Arc<str>>,
     /// The pod that had it.
     pub pod: String,
     /// Its UID; its name where that is not known.
@@ -58,6 +58,8 @@ pub struct Outcome {
     pub pods: BTreeSet<String>,
     /// Streams that have to look again.
     pub streams: Vec<ObjectKey>,
+    /// Streams of which must be read what closes their sessions.
+    pub unread: Vec<ObjectKey>,
     /// Pods whose ledgers nobody needs any more, by UID.
     pub ledgers: Vec<String>,
 }
@@ -92,6 +94,15 @@ impl Scene {
     pub fn leave_out(&mut self, hidden: &HashSet<String>) {
         self.gone.retain(|k| !hidden.contains(&k.uid));
         self.streams.retain(|s| !hidden.contains(&s.pod_uid));
+    }
+
+    /// Somebody read what closes these: session and text, by Stream.
+    pub fn read(&mut self, texts: &HashMap<ObjectKey, super::Entry>) {
+        for lost in &mut self.streams {
+            let text = texts.get(&lost.stream);
+            let own = text.filter(|(session, _)| *session == lost.session.to_string());
+            lost.sealed = own.map(|(_, sealed)| sealed.clone());
+        }
     }
 
     /// The first pod that has more sessions than are remembered.
@@ -134,7 +145,11 @@ impl Scene {
         };
         match session.fate() {
             Fate::Orphan => {
-                let left = estate.inherit(lost.session, lost.sealed.clone());
+                let Some(sealed) = lost.sealed.clone() else {
+                    outcome.unread.push(lost.stream.clone());
+                    return;
+                };
+                let left = estate.inherit(lost.session, sealed);
                 outcome.inherit(usize::from(left), &lost.pod);
             }
             Fate::Closed => {
@@ -159,6 +174,17 @@ impl Scene {
 }
 
 impl Outcome {
+    /// The same with what a second look brought.
+    pub fn and(&mut self, later: Self) {
+        later.again.into_iter().for_each(|wait| self.look_after(wait));
+        self.inherited = self.inherited.saturating_add(later.inherited);
+        self.dropped = self.dropped.saturating_add(later.dropped);
+        self.pods.extend(later.pods);
+        self.streams.extend(later.streams);
+        self.ledgers.extend(later.ledgers);
+        self.unread = later.unread;
+    }
+
     /// One Event, whoever it is about.
     pub fn note(&self) -> Option<Note> {
         let pods: Vec<&str> = self.pods.iter().map(String::as_str).collect();

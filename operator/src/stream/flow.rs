@@ -1,4 +1,4 @@
-//! How fast the streams of one server may come: each costs the API server four writes until it is gone again, and one pod whose
+//! How fast the streams of one server may come: each costs the API server three writes until it is gone again, and one pod whose
 //! publishers flap must not take that from all others.
 
 use crate::names::ObjectKey;

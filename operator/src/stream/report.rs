@@ -1,38 +1,78 @@
 //! What a Stream says of the stream: coarse, so that a stream that just runs costs no write.
 
 use super::{Applied, Streams};
+use crate::cache::digest;
 use crate::context::Context;
 use crate::link::Sighting;
+use crate::names::{ObjectKey, SEALED_ANNOTATION, annotation};
 use crate::runner::{Error, Kind as _, Next};
-use crate::status::write_if_changed;
+use crate::status::{Due, Written, due, merging};
 use headgate_api::condition::{ConditionType, Finding, merge};
 use headgate_api::{Stream, StreamStatus};
 use headgate_resolve::{live, stream_status};
 use k8s_openapi::jiff::Timestamp;
+use serde_json::{Value, json};
 
 /// Writes the status, if it says something new.
 pub async fn report(ctx: &Context, applied: Applied) -> Result<Next, Error> {
     let Some(object) = applied.object else {
         return Ok(Next::Resync);
     };
-    let new = match &applied.live {
-        Some(sighting) => status(&object, sighting, applied.now),
-        None => lost(&object, applied.now),
+    let old = object.status.as_ref();
+    let (new, sealed) = match &applied.live {
+        Some(sighting) => (status(old, sighting, applied.now), unwritten(&object, sighting)),
+        None => (lost(old, applied.now), None),
     };
-    let written =
-        write_if_changed::<Stream, _>(ctx, Streams::NAME, object.as_ref(), object.status.as_ref(), &new).await?;
+    let at = ObjectKey::of(object.as_ref());
+    let written = match due(ctx, Streams::NAME, &at, old, &new)? {
+        Due::Later(wait) => Written::Later(wait),
+        Due::Same if sealed.is_none() => Written::Same,
+        Due::Same | Due::Now => {
+            let patch = patch(&object, &new, sealed)?;
+            let written = ctx.cluster.patch::<Stream>(&at, patch).await;
+            Written::of(match written {
+                Ok(object) => Ok(kept(object)?),
+                Err(error) => Err(error),
+            })?
+        }
+    };
     Ok(written.next(&ctx.caches.streams))
 }
 
-fn status(object: &Stream, sighting: &Sighting, now: Timestamp) -> StreamStatus {
-    let old = object.status.as_ref();
+/// A written object that came back with its status.
+pub fn kept(object: Stream) -> Result<Stream, Error> {
+    if object.status.is_none() {
+        return Err(Error::OldDefinition(Streams::NAME));
+    }
+    Ok(object)
+}
+
+/// What its closing events need, where the object does not have it.
+fn unwritten<'a>(object: &Stream, sighting: &'a Sighting) -> Option<&'a str> {
+    let wanted = sighting.report.sealed.as_deref()?;
+    let known = annotation(object, SEALED_ANNOTATION).map(digest);
+    (known != Some(digest(wanted))).then_some(wanted)
+}
+
+fn patch(object: &Stream, new: &StreamStatus, sealed: Option<&str>) -> Result<Value, Error> {
+    let old = serde_json::to_value(&object.status)?;
+    let mut patch = json!({
+        "metadata": { "uid": object.metadata.uid },
+        "status": merging(&old, serde_json::to_value(new)?),
+    });
+    if let (Some(sealed), Some(metadata)) = (sealed, patch.get_mut("metadata").and_then(Value::as_object_mut)) {
+        metadata.insert("annotations".into(), json!({ SEALED_ANNOTATION: sealed }));
+    }
+    Ok(patch)
+}
+
+/// Of a live stream. `old`: what was said before.
+pub fn status(old: Option<&StreamStatus>, sighting: &Sighting, now: Timestamp) -> StreamStatus {
     let conditions = old.map(|s| s.conditions.as_slice()).unwrap_or_default();
-    let generation = object.metadata.generation.unwrap_or(0);
     let finding = finding(sighting);
     let mut new = stream_status(&sighting.pod.name, &sighting.report);
     new.pod_uid = Some(sighting.pod_uid.clone());
-    new.observed_generation = Some(generation);
-    new.conditions = merge(conditions, &[finding], generation, now);
+    new.conditions = merge(conditions, &[finding], None::<i64>, now);
     if let Some(old) = old.filter(|o| o.publisher == new.publisher) {
         steady(&mut new, old, sighting);
     }
@@ -40,15 +80,14 @@ fn status(object: &Stream, sighting: &Sighting, now: Timestamp) -> StreamStatus 
 }
 
 /// As it was seen last, and that it is over.
-fn lost(object: &Stream, now: Timestamp) -> StreamStatus {
-    let mut new = object.status.clone().unwrap_or_default();
-    let generation = object.metadata.generation.unwrap_or(0);
+fn lost(old: Option<&StreamStatus>, now: Timestamp) -> StreamStatus {
+    let mut new = old.cloned().unwrap_or_default();
     let message = format!(
         "pod {} is gone; this object stays until another pod has sent the closing events",
         new.pod
     );
     let finding = Finding::no(ConditionType::Live, "PodLost", message);
-    new.conditions = merge(&new.conditions, &[finding], generation, now);
+    new.conditions = merge(&new.conditions, &[finding], None::<i64>, now);
     new
 }
 
@@ -86,7 +125,7 @@ fn kilobits(shown: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::ObjectKey;
+    use crate::cache::Slim as _;
     use headgate_control::{StreamReport, TrackReport};
     use headgate_resolve::stream_spec;
 
@@ -135,28 +174,27 @@ mod tests {
 
     #[test]
     fn what_users_see_of_a_live_stream() {
-        let status = status(&object(), &sighting(2400, 30), at(10));
+        let status = status(None, &sighting(2400, 30), at(10));
         insta::assert_yaml_snapshot!(status);
     }
 
     #[test]
     fn measures_that_wave_about_a_border_change_nothing() {
-        let mut object = object();
-        object.status = Some(status(&object, &sighting(2930, 30), at(10)));
+        let old = status(None, &sighting(2930, 30), at(10));
+        let status = |bitrate, fps| status(Some(&old), &sighting(bitrate, fps), at(20));
         for (bitrate, fps) in [(2980, 30), (2920, 29), (3050, 31), (3900, 30), (1100, 30)] {
-            let next = status(&object, &sighting(bitrate, fps), at(20));
-            assert_eq!(Some(&next), object.status.as_ref(), "{bitrate} {fps}");
+            assert_eq!(status(bitrate, fps), old, "{bitrate} {fps}");
         }
-        assert_eq!(status(&object, &sighting(900, 30), at(20)).bitrate, "900k");
-        assert_eq!(status(&object, &sighting(4400, 30), at(20)).bitrate, "4M");
-        assert_eq!(status(&object, &sighting(2930, 50), at(20)).frames_per_second, Some(50));
+        assert_eq!(status(900, 30).bitrate, "900k");
+        assert_eq!(status(4400, 30).bitrate, "4M");
+        assert_eq!(status(2930, 50).frames_per_second, Some(50));
     }
 
     #[test]
     fn a_stream_whose_pod_is_not_heard_of_is_neither_live_nor_ended() {
         let mut silent = sighting(2400, 30);
         silent.connected = false;
-        let status = status(&object(), &silent, at(10));
+        let status = status(None, &silent, at(10));
         assert_eq!(
             (
                 status.conditions[0].status.as_str(),
@@ -164,5 +202,28 @@ mod tests {
             ),
             ("Unknown", "PodUnreachable")
         );
+    }
+
+    #[test]
+    fn what_closes_a_session_is_written_once_and_kept_as_a_digest() {
+        let mut live = sighting(2400, 30);
+        live.report.sealed = Some("sealed".into());
+        let mut object = object();
+        object.status = Some(status(None, &live, at(10)));
+        let status = object.status.clone().unwrap();
+        let patched = patch(&object, &status, unwritten(&object, &live)).unwrap();
+        assert_eq!(patched["metadata"]["annotations"][SEALED_ANNOTATION], "sealed");
+        object.metadata.annotations = Some([(SEALED_ANNOTATION.to_owned(), "sealed".to_owned())].into());
+        assert_eq!(unwritten(&object, &live), None);
+        object.slim();
+        assert_ne!(annotation(&object, SEALED_ANNOTATION), Some("sealed"));
+        assert_eq!(unwritten(&object, &live), None);
+        live.report.sealed = Some("another".into());
+        assert_eq!(unwritten(&object, &live), Some("another"));
+    }
+
+    #[test]
+    fn an_object_that_lost_its_status_on_the_way_is_an_error() {
+        assert!(matches!(kept(object()), Err(Error::OldDefinition("Stream"))));
     }
 }

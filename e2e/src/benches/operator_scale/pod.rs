@@ -93,9 +93,14 @@ impl Played {
     /// A publisher comes; the session's id.
     pub fn publish(&self, name: &str) -> Uuid {
         let session = Uuid::now_v7();
+        self.publish_as(name, session);
+        session
+    }
+
+    /// The same under an id that is known before: its object may be there before this returns.
+    pub fn publish_as(&self, name: &str, session: Uuid) {
         self.streams.lock().insert(session, stream(name, session));
         self.news.send_replace(());
-        session
     }
 
     /// A publisher goes; `false` when there is none.

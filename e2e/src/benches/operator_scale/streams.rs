@@ -43,8 +43,9 @@ impl Streams {
         let next = self.made.checked_rem(pods.len()).and_then(|at| pods.get(at));
         let Some(pod) = next else { return };
         self.made = self.made.saturating_add(1);
-        let session = pod.publish(&format!("room-{}", self.made));
+        let session = Uuid::now_v7();
         self.shown.expect(session.to_string());
+        pod.publish_as(&format!("room-{}", self.made), session);
         self.live.push_back((pod.clone(), session));
     }
 

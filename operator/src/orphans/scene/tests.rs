@@ -35,7 +35,7 @@ fn stream(n: u128, pod: &str) -> LostStream {
     LostStream {
         stream: ObjectKey::new("n", format!("stream-{n}")),
         session: id(n),
-        sealed: format!("sealed-{n}").as_str().into(),
+        sealed: Some(format!("sealed-{n}").as_str().into()),
         pod: pod.into(),
         pod_uid: format!("uid-{pod}"),
         live: false,
@@ -202,4 +202,29 @@ fn a_pod_that_only_lost_its_labels_keeps_what_it_has() {
     world.scene.leave_out(&["uid-live-0".to_owned()].into());
     world.after(5);
     assert_eq!(world.orphans(), pairs(&[(2, "live-2")]));
+}
+
+#[test]
+fn what_closes_a_session_is_read_only_when_nobody_remembers_it() {
+    let unread = |n, pod| LostStream {
+        sealed: None,
+        ..stream(n, pod)
+    };
+    let gone = pod("live-0", [open(1), LedgerLine::Synced]);
+    let mut world = World::new(vec![gone], vec![unread(1, "live-0"), unread(2, "live-9")], &["live-1"]);
+    world.after(0);
+    let mut then = world.after(3);
+    let read = ObjectKey::new("n", "stream-2");
+    assert_eq!((then.inherited, then.unread.as_slice()), (1, [read.clone()].as_slice()));
+    let text = |session: u128| [(read.clone(), (id(session).to_string(), Arc::from("sealed-2")))].into();
+    world.scene.read(&text(3));
+    assert_eq!(
+        world.after(0).unread,
+        std::slice::from_ref(&read),
+        "it is about another session by now"
+    );
+    world.scene.read(&text(2));
+    then.and(world.after(0));
+    assert_eq!((then.inherited, then.unread.len()), (2, 0));
+    assert_eq!(world.orphans(), pairs(&[(1, "live-1"), (2, "live-1")]));
 }
