@@ -4,6 +4,7 @@ use crate::cli::run_everything;
 use crate::command::Cmd;
 use crate::error::{Error, Result};
 use crate::generate::{chart, differences, files, write};
+use crate::players;
 use crate::tools::apt;
 use crate::tools::go::Tools;
 use crate::tools::paths::{Paths, workspace};
@@ -60,6 +61,7 @@ pub async fn run(paths: &Paths, no_cluster: bool) -> Result<()> {
     for (verb, file) in RULES {
         step(format_args!("promtool {verb} rules {file}"), promtool(verb, file)).await?;
     }
+    step("every output, in players that no one here wrote", players::run(paths)).await?;
     say(format_args!(
         "checks without a cluster hold after {}",
         seconds(begun.elapsed())

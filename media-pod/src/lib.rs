@@ -9,6 +9,7 @@ pub mod control;
 pub mod drain;
 mod farewell;
 pub mod gate;
+mod hls_peers;
 pub mod keys;
 mod letters;
 pub mod listeners;

@@ -5,6 +5,7 @@ mod config;
 use self::config::{bounds, changed_keys, closed, counters, hls, settings, started, validate};
 use crate::drain::Draining;
 use crate::gate::{PodGate, Policy};
+use crate::hls_peers::HlsPeers;
 use crate::keys::KeyRing;
 use crate::listeners::{Listeners, Served};
 use crate::metrics;
@@ -15,8 +16,8 @@ use headgate_control::{Applied, OnConflict, PodConfig, PodReport, Problem};
 use headgate_front::Census;
 use headgate_hooks::transport::AddressGuard;
 use headgate_hooks::{Hooks, Place, Storage};
-use headgate_http::{Hls, HlsKey};
-use headgate_hub::{EndReason, Hub};
+use headgate_http::{Hls, HlsHome, HlsKey};
+use headgate_hub::{EndReason, Hub, resolve_vhost};
 use headgate_relay::{Patience, Peers, Relay};
 use parking_lot::Mutex;
 use prometheus::Registry;
@@ -58,6 +59,7 @@ pub struct Pod {
     listeners: Listeners,
     vhosts: Arc<ArcSwap<Vec<String>>>,
     hls: Hls,
+    hls_home: HlsHome,
     registry: Registry,
     config: ArcSwapOption<PodConfig>,
     applying: Mutex<()>,
@@ -152,6 +154,10 @@ impl Pod {
         let (push, push_guard) = crate::pushes::push(&hub, &setup.place, &registry, &shutdown)?;
         gate.forward_by(Arc::new(push));
         let hls = setup.hls_key.clone().map_or_else(Hls::default, Hls::new);
+        hls.among(Arc::new(HlsPeers::new(Arc::clone(&peers))));
+        let seen = Arc::clone(&vhosts);
+        let vhost = move |host: &str, param: &str| resolve_vhost(&seen.load(), host, param);
+        let hls_home = HlsHome::new(hub.clone(), Arc::new(vhost), hls.clone());
         let served = Served {
             hub: hub.clone(),
             census: Arc::clone(&census),
@@ -170,6 +176,7 @@ impl Pod {
             listeners: Listeners::new(served),
             vhosts,
             hls,
+            hls_home,
             registry,
             config: ArcSwapOption::empty(),
             applying: Mutex::new(()),
@@ -228,6 +235,11 @@ impl Pod {
     /// The config in force.
     pub fn config(&self) -> Option<Arc<PodConfig>> {
         self.config.load_full()
+    }
+
+    /// Answers viewers of other pods who are at home here.
+    pub fn hls_home(&self) -> &HlsHome {
+        &self.hls_home
     }
 
     /// What stands against taking sessions; `None` when it takes them.

@@ -3,10 +3,12 @@
 use super::fleet::{Pod, origin_and_other, scale, settled};
 use super::site::{SOON, START, Site, becomes, operators};
 use crate::ensure;
-use crate::error::Result;
+use crate::error::{Context as _, Result};
 use crate::harness::{Context, eventually};
+use crate::http_get::{http_body, http_get};
 use crate::media::{Player, Publisher, probe};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// What it proves.
@@ -34,6 +36,7 @@ pub(super) async fn run(context: &Context) -> Result<()> {
     publisher.must_be_live()?;
     let (origin, edge) = origin_and_other(context, &site.stream().await?).await?;
     plays_from_each(&site, &origin, &edge).await?;
+    hls_through_the_service(&site).await?;
     viewers_are_summed(&site, &origin, &edge).await?;
     publisher.must_be_live()?;
 
@@ -94,6 +97,45 @@ async fn plays_from_each(site: &Site<'_>, origin: &Pod, edge: &Pod) -> Result<()
         "one stream has the ids {ids:?}"
     );
     Ok(())
+}
+
+/// A viewer whose every request is a new connection, which may reach either pod: one session, playlists that only grow, and segments that are there.
+async fn hls_through_the_service(site: &Site<'_>) -> Result<()> {
+    let address = site.address("http").await?;
+    let before = site.back_end.calls_of("on_play").len();
+    let master = eventually(SOON, "a viewer of HLS is let in", async || {
+        http_body(&address, "/live/alice.m3u8").await
+    })
+    .await?;
+    let own = last_line(&master)?.trim_start_matches("./").to_owned();
+    let (mut newest, mut segments) = (0, BTreeSet::new());
+    for _ in 0..30 {
+        let playlist = http_body(&address, &format!("/live/{own}")).await?;
+        let number = playlist
+            .lines()
+            .find_map(|line| line.strip_prefix("#EXT-X-MEDIA-SEQUENCE:"));
+        let number: u64 = number.and_then(|n| n.parse().ok()).context("no media sequence")?;
+        ensure!(number >= newest, "the playlist went back from {newest} to {number}");
+        newest = number;
+        let segment = format!("/live/alice/{}", last_line(&playlist)?);
+        let (status, _) = http_get(&address, &segment).await?;
+        ensure!(status == 200, "{segment} is answered {status}");
+        segments.insert(segment);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    ensure!(
+        segments.len() <= 5,
+        "six seconds had {} segments of two",
+        segments.len()
+    );
+    let plays = site.back_end.calls_of("on_play").len().saturating_sub(before);
+    ensure!(plays <= 2, "one viewer was asked about {plays} times");
+    Ok(())
+}
+
+fn last_line(playlist: &str) -> Result<&str> {
+    let last = playlist.lines().rfind(|line| !line.starts_with('#'));
+    last.context(format_args!("nothing is in {playlist:?}"))
 }
 
 async fn viewers_are_summed(site: &Site<'_>, origin: &Pod, edge: &Pod) -> Result<()> {

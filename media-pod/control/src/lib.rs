@@ -62,6 +62,12 @@ pub const PEER_EVICTIONS_PATH: &str = "/v1/peer/evictions";
 pub const PEER_STREAM_PATH: &str = "/v1/peer/streams";
 /// Path of a stream's media.
 pub const PEER_MEDIA_PATH: &str = "/v1/peer/media";
+/// Path of what a viewer of HLS asks of the pod where it is at home; see [`PeerRequest`].
+pub const PEER_HLS_PATH: &str = "/v1/peer/hls";
+/// The header with the address of the viewer in whose place a pod asks.
+pub const PEER_CLIENT_HEADER: &str = "x-headgate-client";
+/// The header with the host that this viewer asked.
+pub const PEER_HOST_HEADER: &str = "x-headgate-host";
 /// Path of notifications that a pod hands over.
 pub const PEER_OUTBOX_PATH: &str = "/v1/peer/outbox";
 /// POST of the dead letters of a pod that ends, a JSON object a line; 204 when they are kept. A pod of an older version does not have it.

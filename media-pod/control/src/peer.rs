@@ -18,6 +18,13 @@ pub struct PeerStream {
     pub stream: String,
 }
 
+/// What a pod asks in the place of a viewer, as the query of [`PEER_HLS_PATH`](crate::PEER_HLS_PATH).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerRequest {
+    /// Path and query, as the viewer asked for them.
+    pub target: String,
+}
+
 /// A publisher wants a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

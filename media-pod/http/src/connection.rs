@@ -49,6 +49,14 @@ struct Handover {
 }
 
 impl Peer {
+    /// A client that is connected to another pod.
+    pub(crate) fn of(address: SocketAddr) -> Self {
+        Self {
+            address,
+            handover: Arc::default(),
+        }
+    }
+
     /// The connection is this viewer's from now on. The handler must not answer any more.
     pub(crate) fn hand_over(&self, viewer: Viewer) {
         *self.handover.viewer.lock() = Some(viewer);

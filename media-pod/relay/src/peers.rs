@@ -92,6 +92,12 @@ impl Peers {
         state.wanted.clone_from(&config.peers);
     }
 
+    /// The name of this pod among those of its server; empty before [`Peers::identify`].
+    pub fn own_name(&self) -> String {
+        let state = self.0.lock();
+        state.own.as_ref().map(|(name, _)| name.clone()).unwrap_or_default()
+    }
+
     /// Whether this pod can have peers at all.
     pub fn can_be(&self) -> bool {
         self.0.lock().own.is_some()

@@ -1,5 +1,6 @@
-//! What the other pods of the server may ask: whether a name is free, whether a stream is here, and the stream itself.
+//! What the other pods of the server may ask: whether a name is free, whether a stream is here, the stream itself, and what a viewer of HLS has here.
 
+use crate::hls_peers;
 use crate::pod::Pod;
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
@@ -12,8 +13,8 @@ use futures::future::ready;
 use futures::stream::{self, Stream, StreamExt};
 use headgate_codec::{Frame, Timestamp, Track};
 use headgate_control::{
-    Claim, ClaimAnswer, Found, PEER_CLAIMS_PATH, PEER_EVICTIONS_PATH, PEER_MEDIA_PATH, PEER_SESSION_HEADER,
-    PEER_STREAM_PATH, PeerStream,
+    Claim, ClaimAnswer, Found, PEER_CLAIMS_PATH, PEER_EVICTIONS_PATH, PEER_HLS_PATH, PEER_MEDIA_PATH,
+    PEER_SESSION_HEADER, PEER_STREAM_PATH, PeerStream,
 };
 use headgate_flv::{PADDING, file_header};
 use headgate_hub::{Answer, Format, FormatId, Refusal, Start, StreamName, Tap};
@@ -34,6 +35,7 @@ pub fn router() -> Router<Arc<Pod>> {
         .route(PEER_EVICTIONS_PATH, post(evict))
         .route(PEER_STREAM_PATH, get(find))
         .route(PEER_MEDIA_PATH, get(media))
+        .route(PEER_HLS_PATH, get(hls_peers::answer))
 }
 
 async fn claim(State(pod): State<Arc<Pod>>, Json(claim): Json<Claim>) -> Result<Json<ClaimAnswer>, StatusCode> {

@@ -15,6 +15,7 @@ mod back_end;
 mod client;
 mod drain;
 mod hang;
+mod hls;
 mod hooks;
 mod names;
 mod place;

@@ -1,8 +1,10 @@
 //! A server with some pods, in this process.
 
 use headgate_control::{PodConfig, PodReport, pod_tls_name};
+use headgate_hooks::Place;
+use headgate_http::HlsKey;
 use headgate_media_pod::control::{Tls, identity, router, serve};
-use headgate_media_pod::pod::Pod;
+use headgate_media_pod::pod::{Pod, Setup};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use std::path::Path;
 use std::sync::Arc;
@@ -61,6 +63,18 @@ impl Server {
     }
 }
 
+/// On loopback, with what all pods of a server share.
+fn setup() -> Setup<'static> {
+    Setup {
+        place: Place {
+            allow_loopback: true,
+            ..Place::default()
+        },
+        hls_key: Some(HlsKey::new(b"of this server")),
+        ..Setup::default()
+    }
+}
+
 /// A pod with a peer that answers as it is told.
 pub async fn fake(routes: axum::Router) -> Server {
     let mut server = Server::start(2, "Reject").await;
@@ -80,7 +94,7 @@ impl Member {
         authority.mount(folder.path());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         Self {
-            pod: Pod::new(true).unwrap(),
+            pod: Pod::with(&setup()).unwrap(),
             rtmp: free_port(),
             http: free_port(),
             control: listener.local_addr().unwrap().port(),

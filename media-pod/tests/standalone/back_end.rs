@@ -37,7 +37,10 @@ impl BackEnd {
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hooks", listener.local_addr().unwrap());
-        let routes = Router::new().route("/hooks", post(note)).with_state(Arc::clone(&inner));
+        let routes = Router::new()
+            .route("/hooks", post(note))
+            .route("/hooks/{pod}", post(note))
+            .with_state(Arc::clone(&inner));
         let task = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
         Self {
             url,

@@ -1,6 +1,7 @@
 //! Requests for playlists.
 
 use super::HlsPath;
+use super::elsewhere::{Home, Question};
 use super::file;
 use super::live::{Missing, Text};
 use super::sessions::Entry;
@@ -11,6 +12,7 @@ use crate::handler::connection;
 use crate::path::MediaPath;
 use crate::refuse::{ended, problem, refused, with_cors};
 use crate::server::Shared;
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use headgate_hls::{Container, Directives};
 use headgate_hub::{Connection, EndReason, Protocol, Reason, Refusal};
@@ -25,18 +27,65 @@ const WORD: &str = "hls_ctx";
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 /// How often who waits for a playlist looks whether its session is still there.
 const LOOK: Duration = Duration::from_millis(500);
+/// What another pod may take beyond what this one would.
+const GRACE: Duration = Duration::from_secs(2);
 /// How long a first playlist may take at least: the stream may still come, and its first segment takes its time.
 const FIRST_MIN: Duration = Duration::from_secs(15);
 
-/// Answers a GET or HEAD.
+/// Answers a GET or HEAD, from wherever the session is or the file was cut.
 pub(crate) async fn answer(shared: &Shared, path: HlsPath, request: &Parts, peer: &Peer) -> Response {
-    let asked = match path {
-        HlsPath::File { name } => return file::answer(shared, &name, request).await,
+    match path {
+        HlsPath::File { name } => file::from_anywhere(shared, &name, request, peer).await,
         HlsPath::Playlist { app, stream, container } => {
-            let container = container.unwrap_or_else(|| shared.options.hls.settings().container());
-            Asked::new(shared, (app, stream), container, request, peer)
+            let asked = Asked::new(shared, (app, stream), container, request, peer);
+            match at_home(shared, &asked, request, peer).await {
+                Some(answer) => answer,
+                None => playlist(shared, asked, request).await,
+            }
         }
+    }
+}
+
+/// Answers from this pod.
+pub(super) async fn here(shared: &Shared, path: HlsPath, request: &Parts, peer: &Peer) -> Response {
+    match path {
+        HlsPath::File { name } => file::answer(shared, &name, request).await,
+        HlsPath::Playlist { app, stream, container } => {
+            let asked = Asked::new(shared, (app, stream), container, request, peer);
+            playlist(shared, asked, request).await
+        }
+    }
+}
+
+/// From the pod where the session began. `None` when that is this one, or it does not answer: the session goes on here then.
+async fn at_home(shared: &Shared, asked: &Asked, request: &Parts, peer: &Peer) -> Option<Response> {
+    let hls = &shared.options.hls;
+    let word = asked.word.as_deref().filter(|word| !hls.knows(word))?;
+    let elsewhere = hls.elsewhere()?;
+    let home = Home::of_word(word).filter(|home| *home != elsewhere.own())?;
+    let patience = hls.settings().segment.saturating_mul(3).max(FIRST_MIN);
+    let question = Question {
+        target: request.uri.path_and_query()?.as_str().to_owned(),
+        headers: with_host(request),
+        client: peer.address,
+        patience: patience.saturating_add(GRACE),
     };
+    let answer = elsewhere.ask(home, question).await?;
+    Some(answer.map(Body::from))
+}
+
+/// HTTP/2 says the host in the URL.
+fn with_host(request: &Parts) -> HeaderMap {
+    let mut headers = request.headers.clone();
+    let authority = request.uri.authority().map(|authority| authority.as_str().parse());
+    if let Some(Ok(host)) = authority {
+        headers.insert(header::HOST, host);
+    }
+    headers
+}
+
+/// Answers a request for a playlist.
+async fn playlist(shared: &Shared, asked: Asked, request: &Parts) -> Response {
     match asked.word.clone() {
         Some(word) => media(shared, &word, asked, request).await,
         // Nobody begins to watch by asking for a head.
@@ -59,10 +108,11 @@ impl Asked {
     fn new(
         shared: &Shared,
         (app, stream): (String, String),
-        container: Container,
+        container: Option<Container>,
         request: &Parts,
         peer: &Peer,
     ) -> Self {
+        let container = container.unwrap_or_else(|| shared.options.hls.settings().container());
         let query = request.uri.query().unwrap_or_default();
         let pairs = || query.split('&').filter(|pair| !pair.is_empty());
         let is_ours = |pair: &&str| pair.starts_with("hls_ctx=") || pair.starts_with("_HLS_");
@@ -109,7 +159,7 @@ fn name_of(container: Container) -> &'static str {
 /// The first answer to a viewer that was let in: where its own playlist is.
 async fn master(shared: &Shared, asked: Asked, request: &Parts) -> Response {
     let hls = &shared.options.hls;
-    let word = hls.key().word(asked.scope());
+    let word = hls.key().word(asked.scope(), hls.home());
     let Asked {
         rest,
         container,

@@ -1,6 +1,8 @@
 //! Segments, parts and initialisation segments: they never change, so caches may keep them.
 
+use super::elsewhere::Question;
 use crate::conditional::{Wanted, has_already, wanted};
+use crate::connection::Peer;
 use crate::refuse::{problem, with_cors};
 use crate::server::Shared;
 use axum::body::Body;
@@ -9,24 +11,59 @@ use bytes::Bytes;
 use futures::stream;
 use headgate_hub::Protocol;
 use http::request::Parts;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use std::convert::Infallible;
 use std::ops::Range;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long caches may keep files.
 const CACHE: &str = "public, max-age=300, immutable";
+/// How long another pod may take at least.
+const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Answers a GET or HEAD of a file that a playlist named.
+/// What a file is and consists of.
+type Found = (&'static str, Vec<Bytes>);
+
+/// Answers a GET or HEAD of a file that a playlist of any pod of the server named.
+pub(super) async fn from_anywhere(shared: &Shared, name: &str, request: &Parts, peer: &Peer) -> Response {
+    let found = match of_here(shared, name).await {
+        None => of_elsewhere(shared, name, request, peer).await,
+        here => here,
+    };
+    found.map_or_else(missing, |found| sent(shared, name, found, request))
+}
+
+/// Answers a GET or HEAD of a file that a playlist of this pod named.
 pub(super) async fn answer(shared: &Shared, name: &str, request: &Parts) -> Response {
-    let run = name.split('-').next().unwrap_or_default();
-    let Some(live) = shared.options.hls.live(run) else {
-        return missing();
-    };
+    let found = of_here(shared, name).await;
+    found.map_or_else(missing, |found| sent(shared, name, found, request))
+}
+
+async fn of_here(shared: &Shared, name: &str) -> Option<Found> {
+    let live = shared.options.hls.live(name.split('-').next().unwrap_or_default())?;
     let deadline = Instant::now().checked_add(live.target().saturating_mul(3));
-    let Some((kind, pieces)) = live.file(name, deadline.unwrap_or_else(Instant::now)).await else {
-        return missing();
+    live.file(name, deadline.unwrap_or_else(Instant::now)).await
+}
+
+async fn of_elsewhere(shared: &Shared, name: &str, request: &Parts, peer: &Peer) -> Option<Found> {
+    let hls = &shared.options.hls;
+    let question = Question {
+        target: request.uri.path().to_owned(),
+        headers: HeaderMap::new(),
+        client: peer.address,
+        patience: hls.settings().segment.saturating_mul(3).max(PATIENCE),
     };
+    let bytes = hls.fetched().file(hls.elsewhere()?, name, question).await?;
+    let kind = if name.rsplit('.').next() == Some("ts") {
+        "video/mp2t"
+    } else {
+        "video/mp4"
+    };
+    Some((kind, vec![bytes]))
+}
+
+fn sent(shared: &Shared, name: &str, (kind, pieces): Found, request: &Parts) -> Response {
     let tag = format!("\"{name}\"");
     if has_already(&request.headers, &tag) {
         return with(&tag, StatusCode::NOT_MODIFIED.into_response());
@@ -66,7 +103,7 @@ fn put(response: &mut Response, name: &header::HeaderName, value: &str) {
 }
 
 /// Not to be remembered: the next playlist may name it.
-fn missing() -> Response {
+pub(super) fn missing() -> Response {
     let said = "there is no such segment, or not any more";
     let mut response = problem(StatusCode::NOT_FOUND, "NotFound", said);
     put(&mut response, &header::CACHE_CONTROL, "no-store");

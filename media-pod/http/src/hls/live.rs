@@ -1,5 +1,6 @@
 //! One stream's segments, fed by the hub as if they were one more output format.
 
+use super::elsewhere::Home;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -48,8 +49,8 @@ const GZIP_FROM: usize = 512;
 
 impl Live {
     /// Cut as said. The first number follows the clock: a player that was sent elsewhere finds larger ones than it had.
-    pub(crate) fn new(container: Container, cut: Cut) -> Self {
-        let run = uuid::Uuid::new_v4().simple().to_string();
+    pub(crate) fn new(container: Container, cut: Cut, home: Home) -> Self {
+        let run = hex::encode(home.unique());
         let now = u128::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
         let first = now.checked_div(cut.segment.as_millis()).unwrap_or(0);
         let config = Config {

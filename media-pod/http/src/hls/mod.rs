@@ -6,6 +6,7 @@
 //! who were given a playlist that names them.
 
 mod answer;
+mod elsewhere;
 mod file;
 mod live;
 mod path;
@@ -15,6 +16,7 @@ mod settings;
 mod word;
 
 pub(crate) use answer::answer;
+pub use elsewhere::{Elsewhere, HlsHome, Home, Question};
 pub(crate) use path::HlsPath;
 pub use segments::{Segment, Segments};
 pub use sessions::Hls;

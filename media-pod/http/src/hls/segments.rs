@@ -41,10 +41,8 @@ impl Hls {
     pub fn segments(&self, hub: &Hub, name: &StreamName) -> Option<Segments> {
         let settings = self.settings();
         let container = settings.container();
-        let ours = Arc::new(Live::new(
-            container,
-            settings.cut(container, self.streams().saturating_add(1)),
-        ));
+        let cut = settings.cut(container, self.streams().saturating_add(1));
+        let ours = Arc::new(Live::new(container, cut, self.home()));
         let format: Arc<dyn Format> = Arc::new(HlsFormat(ours));
         let tap = hub.look_on(name, &format)?;
         let format: &dyn Any = tap.format();

@@ -1,5 +1,6 @@
 //! Who watches: sessions by the word in their playlist's address, and streams by the word in their files' names.
 
+use super::elsewhere::{Elsewhere, Fetched, Home};
 use super::live::{HlsFormat, Live};
 use super::settings::HlsSettings;
 use super::word::HlsKey;
@@ -26,6 +27,10 @@ struct Inner {
     /// A session that is idle for less than this lives on, whatever its target duration.
     idle_min: Duration,
     seats: Mutex<HashMap<String, Place>>,
+    /// Where viewers and files may be that are not here.
+    elsewhere: OnceLock<Arc<dyn Elsewhere>>,
+    /// Files from there.
+    fetched: Fetched,
     /// By the word in their files' names.
     lives: Mutex<HashMap<String, Weak<Live>>>,
 }
@@ -85,8 +90,33 @@ impl Hls {
             settings: RwLock::default(),
             idle_min,
             seats: Mutex::default(),
+            elsewhere: OnceLock::new(),
+            fetched: Fetched::default(),
             lives: Mutex::default(),
         }))
+    }
+
+    /// Says where else viewers and files may be. The first word holds.
+    pub fn among(&self, elsewhere: Arc<dyn Elsewhere>) {
+        let _ = self.0.elsewhere.set(elsewhere);
+    }
+
+    pub(super) fn elsewhere(&self) -> Option<&dyn Elsewhere> {
+        self.0.elsewhere.get().map(Arc::as_ref)
+    }
+
+    pub(super) fn fetched(&self) -> &Fetched {
+        &self.0.fetched
+    }
+
+    /// This pod, in words and names of files.
+    pub(super) fn home(&self) -> Home {
+        self.elsewhere().map_or_else(|| Home::of(""), Elsewhere::own)
+    }
+
+    /// Whether a session is here under this word, or is being asked about.
+    pub(super) fn knows(&self, word: &str) -> bool {
+        self.0.seats.lock().contains_key(word)
     }
 
     /// Puts settings in force. Who watches goes on.
@@ -150,8 +180,8 @@ impl Hls {
         let name = StreamName::parse(&connection.vhost, &connection.app, &connection.stream).map_err(refused)?;
         let param = connection.param.clone();
         let client = hub.open(connection);
-        let streams = self.streams().saturating_add(1);
-        let ours = Arc::new(Live::new(container, self.settings().cut(container, streams)));
+        let cut = self.settings().cut(container, self.streams().saturating_add(1));
+        let ours = Arc::new(Live::new(container, cut, self.home()));
         let player = client
             .play(name, param, Arc::new(HlsFormat(ours)))
             .await

@@ -1,5 +1,6 @@
 //! The words by which sessions are known: made here alone, since nobody else has the key.
 
+use super::elsewhere::Home;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -52,7 +53,7 @@ impl HlsKey {
 
     /// A word for one who asks for files, whatever streams they are of.
     pub(crate) fn visitor(&self) -> String {
-        self.word(VISITOR)
+        self.signed(uuid::Uuid::new_v4().into_bytes(), VISITOR)
     }
 
     /// Whether a visitor's word was made with this key.
@@ -60,9 +61,12 @@ impl HlsKey {
         self.made(visitor, VISITOR)
     }
 
-    /// A word that never was before.
-    pub(crate) fn word(&self, scope: Scope<'_>) -> String {
-        let unique = uuid::Uuid::new_v4().into_bytes();
+    /// A word that never was before, of a session that is at home there.
+    pub(crate) fn word(&self, scope: Scope<'_>, home: Home) -> String {
+        self.signed(home.unique(), scope)
+    }
+
+    fn signed(&self, unique: [u8; UNIQUE], scope: Scope<'_>) -> String {
         let signed = self.sign(&unique, scope).finalize().into_bytes();
         let signed = signed.get(..SIGNED).unwrap_or_default();
         BASE64_URL_SAFE_NO_PAD.encode([unique.as_slice(), signed].concat())
@@ -110,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_word_is_good_for_its_stream_in_every_pod_with_the_key() {
-        let word = HlsKey::new(b"k").word(SCOPE);
+        let word = HlsKey::new(b"k").word(SCOPE, Home::of("live-0"));
         assert_eq!(word.len(), 43);
         assert!(HlsKey::new(b"k").made(&word, SCOPE));
         let other = Scope { stream: "bob", ..SCOPE };
@@ -128,18 +132,18 @@ mod tests {
         let key = HlsKey::new(b"k");
         let word = key.visitor();
         assert!(key.knows(&word) && HlsKey::new(b"k").knows(&word));
-        assert!(!key.made(&word, SCOPE) && !key.knows(&key.word(SCOPE)));
+        assert!(!key.made(&word, SCOPE) && !key.knows(&key.word(SCOPE, Home::of("live-0"))));
         assert!(!HlsKey::new(b"l").knows(&word) && !key.knows("mine"));
     }
 
     #[test]
     fn a_client_cannot_choose_a_word() {
         let key = HlsKey::new(b"k");
-        let word = key.word(SCOPE);
+        let word = key.word(SCOPE, Home::of("live-0"));
         let cut = word.get(..40).unwrap();
         for chosen in ["", "mine", "!", cut, &format!("{word}AA"), &"A".repeat(43)] {
             assert!(!key.made(chosen, SCOPE), "{chosen}");
         }
-        assert_ne!(word, key.word(SCOPE));
+        assert_ne!(word, key.word(SCOPE, Home::of("live-0")));
     }
 }
