@@ -11,10 +11,11 @@ use rustls::{ServerConfig, ServerConnection};
 use socket2::SockRef;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::RawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Plaintext of one record of TLS.
@@ -99,7 +100,8 @@ impl Socket {
     /// Reads what is there; 0 at the end.
     pub fn try_read_buf(&self, buffer: &mut impl BufMut) -> io::Result<usize> {
         let Some(tls) = &self.tls else {
-            return self.tcp.try_read_buf(buffer);
+            let room = buffer.chunk_mut().len();
+            return read_out(&self.tcp, room, || self.tcp.try_read_buf(buffer));
         };
         let mut record = [0; RECORD];
         let room = buffer.chunk_mut().len().min(RECORD);
@@ -111,7 +113,7 @@ impl Socket {
     /// Reads what is there; 0 at the end.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match &self.tls {
-            None => self.tcp.try_read(buffer),
+            None => read_out(&self.tcp, buffer.len(), || self.tcp.try_read(buffer)),
             Some(tls) => read(&self.tcp, &mut tls.lock(), buffer),
         }
     }
@@ -188,6 +190,20 @@ impl Socket {
         };
         self.tls.as_deref().is_some_and(waits)
     }
+}
+
+/// A read that was given more room than it filled has taken all there was: to be told at once that nothing is left spares another one, which would
+/// find that out. What comes meanwhile makes the connection readable again.
+fn read_out(tcp: &TcpStream, room: usize, mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    let mut count = None;
+    let outcome = tcp.try_io(Interest::READABLE, || match read()? {
+        some if some > 0 && some < room => {
+            count = Some(some);
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+        other => Ok(other),
+    });
+    count.map_or(outcome, Ok)
 }
 
 /// The plaintext that is there, or comes with the ciphertext that is there.
@@ -271,6 +287,10 @@ impl Outlet for Socket {
 
     fn push_out(&self) -> io::Result<()> {
         self.try_flush()
+    }
+
+    fn descriptor(&self) -> Option<RawFd> {
+        if self.is_tls() { None } else { self.tcp.descriptor() }
     }
 
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -3,7 +3,7 @@
 use crate::client::Admitted;
 use crate::pass::{Outlet, Seated, Slot};
 use crate::ring::{Cursor, Ring, Taken};
-use crate::{EndReason, Format, Session, Settings};
+use crate::{EndReason, Format, Protocol, Session, Settings};
 use bytes::Bytes;
 use prometheus::IntCounter;
 use std::sync::Arc;
@@ -174,6 +174,11 @@ impl Player {
     pub(crate) fn handed_out(&self, bytes: usize) {
         self.admitted.live.sent(bytes as u64);
         self.egress.inc_by(bytes as u64);
+    }
+
+    /// What it speaks, and where bytes of that are counted.
+    pub(crate) fn counted_by(&self) -> (Protocol, &IntCounter) {
+        (self.admitted.live.session.connection.protocol, &self.egress)
     }
 
     /// Until when to wait for news before asking whether the stream is still there.

@@ -95,10 +95,15 @@ impl Cursor {
         batch.offset(self.next)
     }
 
-    /// The batch was taken to its end.
-    pub(crate) fn pass(&mut self, batch: &Batch) {
-        self.next = batch.to;
+    /// Everything in front of this packet was taken.
+    pub(crate) fn reach(&mut self, next: u64) {
+        self.next = next;
         self.skips = 0;
+    }
+
+    /// Whether it needs the packet `next` of this publisher, and had those before.
+    pub(crate) fn is_at(&self, next: u64, epoch: Option<u64>) -> bool {
+        !self.seeking && self.next == next && Some(self.epoch) == epoch
     }
 }
 

@@ -8,5 +8,6 @@ mod media;
 mod moving;
 mod pass;
 mod sessions;
+mod step;
 mod streams;
 mod support;

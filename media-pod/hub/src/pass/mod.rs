@@ -10,6 +10,7 @@ mod desk;
 mod outlet;
 mod seated;
 mod slot;
+mod step;
 mod sweep;
 
 pub(crate) use desk::Passes;

@@ -1,6 +1,7 @@
 //! Where a viewer's bytes go.
 
 use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd, RawFd};
 use std::task::{Context, Poll};
 use tokio::net::TcpStream;
 
@@ -11,6 +12,10 @@ pub trait Outlet: Send + Sync + 'static {
     /// Sends what was taken and waits inside, as with TLS; [`io::ErrorKind::WouldBlock`] when it cannot yet.
     fn push_out(&self) -> io::Result<()> {
         Ok(())
+    }
+    /// The descriptor, where bytes go to it as they are: a viewer who takes all at once needs nothing else. Must be open as long as this is there.
+    fn descriptor(&self) -> Option<RawFd> {
+        None
     }
     /// Ready when there may be room again. Nobody else waits for it.
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
@@ -23,6 +28,10 @@ impl Outlet for TcpStream {
             [one] => self.try_write(one),
             many => self.try_write_vectored(many),
         }
+    }
+
+    fn descriptor(&self) -> Option<RawFd> {
+        Some(self.as_raw_fd())
     }
 
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

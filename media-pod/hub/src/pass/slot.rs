@@ -75,12 +75,7 @@ impl Slot {
         self.catch_up(scratch)
     }
 
-    /// Looks at what [`Slot::offer`] will need.
-    pub(super) fn touch(&self) {
-        std::hint::black_box((Arc::strong_count(&self.outlet), self.player.admitted.live.traffic()));
-    }
-
-    /// The turn of everybody.
+    /// The turn of one that is not in step.
     pub(super) fn offer(&mut self, batch: &Batch, scratch: &mut Vec<Bytes>) -> Turn {
         if self.waiting.is_some() || self.over || self.paused {
             return Turn::Done;
@@ -92,18 +87,41 @@ impl Slot {
         if rest.is_empty() {
             return Turn::Done;
         }
-        match self.write(&[IoSlice::new(rest)]) {
-            Ok(written) => {
-                self.player.handed_out(rest.len());
-                self.player.cursor.pass(batch);
-                if written == rest.len() {
-                    return self.push_out();
-                }
-                self.pending.push_back(batch.bytes.slice_ref(rest).split_off(written));
-                self.catch_up(scratch)
-            }
+        match self.outlet.offer(&[IoSlice::new(rest)]) {
+            Ok(0) => self.refused(&io::ErrorKind::WriteZero.into()),
+            Ok(written) => self.took(batch, batch.bytes.slice_ref(rest), written, scratch),
             Err(error) => self.refused(&error),
         }
+    }
+
+    /// Of the rest of a batch, the socket took so much.
+    pub(super) fn took(&mut self, batch: &Batch, mut rest: Bytes, written: usize, scratch: &mut Vec<Bytes>) -> Turn {
+        self.written = self.written.saturating_add(written as u64);
+        self.player.handed_out(rest.len());
+        self.player.cursor.reach(batch.to);
+        rest.advance(written.min(rest.len()));
+        if rest.is_empty() {
+            return self.push_out();
+        }
+        self.pending.push_back(rest);
+        self.catch_up(scratch)
+    }
+
+    /// It was in step up to `next`, and was sent so many bytes meanwhile.
+    pub(super) fn step_out(&mut self, next: u64, bytes: u64) {
+        self.player.cursor.reach(next);
+        self.player.admitted.live.step_out(bytes);
+        self.written = self.written.saturating_add(bytes);
+    }
+
+    /// Whether it has all there is up to `next`, and takes what comes.
+    pub(super) fn is_level(&self, next: u64, epoch: Option<u64>) -> bool {
+        let held = self.over || self.paused || self.waiting.is_some() || !self.pending.is_empty();
+        !held && self.player.cursor.is_at(next, epoch)
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over
     }
 
     /// The turn of one that goes by itself: all that is there for it.
@@ -150,7 +168,8 @@ impl Slot {
         self.unless_waiting(scratch)
     }
 
-    fn unless_waiting(&mut self, scratch: &mut Vec<Bytes>) -> Turn {
+    /// The turn of one for whom something may have come, or whom a pass has missed.
+    pub(super) fn unless_waiting(&mut self, scratch: &mut Vec<Bytes>) -> Turn {
         if self.waiting.is_some() {
             return Turn::Done;
         }
@@ -224,15 +243,6 @@ impl Slot {
             written = written.saturating_sub(first.len());
             self.pending.pop_front();
         }
-    }
-
-    fn write(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        let written = self.outlet.offer(pieces)?;
-        if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        self.written = self.written.saturating_add(written as u64);
-        Ok(written)
     }
 
     fn refused(&mut self, error: &io::Error) -> Turn {

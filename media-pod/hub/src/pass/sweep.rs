@@ -3,6 +3,7 @@
 use super::desk::{Ask, Desk};
 use super::outlet::Outlet;
 use super::slot::{Slot, Turn};
+use super::step::{Given, Stance, Step};
 use crate::batch::Batch;
 use crate::hub::Inner;
 use crate::ring::Ring;
@@ -30,10 +31,11 @@ pub(super) struct Pass {
     hub: Arc<Inner>,
     desk: Arc<Desk>,
     slots: IndexMap<u64, Slot>,
+    /// Of each slot, in the same order.
+    stances: Vec<Stance>,
+    step: Step,
     /// Those whose sockets are full.
     full: FuturesUnordered<Abortable<Room>>,
-    /// What is before was offered to all.
-    next: u64,
     scratch: Vec<Bytes>,
 }
 
@@ -55,7 +57,8 @@ impl Future for Room {
 impl Pass {
     pub(super) fn new(ring: Arc<Ring>, hub: Arc<Inner>, desk: Arc<Desk>) -> Self {
         Self {
-            next: ring.head(),
+            step: Step::new(ring.head()),
+            stances: Vec::new(),
             ring,
             hub,
             desk,
@@ -99,33 +102,27 @@ impl Pass {
 
     /// When what is new must go out; `None` when there is nothing.
     fn due(&self) -> Option<Instant> {
-        let came = self.ring.pushed(self.next)?;
+        let came = self.ring.pushed(self.step.next)?;
         let viewers = self.hub.viewers.load(Ordering::Relaxed);
         came.checked_add(self.hub.settings.load().window(viewers))
     }
 
     async fn sweep(&mut self) {
-        while let Some(batch) = self.ring.batch(self.next) {
-            self.next = batch.to;
+        while let Some(batch) = self.ring.batch(self.step.next) {
+            if !self.step.goes_on(&batch) {
+                self.break_step();
+            }
             self.pass_over(&batch).await;
         }
     }
 
-    /// Who comes or goes meanwhile can make this leave somebody out: that one catches up next time.
+    /// Who comes or goes meanwhile has its turn by itself.
     async fn pass_over(&mut self, batch: &Batch) {
         let (mut at, mut since) = (0_usize, std::time::Instant::now());
-        loop {
+        while at < self.slots.len() {
             let end = at.saturating_add(CHUNK).min(self.slots.len());
-            let Some(chunk) = self.slots.get_range_mut(at..end).filter(|chunk| !chunk.is_empty()) else {
-                return;
-            };
-            // What is not in the processor's cache comes together then, and not one after the other.
-            chunk.values().for_each(Slot::touch);
-            for (id, slot) in chunk {
-                if slot.offer(batch, &mut self.scratch) == Turn::Full {
-                    wait_for_room(&self.full, *id, slot);
-                }
-            }
+            let given = (at..end).fold(0_u64, |given, at| given.saturating_add(self.give(at, batch).into()));
+            self.step.count(given, batch);
             at = end;
             if since.elapsed() > SLICE {
                 tokio::task::yield_now().await;
@@ -135,20 +132,44 @@ impl Pass {
         }
     }
 
+    /// One viewer's turn. True when it was in step, and still is.
+    fn give(&mut self, at: usize, batch: &Batch) -> bool {
+        let slot = || self.slots.get_index(at).map(|(_, slot)| slot);
+        let in_step = self.stances.get_mut(at).filter(|stance| stance.needs(batch));
+        let given = in_step.map_or(Given::Nothing, |stance| stance.give(batch, slot));
+        match given {
+            Given::All => return true,
+            Given::Some(written) => {
+                self.turn(at, |slot, scratch| {
+                    slot.took(batch, batch.bytes.clone(), written, scratch)
+                });
+            }
+            Given::Nothing => self.turn(at, |slot, scratch| slot.offer(batch, scratch)),
+        }
+        false
+    }
+
+    /// Everybody goes by himself.
+    fn break_step(&mut self) {
+        for (stance, slot) in self.stances.iter_mut().zip(self.slots.values_mut()) {
+            stance.step_out(slot);
+        }
+    }
+
     /// Does what was asked.
     fn answer(&mut self) {
         for ask in self.desk.take() {
             match ask {
                 Ask::Join(id, slot) => {
+                    self.stances.push(Stance::of(&slot));
                     self.slots.insert(id, *slot);
-                    self.turn(id, Slot::begin);
+                    self.turn_of(id, Slot::begin);
                 }
-                Ask::Say(id, bytes) => self.turn(id, |slot, scratch| slot.say(bytes, scratch)),
-                Ask::Pause(id, on) => self.turn(id, |slot, scratch| slot.pause(on, scratch)),
+                Ask::Say(id, bytes) => self.turn_of(id, |slot, scratch| slot.say(bytes, scratch)),
+                Ask::Pause(id, on) => self.turn_of(id, |slot, scratch| slot.pause(on, scratch)),
                 Ask::Leave(id, answer) => {
-                    let slot = self.slots.swap_remove(&id);
+                    let unsent = self.take_out(id).map(Slot::leave).unwrap_or_default();
                     self.desk.left();
-                    let unsent = slot.map(Slot::leave).unwrap_or_default();
                     // Who does not wait for it does not need it.
                     answer.map(|answer| answer.send(unsent));
                 }
@@ -156,18 +177,40 @@ impl Pass {
         }
     }
 
+    fn take_out(&mut self, id: u64) -> Option<Slot> {
+        let (at, _, mut slot) = self.slots.swap_remove_full(&id)?;
+        if at < self.stances.len() {
+            self.stances.swap_remove(at).step_out(&mut slot);
+        }
+        // The last one stands in its place now: where a pass under way has been already, perhaps.
+        if self.stances.get(at).is_some_and(|stance| !stance.is_level(&self.step)) {
+            self.turn(at, Slot::unless_waiting);
+        }
+        Some(slot)
+    }
+
     fn resume(&mut self, room: Result<u64, Aborted>) {
         if let Ok(id) = room {
-            self.turn(id, Slot::resume);
+            self.turn_of(id, Slot::resume);
         }
     }
 
     /// One viewer's turn out of order.
-    fn turn(&mut self, id: u64, take: impl FnOnce(&mut Slot, &mut Vec<Bytes>) -> Turn) {
-        if let Some(slot) = self.slots.get_mut(&id)
-            && take(slot, &mut self.scratch) == Turn::Full
-        {
-            wait_for_room(&self.full, id, slot);
+    fn turn_of(&mut self, id: u64, take: impl FnOnce(&mut Slot, &mut Vec<Bytes>) -> Turn) {
+        if let Some(at) = self.slots.get_index_of(&id) {
+            self.turn(at, take);
+        }
+    }
+
+    /// One viewer's turn out of step, and into it when it has all there is.
+    fn turn(&mut self, at: usize, take: impl FnOnce(&mut Slot, &mut Vec<Bytes>) -> Turn) {
+        let (Some((id, slot)), Some(stance)) = (self.slots.get_index_mut(at), self.stances.get_mut(at)) else {
+            return;
+        };
+        stance.step_out(slot);
+        match take(slot, &mut self.scratch) {
+            Turn::Full => wait_for_room(&self.full, *id, slot),
+            Turn::Done => stance.step_in(slot, &mut self.step),
         }
     }
 
@@ -175,8 +218,14 @@ impl Pass {
         let Some((_, first)) = self.slots.first() else { return };
         let gone = first.player().admitted.live.stream.gone_since();
         let (now, stall_max) = (Instant::now(), self.hub.settings.load().stall_max);
-        for slot in self.slots.values_mut() {
+        for (stance, slot) in self.stances.iter_mut().zip(self.slots.values_mut()) {
+            if gone.is_none() && stance.is_in_step() {
+                continue;
+            }
             slot.review(now, gone, stall_max);
+            if slot.is_over() {
+                stance.step_out(slot);
+            }
         }
     }
 }
@@ -191,6 +240,7 @@ fn wait_for_room(full: &FuturesUnordered<Abortable<Room>>, id: u64, slot: &mut S
 impl Drop for Pass {
     /// Also when it was cut off: its viewers' sessions end with it.
     fn drop(&mut self) {
+        self.break_step();
         self.ring.passes.abandon(&self.desk);
     }
 }

@@ -20,6 +20,9 @@ pub(super) struct Diary {
     pub(super) over: Mutex<HashSet<Uuid>>,
     pub(super) connects: Mutex<usize>,
     pub(super) closes: Mutex<usize>,
+    /// What each viewer was sent, and what all connections were.
+    pub(super) sent: Mutex<HashMap<Uuid, u64>>,
+    pub(super) closed_with: Mutex<u64>,
     pub(super) faults: Mutex<Vec<String>>,
 }
 
@@ -98,14 +101,16 @@ impl Gate for Diary {
         })
     }
 
-    fn ended(&self, s: &Arc<Session>, reason: EndReason, _: Traffic) {
+    fn ended(&self, s: &Arc<Session>, reason: EndReason, traffic: Traffic) {
+        self.sent.lock().insert(s.id, traffic.sent);
         if !self.admitted.lock().contains_key(&s.id) || !self.over.lock().insert(s.id) {
             self.faults.lock().push(format!("ended twice or never admitted: {s:?}"));
         }
         self.write(format!("end {} {} {reason}", s.kind, s.name));
     }
 
-    fn closed(&self, _: &Arc<Connection>, _: Traffic) {
+    fn closed(&self, _: &Arc<Connection>, traffic: Traffic) {
+        *self.closed_with.lock() += traffic.sent;
         *self.closes.lock() += 1;
     }
 }
