@@ -132,7 +132,8 @@ async fn one_by_one(socket: Socket, requests: &Arc<Requests>) -> Option<(Socket,
         biased;
         () = requests.handover.done.notified() => {
             let parts = connection.into_parts();
-            return Some((parts.io.into_inner(), parts.read_buf));
+            // A copy: what was read is a small part of a large buffer, and a viewer watches for long.
+            return Some((parts.io.into_inner(), Bytes::copy_from_slice(&parts.read_buf)));
         }
         _ = &mut connection => return None,
         () = shutdown.cancelled() => {}

@@ -161,7 +161,8 @@ impl Shell {
                 wanted = timeout(patience, self.wanted()) => wanted.unwrap_or(Err(End::Idle(patience)))?,
             };
             match wanted {
-                Wanted::Publish(stream) => self.publish(&stream).await?,
+                // Apart, because it needs more, and those who play are many.
+                Wanted::Publish(stream) => Box::pin(self.publish(&stream)).await?,
                 Wanted::Play(stream) => self.play(&stream).await?,
             }
             patience = self.options.reuse_timeout;
