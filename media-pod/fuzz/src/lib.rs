@@ -7,6 +7,7 @@
 mod containers;
 mod hooks;
 mod http;
+mod proxy;
 mod rtmp;
 mod seeds;
 mod sets;
@@ -78,6 +79,11 @@ pub const TARGETS: &[Target] = &[
         name: "websocket",
         run: http::websocket,
         seeds: seeds::websocket,
+    },
+    Target {
+        name: "proxy_header",
+        run: proxy::header,
+        seeds: seeds::proxy_headers,
     },
     Target {
         name: "hook_answer",

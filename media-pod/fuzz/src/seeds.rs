@@ -204,6 +204,28 @@ pub(crate) fn websocket() -> Vec<Vec<u8>> {
     frames.iter().flat_map(|frame| cut(frame)).collect()
 }
 
+pub(crate) fn proxy_headers() -> Vec<Vec<u8>> {
+    let lines = texts(&[
+        "PROXY TCP4 192.0.2.1 198.51.100.2 56324 1935\r\n",
+        "PROXY TCP6 2001:db8::1 2001:db8::2 4124 443\r\n",
+        "PROXY UNKNOWN\r\n",
+    ]);
+    let version_2 = |command: u8, family: u8, block: &[u8]| {
+        let length = u16::try_from(block.len()).unwrap_or(0).to_be_bytes();
+        [&b"\r\n\r\n\0\r\nQUIT\n"[..], &[command, family], &length, block].concat()
+    };
+    let addresses = [192, 0, 2, 1, 198, 51, 100, 2, 0xdc, 0x04, 0x07, 0x8f];
+    // With a value behind the addresses: what the client wants to speak.
+    let more = [&addresses[..], &[1, 0, 2, b'h', b'2']].concat();
+    let binary = [
+        version_2(0x20, 0, &[]),
+        version_2(0x21, 0x11, &addresses),
+        version_2(0x21, 0x11, &more),
+        version_2(0x21, 0x21, &[7; 36]),
+    ];
+    lines.into_iter().chain(binary).collect()
+}
+
 pub(crate) fn answers() -> Vec<Vec<u8>> {
     texts(&[
         "\0\u{48}0",
