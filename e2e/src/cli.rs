@@ -81,6 +81,8 @@ enum Command {
 enum Bench {
     /// What a player costs, beside the floor of the machine.
     Media(media::Options),
+    /// What is left behind when streams restart and players come and go for long.
+    Soak(media::soak::Options),
     /// What segmenting costs, and requests for playlists and segments beside nginx.
     Hls(benches::hls::Options),
     /// The operator's memory, start, latency and quiet, with a real API server and played media pods.
@@ -162,6 +164,7 @@ async fn run(command: Command) -> Result<()> {
 async fn run_bench(bench: Bench) -> Result<()> {
     match bench {
         Bench::Media(options) => media::run(&options).await,
+        Bench::Soak(options) => media::soak::run(&options).await,
         Bench::Hls(options) => benches::hls::run(&options).await,
         Bench::OperatorScale(scale) => benches::operator_scale::run(&Paths::find()?, &scale).await,
         Bench::OperatorFaults { one_in } => {

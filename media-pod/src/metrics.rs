@@ -4,6 +4,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{Counter, Gauge, IntGauge, IntGaugeVec, Opts, Registry};
 use std::fs;
+use tokio::runtime::Handle;
 
 /// Clock ticks a second in `/proc/*/stat`; fixed in Linux's interface to programs, whatever the kernel uses.
 const TICKS: f64 = 100.0;
@@ -22,6 +23,7 @@ struct Process {
     cpu: Counter,
     memory: IntGauge,
     files: IntGauge,
+    tasks: IntGauge,
     started: Gauge,
 }
 
@@ -31,6 +33,10 @@ impl Process {
             cpu: Counter::new("process_cpu_seconds_total", "User and system time of the process.")?,
             memory: IntGauge::new("process_resident_memory_bytes", "Memory of the process that is in RAM.")?,
             files: IntGauge::new("process_open_fds", "Open file descriptors.")?,
+            tasks: IntGauge::new(
+                "headgate_tasks",
+                "Tasks of the runtime: one a connection, and what looks after them.",
+            )?,
             started: Gauge::new("process_start_time_seconds", "When the process started, Unix time.")?,
         })
     }
@@ -39,7 +45,8 @@ impl Process {
 impl Collector for Process {
     fn desc(&self) -> Vec<&Desc> {
         let (cpu, memory) = (self.cpu.desc(), self.memory.desc());
-        [cpu, memory, self.files.desc(), self.started.desc()].concat()
+        let (files, tasks) = (self.files.desc(), self.tasks.desc());
+        [cpu, memory, files, tasks, self.started.desc()].concat()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
@@ -61,6 +68,11 @@ impl Collector for Process {
         {
             self.files.set(files);
             families.extend(self.files.collect());
+        }
+        if let Ok(runtime) = Handle::try_current() {
+            let tasks = runtime.metrics().num_alive_tasks();
+            self.tasks.set(i64::try_from(tasks).unwrap_or(i64::MAX));
+            families.extend(self.tasks.collect());
         }
         families
     }
@@ -105,8 +117,8 @@ fn resident() -> Option<i64> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_process_is_measured() {
+    #[tokio::test]
+    async fn the_process_is_measured() {
         let registry = Registry::new();
         register(&registry).unwrap();
         let families = registry.gather();
@@ -117,6 +129,13 @@ mod tests {
         };
         assert!(value("process_resident_memory_bytes") > 1e5);
         assert!(value("process_open_fds") >= 3.0);
+        let before = value("headgate_tasks");
+        let task = tokio::spawn(std::future::pending::<()>());
+        let families = registry.gather();
+        let family = families.iter().find(|f| f.name() == "headgate_tasks").unwrap();
+        let more = family.get_metric()[0].get_gauge().get_value() - before;
+        assert!((0.5..1.5).contains(&more), "{more}");
+        task.abort();
         let now = jiff::Timestamp::now().as_duration().as_secs_f64();
         let age = now - value("process_start_time_seconds");
         assert!((-2.0..3600.0).contains(&age), "{age}");

@@ -2,16 +2,16 @@
 //! the same files. Both servers have the same one core, one after the other, and the load has the other.
 
 use super::media::{clip, cpu};
-use super::{Figure, Results};
+use super::{Figure, Results, release};
 use crate::command::Cmd;
 use crate::ensure;
 use crate::error::{Context as _, Error, Result};
 use crate::http_get::http_body;
 use crate::players::place::Place;
 use crate::tools::apt;
-use crate::tools::paths::{workspace, write};
+use crate::tools::paths::write;
 use crate::ui::{say, step};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::{Child, Command};
@@ -38,13 +38,13 @@ pub struct Options {
 
 /// Measures, prints and keeps it.
 pub async fn run(options: &Options) -> Result<()> {
+    let programs = release::programs("headgate-media-pod").await?;
     apt::install_also(&["nginx-light", "wrk"]).await?;
     let clip = step("clip of 1 Mbit/s", clip::clip()).await?;
-    let binary = step("release binary of the media pod", build()).await?;
-    let place = Place::of(&binary, Some(SERVER)).await?;
+    let place = Place::of(&programs.join("media-pod"), Some(SERVER)).await?;
     let publishers = publish(&place, &clip)?;
     let mut figures = step("segmenting", segmenting(&place, options)).await?;
-    let playlist = own_playlist(&place, 0).await?;
+    let playlist = own_playlist(&place.http(), "s0").await?;
     let text = http_body(&place.http(), &playlist).await?;
     let segment = text
         .lines()
@@ -86,18 +86,6 @@ pub async fn run(options: &Options) -> Result<()> {
     .save()
 }
 
-async fn build() -> Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let build = Cmd::new(cargo).args(["build", "--quiet", "--release", "-p", "headgate-media-pod"]);
-    build.dir(workspace()).timeout(Duration::from_hours(1)).run().await?;
-    let here = std::env::current_exe().context("finding this program")?;
-    let target = here
-        .parent()
-        .and_then(Path::parent)
-        .context("this program lies in no target directory")?;
-    Ok(target.join("release/media-pod"))
-}
-
 fn publish(place: &Place, clip: &Path) -> Result<Vec<Child>> {
     let one = |number: usize| {
         Command::new("taskset")
@@ -136,7 +124,7 @@ async fn segmenting(place: &Place, options: &Options) -> Result<Vec<Figure>> {
     let (alone, _) = spent(place, options, &[]).await?;
     let mut playlists = Vec::new();
     for number in 0..STREAMS {
-        playlists.push(own_playlist(place, number).await?);
+        playlists.push(own_playlist(&place.http(), &format!("s{number}")).await?);
     }
     let (watched, seconds) = spent(place, options, &playlists).await?;
     #[allow(clippy::cast_precision_loss, reason = "a few streams")]
@@ -167,8 +155,8 @@ async fn spent(place: &Place, options: &Options, playlists: &[String]) -> Result
 }
 
 /// The path of a new viewer's playlist.
-async fn own_playlist(place: &Place, number: usize) -> Result<String> {
-    let url = format!("http://{}/live/s{number}.m3u8", place.http());
+pub(super) async fn own_playlist(http: &str, stream: &str) -> Result<String> {
+    let url = format!("http://{http}/live/{stream}.m3u8");
     let master = reqwest::get(&url).await.and_then(reqwest::Response::error_for_status);
     let text = master.map_err(|e| Error::new(e.to_string()))?.text().await;
     let text = text.map_err(|e| Error::new(e.to_string()))?;

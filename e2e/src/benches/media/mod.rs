@@ -10,6 +10,7 @@ mod part;
 mod player;
 mod publisher;
 mod server;
+pub mod soak;
 
 pub use part::Part;
 pub use player::Wire;
@@ -28,6 +29,9 @@ pub struct Options {
     /// Only these parts.
     #[arg(long, value_enum)]
     part: Vec<Part>,
+    /// Only these outputs, where a part measures several.
+    #[arg(long, value_enum)]
+    wire: Vec<Wire>,
     /// Players, where the part does not say how many.
     #[arg(long, default_value_t = 1000)]
     players: usize,
@@ -51,6 +55,7 @@ pub async fn run(options: &Options) -> Result<()> {
         clip,
         seconds: options.seconds,
         passes: options.passes.max(1),
+        wires: options.wire.clone(),
     };
     for part in Part::chosen(&options.part) {
         let results = Results {

@@ -11,6 +11,9 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd as _;
 use std::time::{Duration, Instant};
 
+/// What players speak, each of them.
+pub const WIRES: [Wire; 5] = [Wire::Rtmp, Wire::Flv, Wire::WsFlv, Wire::Ts, Wire::Fmp4];
+
 /// What players speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Wire {
@@ -26,6 +29,20 @@ pub enum Wire {
     Fmp4,
     /// Nothing: bytes come as soon as one is connected.
     Raw,
+    /// All but that, in turn.
+    Mixed,
+}
+
+impl Wire {
+    /// What the player of this number speaks.
+    #[must_use]
+    pub fn of(self, number: usize) -> Self {
+        let turn = number.checked_rem(WIRES.len()).and_then(|at| WIRES.get(at));
+        match self {
+            Self::Mixed => turn.copied().unwrap_or(Self::Rtmp),
+            one => one,
+        }
+    }
 }
 
 enum Speech {
@@ -76,7 +93,7 @@ impl Player {
         let socket = TcpStream::connect(address).context("connecting a player")?;
         let mut pending = Bytes::new();
         let speech = match wire {
-            Wire::Raw => Speech::Silent,
+            Wire::Raw | Wire::Mixed => Speech::Silent,
             Wire::Flv => {
                 pending = get(address, stream, "flv", "");
                 Speech::Flv(Box::default())

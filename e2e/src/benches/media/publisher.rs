@@ -54,6 +54,7 @@ pub fn tail(body: &[u8]) -> Option<Tail> {
 pub struct Publisher {
     /// To be polled for both ways.
     pub socket: TcpStream,
+    begun: Instant,
     session: ClientSession,
     tags: Arc<[Tag]>,
     next: usize,
@@ -71,6 +72,7 @@ impl Publisher {
         process(&mut session, 0)?;
         Ok(Self {
             socket,
+            begun: Instant::now(),
             session,
             tags,
             next: 0,
@@ -78,6 +80,11 @@ impl Publisher {
             shift: 0,
             pending: Bytes::new(),
         })
+    }
+
+    /// So long ago it began to connect.
+    pub fn age(&self) -> Duration {
+        self.begun.elapsed()
     }
 
     /// The socket can do something.

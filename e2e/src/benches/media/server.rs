@@ -9,19 +9,22 @@ use crate::harness::eventually;
 use crate::http_get::http_body;
 use crate::tools::paths::write;
 use crate::ui::say;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 /// The server's core; the load has the other.
 const SERVER_CORE: &str = "0";
 const LOAD_CORE: &str = "1";
-const BOTH: &str = "0,1";
-const RTMP: &str = "127.0.0.1:21935";
-const HTTP: &str = "127.0.0.1:28080";
-const ADMIN: &str = "127.0.0.1:29090";
+/// For a server that has all.
+pub const BOTH: &str = "0,1";
+/// Where it takes and gives RTMP, answers HTTP, and tells of itself.
+pub const RTMP: &str = "127.0.0.1:21935";
+pub const HTTP: &str = "127.0.0.1:28080";
+pub const ADMIN: &str = "127.0.0.1:29090";
 
 /// What all runs share.
 pub struct Bench {
@@ -33,9 +36,22 @@ pub struct Bench {
     pub seconds: u64,
     /// How often.
     pub passes: usize,
+    /// Only these outputs; all, when none is named.
+    pub wires: Vec<Wire>,
+}
+
+/// A media pod of its own on fixed ports. Killed when dropped.
+pub struct Server {
+    process: Child,
+    dir: TempDir,
 }
 
 impl Bench {
+    /// Whether this output is to be measured.
+    pub fn wants(&self, wire: Wire) -> bool {
+        self.wires.is_empty() || self.wires.contains(&wire)
+    }
+
     /// The floor in this window.
     pub async fn floor(&self, window: u64, players: usize) -> Result<Outcome> {
         let mut runs = Vec::new();
@@ -88,29 +104,11 @@ impl Bench {
     }
 
     async fn one_of_server(&self, case: &Case, seconds: u64) -> Result<Outcome> {
-        let dir = tempfile::tempdir().context("making a directory for the server")?;
-        write(&dir.path().join("resources/server.yaml"), manifest(case.window))?;
-        let mut server = Command::new("taskset")
-            .args(["-c", if case.both_cores { BOTH } else { SERVER_CORE }])
-            .arg(&self.server)
-            .arg("--resources")
-            .arg(dir.path().join("resources"))
-            .arg("--state")
-            .arg(dir.path().join("state"))
-            .args(["--admin", ADMIN])
-            .env("RUST_LOG", "warn")
-            .stdout(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .context("starting the server")?;
-        eventually(Duration::from_secs(10), "the server is ready", async || {
-            ensure!(server.id().is_some(), "it ended");
-            http_body(ADMIN, "/readyz").await.map(drop)
-        })
-        .await?;
+        let cores = if case.both_cores { BOTH } else { SERVER_CORE };
+        let server = Server::start(&self.server, case.window, cores).await?;
         let address = if case.wire == Wire::Rtmp { RTMP } else { HTTP };
-        let outcome = self.load(&server, address, case, seconds).await;
-        server.kill().await.context("ending the server")?;
+        let outcome = self.load(&server.process, address, case, seconds).await;
+        server.stop().await?;
         outcome
     }
 
@@ -144,6 +142,49 @@ impl Bench {
     }
 }
 
+impl Server {
+    /// Starts it and waits until it is ready.
+    pub async fn start(program: &Path, window: u64, cores: &str) -> Result<Self> {
+        let dir = tempfile::tempdir().context("making a directory for the server")?;
+        write(&dir.path().join("resources/server.yaml"), manifest(window))?;
+        let process = Command::new("taskset")
+            .args(["-c", cores])
+            .arg(program)
+            .arg("--resources")
+            .arg(dir.path().join("resources"))
+            .arg("--state")
+            .arg(dir.path().join("state"))
+            .args(["--admin", ADMIN])
+            .env("RUST_LOG", "warn")
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .context("starting the server")?;
+        let server = Self { process, dir };
+        eventually(Duration::from_secs(10), "the server is ready", async || {
+            ensure!(server.process.id().is_some(), "it ended");
+            http_body(ADMIN, "/readyz").await.map(drop)
+        })
+        .await?;
+        Ok(server)
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> Result<u32> {
+        self.process.id().context("the server has ended")
+    }
+
+    /// What it keeps its files in.
+    pub fn state(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    /// Ends it.
+    pub async fn stop(mut self) -> Result<()> {
+        self.process.kill().await.context("ending the server")
+    }
+}
+
 fn cheapest(runs: Vec<Outcome>) -> Result<Outcome> {
     let cheapest = runs.into_iter().min_by(|a, b| a.spent.total_cmp(&b.spent));
     cheapest.context("nothing was measured")
@@ -157,6 +198,7 @@ fn wire(wire: Wire) -> &'static str {
         Wire::Ts => "ts",
         Wire::Fmp4 => "fmp4",
         Wire::Raw => "raw",
+        Wire::Mixed => "mixed",
     }
 }
 
@@ -174,7 +216,8 @@ spec:
     )
 }
 
-fn own(args: &[&str]) -> Result<Command> {
+/// This program, with other arguments.
+pub fn own(args: &[&str]) -> Result<Command> {
     let mut command = Command::new(std::env::current_exe().context("finding this program")?);
     command.args(args);
     Ok(command)

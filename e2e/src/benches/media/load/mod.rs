@@ -3,11 +3,16 @@
 //! A player speaks its protocol until the first key frame; then its bytes are counted and dropped in the kernel, so that thousands cost little. One in
 //! the middle goes on reading, and finds each video frame again by its last bytes: that is the latency.
 
-use super::clip::tags;
+mod churn;
+mod publish;
+
+use super::clip;
 use super::cpu;
 use super::player::{Player, Wire};
 use super::publisher::{Publisher, Sent};
 use crate::error::{Context as _, Result};
+use churn::Gone;
+use headgate_flv::Tag;
 use mio::{Events, Interest, Poll, Token};
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
@@ -24,8 +29,6 @@ const SETTLE: Duration = Duration::from_secs(2);
 /// Joins take so long in all, but not more than [`JOINS_MAX`] a second.
 const JOINING: Duration = Duration::from_secs(2);
 const JOINS_MAX: f64 = 500.0;
-/// Bits a second of the clip, about.
-const CLIP: f64 = 1e6;
 /// Tokens from here on are publishers.
 const PUBLISHERS: usize = 1 << 32;
 
@@ -44,9 +47,12 @@ pub struct Order {
     /// Players leave after so many seconds, and others come all the time.
     #[arg(long)]
     pub stay: Option<u64>,
-    /// Where to publish; nowhere when the server has the stream already.
+    /// Where to publish, and where those play who speak RTMP among others; nowhere when the server has the stream already.
     #[arg(long)]
     pub publish: Option<SocketAddr>,
+    /// Publishers leave after about so many seconds, and come again.
+    #[arg(long)]
+    pub restart: Option<u64>,
     /// So many streams, over which the players are spread.
     #[arg(long, default_value_t = 1)]
     pub streams: usize,
@@ -73,6 +79,8 @@ pub struct Outcome {
     pub dead: usize,
     /// Players that got less than half of the stream.
     pub starved: usize,
+    /// Publishers that came, those who came again among them.
+    pub published: usize,
     /// What a player got, in Mbit/s, on average.
     pub mbps: f64,
     /// CPU of the server in microseconds a second.
@@ -94,22 +102,18 @@ struct Load {
     order: Order,
     poll: Poll,
     players: Vec<Option<Player>>,
-    publishers: Vec<Publisher>,
+    /// Nobody where one has left and is to come again.
+    publishers: Vec<Option<Publisher>>,
+    tags: Arc<[Tag]>,
     /// When which publisher has something to do.
     due: BinaryHeap<Reverse<(Instant, usize)>>,
     sent: Sent,
     scratch: Vec<u8>,
     latencies: Vec<f64>,
     gone: Gone,
-}
-
-/// Of players that have left by themselves.
-#[derive(Default)]
-struct Gone {
-    good: usize,
-    dead: usize,
-    starved: usize,
-    joins: Vec<f64>,
+    published: usize,
+    /// Never sleeps.
+    awake: bool,
 }
 
 /// Does it, and takes the time that the order says.
@@ -119,11 +123,14 @@ pub fn run(order: Order) -> Result<Outcome> {
         poll: Poll::new().context("epoll")?,
         players: Vec::with_capacity(order.players),
         publishers: Vec::with_capacity(order.streams),
+        tags: clip::tags(&order.clip)?.into(),
         due: BinaryHeap::new(),
         sent: Sent::default(),
         scratch: vec![0; 256 * 1024],
         latencies: Vec::new(),
         gone: Gone::default(),
+        published: 0,
+        awake: false,
         order,
     };
     load.publish()?;
@@ -138,33 +145,14 @@ pub fn run(order: Order) -> Result<Outcome> {
 }
 
 impl Load {
-    /// They begin spread over some seconds, so that they do not send at the same moments.
-    fn publish(&mut self) -> Result<()> {
-        let Some(address) = self.order.publish else {
-            return Ok(());
-        };
-        let tags: Arc<[_]> = tags(&self.order.clip)?.into();
-        let streams = u32::try_from(self.order.streams).unwrap_or(u32::MAX);
-        let pace = AHEAD.checked_div(streams).unwrap_or(AHEAD);
-        for number in 0..self.order.streams {
-            let mut publisher = Publisher::connect(address, "live", &format!("bench{number}"), Arc::clone(&tags))?;
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            let token = Token(PUBLISHERS.saturating_add(number));
-            self.poll
-                .registry()
-                .register(&mut publisher.socket, token, interest)
-                .context("a publisher's socket")?;
-            self.publishers.push(publisher);
-            self.due.push(Reverse((Instant::now(), number)));
-            self.until(pace)?;
-        }
-        Ok(())
-    }
-
     fn connect(&mut self, number: usize, listens: bool) -> Result<()> {
         let stream = number.checked_rem(self.order.streams).unwrap_or(0);
         let name = format!("bench{stream}");
-        let mut player = Player::connect(self.order.address, self.order.wire, &name, listens)?;
+        let wire = self.order.wire.of(number);
+        // Where all are spoken, the address is that of HTTP.
+        let rtmp = (wire != self.order.wire && wire == Wire::Rtmp).then_some(self.order.publish);
+        let address = rtmp.flatten().unwrap_or(self.order.address);
+        let mut player = Player::connect(address, wire, &name, listens)?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll
             .registry()
@@ -195,58 +183,10 @@ impl Load {
         Ok(())
     }
 
-    /// Players come at a steady rate and leave after a while. What each had is looked at when it leaves.
-    fn churn(mut self, stay: Duration, resident_before: u64) -> Result<Outcome> {
-        let (begun, rate) = (Instant::now(), self.order.players);
-        let length = Duration::from_secs(self.order.seconds);
-        let before = cpu::nanoseconds(self.order.server)?;
-        let (mut number, mut oldest) = (0_usize, 0_usize);
-        while begun.elapsed() < length {
-            self.connect(number, false)?;
-            number = number.saturating_add(1);
-            #[allow(clippy::cast_precision_loss, reason = "thousands")]
-            let next = Duration::from_secs_f64(number as f64 / rate.max(1) as f64);
-            self.until(next.saturating_sub(begun.elapsed()))?;
-            oldest = self.dismiss(oldest, stay);
-        }
-        let spent = cpu::nanoseconds(self.order.server)?.saturating_sub(before);
-        let resident = cpu::resident(self.order.server)?;
-        self.until(stay)?;
-        self.dismiss(oldest, Duration::ZERO);
-        let Gone {
-            good,
-            dead,
-            starved,
-            joins,
-        } = self.gone;
-        Ok(Outcome {
-            live: good,
-            dead,
-            starved,
-            spent: number_of(spent) / 1e3 / length.as_secs_f64(),
-            resident_before,
-            resident,
-            join: (percentile(joins.clone(), 50), percentile(joins, 95)),
-            ..Outcome::default()
-        })
-    }
-
-    /// Those leave that have stayed long enough. Says who is the oldest then.
-    fn dismiss(&mut self, oldest: usize, stay: Duration) -> usize {
-        let mut at = oldest;
-        while let Some(place) = self.players.get_mut(at) {
-            if place.as_ref().is_some_and(|player| player.age() < stay) {
-                break;
-            }
-            if let Some(player) = place.take() {
-                self.gone.note(&player);
-            }
-            at = at.saturating_add(1);
-        }
-        at
-    }
-
+    /// On a core of its own the reader does not sleep meanwhile: a core that sleeps must be woken by an interrupt, which the sender pays for, and
+    /// whether that comes once a pass or once a player is up to the machine. Two runs of one program were seen to differ by half.
     fn measure(mut self, resident_before: u64) -> Result<Outcome> {
+        self.awake = self.order.core.is_some();
         self.latencies.clear();
         let (before, begun) = (cpu::nanoseconds(self.order.server)?, Instant::now());
         let players = |load: &Self| load.players.iter().flatten().map(|p| p.received).collect::<Vec<u64>>();
@@ -272,6 +212,7 @@ impl Load {
         Ok(Outcome {
             live: live.len(),
             dead: all.len().saturating_sub(live.len()),
+            published: self.published,
             starved: live.iter().filter(|n| number_of(**n) < mean / 2.0).count(),
             mbps: mean * 8.0 / seconds / 1e6,
             spent: number_of(spent) / 1e3 / seconds,
@@ -291,6 +232,7 @@ impl Load {
             let due = self.pace()?;
             let left = length.saturating_sub(begun.elapsed());
             let wait = due.map_or(left, |due| due.saturating_duration_since(Instant::now()).min(left));
+            let wait = if self.awake { Duration::ZERO } else { wait };
             match self.poll.poll(&mut events, Some(wait)) {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
                 polled => polled.context("epoll")?,
@@ -304,28 +246,10 @@ impl Load {
         }
     }
 
-    /// Sends what is due, and says when the next is.
-    fn pace(&mut self) -> Result<Option<Instant>> {
-        loop {
-            let Some(Reverse((at, number))) = self.due.peek().copied() else {
-                return Ok(None);
-            };
-            let now = Instant::now();
-            if at > now {
-                return Ok(Some(at));
-            }
-            self.due.pop();
-            if let Some(publisher) = self.publishers.get_mut(number) {
-                let wait = publisher.pace((number == 0).then_some(&mut self.sent))?;
-                let next = now.checked_add(wait).unwrap_or(now);
-                self.due.push(Reverse((next, number)));
-            }
-        }
-    }
-
     fn handle(&mut self, token: Token) -> Result<()> {
         if let Some(number) = token.0.checked_sub(PUBLISHERS) {
-            return self.publishers.get_mut(number).map_or(Ok(()), Publisher::ready);
+            let publisher = self.publishers.get_mut(number).and_then(Option::as_mut);
+            return publisher.map_or(Ok(()), Publisher::ready);
         }
         let Some(Some(player)) = self.players.get_mut(token.0) else {
             return Ok(());
@@ -337,22 +261,6 @@ impl Load {
             }
         }
         Ok(())
-    }
-}
-
-impl Gone {
-    fn note(&mut self, player: &Player) {
-        let Some(joined) = player.joined.filter(|_| player.is_live()) else {
-            self.dead = self.dead.saturating_add(1);
-            return;
-        };
-        self.joins.push(milliseconds(joined));
-        let stayed = player.age().saturating_sub(joined).as_secs_f64();
-        if number_of(player.received) * 8.0 < stayed * CLIP / 2.0 {
-            self.starved = self.starved.saturating_add(1);
-        } else {
-            self.good = self.good.saturating_add(1);
-        }
     }
 }
 
