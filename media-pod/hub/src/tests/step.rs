@@ -53,7 +53,9 @@ async fn what_a_viewer_was_sent_is_counted_to_the_byte_in_step_and_out_of_it() {
     let media = read.map(|bytes| bytes - 5);
     assert_eq!(ids.iter().map(|id| w.diary.sent.lock()[id]).collect::<Vec<_>>(), media);
     let egress = w.metric("headgate_egress_bytes_total");
-    let sum = media.iter().fold(0.0, |sum, bytes| sum + f64::from(u32::try_from(*bytes).unwrap()));
+    let sum = media
+        .iter()
+        .fold(0.0, |sum, bytes| sum + f64::from(u32::try_from(*bytes).unwrap()));
     assert!((egress - sum).abs() < 0.5, "{egress} {media:?}");
     drop(publisher);
     w.hub.idle().await;
@@ -106,7 +108,7 @@ async fn of_many_sockets_each_gets_every_packet_once_while_others_come_and_go() 
             assert!(read > 0, "{text}");
             text.push_str(std::str::from_utf8(&some[..read]).unwrap());
         }
-let wanted = (1..=60).map(|n| format!("v{n}")).collect::<Vec<_>>().concat();
+        let wanted = (1..=60).map(|n| format!("v{n}")).collect::<Vec<_>>().concat();
         assert_eq!(text, format!("head start(1 at 0)V0{wanted}"));
     }
     drop((publisher, stay, leave));
