@@ -27,6 +27,7 @@ pub(super) async fn run(context: &Context) -> Result<()> {
         .apply(&read(&workspace().join("config/samples/quickstart.yaml"))?)
         .await?;
     let outcome = everything_comes_up(context).await;
+    no_api_token(context).await?;
     ensure!(
         back_end.calls().is_empty(),
         "the back end was called with no session: {:?}",
@@ -36,6 +37,27 @@ pub(super) async fn run(context: &Context) -> Result<()> {
         context.kubectl.delete(kind, "default", "backend").await?;
     }
     outcome
+}
+
+/// A media pod faces the internet, and is given no way to the API.
+async fn no_api_token(context: &Context) -> Result<()> {
+    for pod in context
+        .kubectl
+        .list("pods", &context.namespace, "headgate.dev/server")
+        .await?
+    {
+        let spec = pod.get("spec").context("a pod without a spec")?.to_string();
+        ensure!(
+            !spec.contains("serviceAccountToken\":{"),
+            "a media pod mounts an API token: {spec}"
+        );
+        let wanted = pod.pointer("/spec/automountServiceAccountToken");
+        ensure!(
+            wanted == Some(&Value::Bool(false)),
+            "a media pod leaves its token to the cluster"
+        );
+    }
+    Ok(())
 }
 
 async fn definitions_are_established(context: &Context) -> Result<()> {
