@@ -21,6 +21,8 @@ use tokio::time::Instant;
 
 /// Between two writes of one status.
 const INTERVAL: Duration = Duration::from_secs(2);
+/// Streams that are reconciled or wait for it, from which on counts are slower.
+const STREAMS_WAIT: usize = 12;
 /// How many objects are remembered before those that wait no longer are forgotten.
 const REMEMBERED: usize = 1024;
 
@@ -113,7 +115,8 @@ where
         return Ok(Due::Same);
     }
     let (of, now) = ((kind, key.clone()), Instant::now());
-    let turn = only_counts(old, new)?.then(|| ctx.turns.wait(&of, now)).flatten();
+    let busy = ctx.queues.streams.depth() > STREAMS_WAIT;
+    let turn = only_counts(old, new)?.then(|| ctx.turns.wait(&of, busy, now)).flatten();
     Ok(turn.or_else(|| ctx.writes.wait(&of, now)).map_or(Due::Now, Due::Later))
 }
 

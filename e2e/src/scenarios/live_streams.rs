@@ -69,7 +69,7 @@ async fn described_for_people(context: &Context, name: &str) -> Result<()> {
         "kubectl describe says\n{text}"
     );
     let longest = text.lines().map(str::len).max().unwrap_or(0);
-    ensure!(longest <= 160, "a line of {longest} characters in\n{text}");
+    ensure!(longest <= 200, "a line of {longest} characters in\n{text}");
     ensure!(
         head.contains("headgate.dev/sealed-session"),
         "nothing would close the session of a lost pod:\n{text}"

@@ -10,7 +10,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Between two statuses of which only counts are new, over all objects.
-const EACH: Duration = Duration::from_millis(40);
+const EACH: Duration = Duration::from_millis(15);
+/// So many times as long while streams wait to be shown.
+const BUSY: u32 = 4;
 /// So many at once after a rest, so that where little happens nobody waits.
 const BURST: u32 = 100;
 /// A turn that nobody took is forgotten after this time.
@@ -71,8 +73,8 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// How long until it is the object's turn; `None` when it is. Who asks again before keeps its turn.
-    pub(super) fn wait(&self, of: &Of, now: Instant) -> Option<Duration> {
+    /// How long until it is the object's turn; `None` when it is. Who asks again before keeps its turn. `busy`: others are more urgent.
+    pub(super) fn wait(&self, of: &Of, busy: bool, now: Instant) -> Option<Duration> {
         let mut given = self.0.lock();
         if let Some(turn) = given.turns.get(of).copied() {
             let wait = turn.saturating_duration_since(now);
@@ -84,7 +86,7 @@ impl Turns {
                 return None;
             }
         }
-        let wait = given.pace.charge(1, now);
+        let wait = given.pace.charge(if busy { BUSY } else { 1 }, now);
         let turn = now.checked_add(wait).filter(|_| !wait.is_zero())?;
         given.forget(now);
         given.turns.insert(of.clone(), turn);
@@ -118,7 +120,7 @@ mod tests {
     #[test]
     fn counts_of_many_objects_are_written_one_after_the_other_and_those_of_few_at_once() {
         let (turns, now) = (Turns::default(), Instant::now());
-        let waits: Vec<Option<Duration>> = (0..150).map(|n| turns.wait(&of(n), now)).collect();
+        let waits: Vec<Option<Duration>> = (0..150).map(|n| turns.wait(&of(n), false, now)).collect();
         assert!(waits[..100].iter().all(Option::is_none));
         assert_eq!(waits[100], Some(EACH));
         assert_eq!(waits[149], Some(EACH * 50));
@@ -127,21 +129,33 @@ mod tests {
     #[test]
     fn an_object_that_waits_keeps_its_turn_and_takes_it_once() {
         let (turns, now) = (Turns::default(), Instant::now());
-        assert!((0..100).all(|n| turns.wait(&of(n), now).is_none()));
-        assert_eq!(turns.wait(&of(100), now), Some(EACH));
-        assert_eq!(turns.wait(&of(101), now), Some(EACH * 2));
+        assert!((0..100).all(|n| turns.wait(&of(n), false, now).is_none()));
+        assert_eq!(turns.wait(&of(100), false, now), Some(EACH));
+        assert_eq!(turns.wait(&of(101), false, now), Some(EACH * 2));
         let half = after(now, EACH / 2);
-        assert_eq!(turns.wait(&of(100), half), Some(EACH / 2));
+        assert_eq!(turns.wait(&of(100), false, half), Some(EACH / 2));
         let then = after(now, EACH);
-        assert_eq!(turns.wait(&of(100), then), None);
-        assert_eq!(turns.wait(&of(100), then), Some(EACH * 2), "behind the other one");
+        assert_eq!(turns.wait(&of(100), false, then), None);
+        assert_eq!(
+            turns.wait(&of(100), false, then),
+            Some(EACH * 2),
+            "behind the other one"
+        );
+    }
+
+    #[test]
+    fn counts_are_slower_while_streams_wait() {
+        let (turns, now) = (Turns::default(), Instant::now());
+        assert!((0..100).all(|n| turns.wait(&of(n), false, now).is_none()));
+        assert_eq!(turns.wait(&of(100), true, now), Some(EACH * BUSY));
+        assert_eq!(turns.wait(&of(101), false, now), Some(EACH * (BUSY + 1)));
     }
 
     #[test]
     fn turns_that_nobody_takes_are_forgotten() {
         let (turns, now) = (Turns::default(), Instant::now());
         for n in 0..20_000 {
-            turns.wait(&of(n), after(now, EACH * n / 2));
+            turns.wait(&of(n), false, after(now, EACH * n / 2));
         }
         let given = turns.0.lock().turns.len();
         assert!(given < 16_384, "{given}");
