@@ -49,16 +49,19 @@ pub async fn run(options: &Options) -> Result<()> {
     release::programs("headgate-e2e").await?;
     let receiver = Receiver::start().await?;
     let mut figures = Vec::new();
-    figures.extend(admissions(options, &receiver).await?);
-    figures.extend(cached(&receiver).await?);
-    figures.extend(in_parallel(&receiver).await?);
-    figures.extend(behind_a_breaker().await?);
-    figures.extend(notifications(options, &receiver).await?);
-    figures.extend(pending(&receiver).await?);
-    figures.extend(forwarding::measure(&receiver).await?);
-    for figure in &figures {
-        say(format_args!("{}: {:.3} {}", figure.what, figure.value, figure.unit));
-    }
+    let mut add = |found: Vec<Figure>| {
+        for figure in &found {
+            say(format_args!("{}: {:.3} {}", figure.what, figure.value, figure.unit));
+        }
+        figures.extend(found);
+    };
+    add(admissions(options, &receiver).await?);
+    add(cached(&receiver).await?);
+    add(in_parallel(&receiver).await?);
+    add(behind_a_breaker().await?);
+    add(notifications(options, &receiver).await?);
+    add(pending(&receiver).await?);
+    add(forwarding::measure(&receiver).await?);
     let results = Results {
         name: "hooks",
         command: format!("cargo e2e bench hooks --seconds {} --rate {}", options.seconds, options.rate),
@@ -372,6 +375,8 @@ async fn pending(receiver: &Receiver) -> Result<Vec<Figure>> {
         return Err(Error::new(format!("{waiting} are pending, not {PENDING}")));
     }
     drop(hooks);
+    // Calls that are under way end with it, and then nobody has the folder.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let mut figures = vec![Figure::new("memory for 100,000 pending notifications", mebibytes, "MiB").goal(64.0)];
     figures.extend(after_a_restart(receiver, state.path()).await?);
     Ok(figures)
