@@ -9,8 +9,7 @@ use serde_json::json;
 use std::time::Duration;
 
 /// What it proves.
-pub(super) const ABOUT: &str =
-    "a hook's URL, a rotated key and a new key are in force within two seconds, nobody is cut";
+pub(super) const ABOUT: &str = "a hook's URL, a rotated key and a new key are in force within two seconds, nobody is cut; a deleted one ends who lives by it";
 
 /// The promise is a second or two; a change is looked for by starting an ffmpeg, which takes one more.
 const AT_ONCE: Duration = Duration::from_secs(4);
@@ -151,7 +150,17 @@ async fn new_key(context: &Context, site: &Site<'_>) -> Result<()> {
     })
     .await?;
     bob.must_be_live()?;
-    bob.stop().await
+    taken_away(context, site, &mut bob).await
+}
+
+/// Who lives by a key goes with it, and the back end is told once. A rotation, above, is none of that.
+async fn taken_away(context: &Context, site: &Site<'_>, bob: &mut Publisher) -> Result<()> {
+    context.kubectl.delete("streamkey", &context.namespace, "bob").await?;
+    bob.ends_within(AT_ONCE).await.context("after its StreamKey is gone")?;
+    site.back_end.wait_for("on_unpublish", 1, SOON).await?;
+    let ends = site.back_end.calls_of("on_unpublish").len();
+    ensure!(ends == 1, "on_unpublish came {ends} times");
+    Ok(())
 }
 
 /// A publisher that is refused with this reason.

@@ -107,8 +107,13 @@ impl Pass {
         came.checked_add(self.hub.settings.load().window(viewers))
     }
 
+    /// What comes meanwhile waits for its own time: over many viewers a pass takes so long that there would else be no end of small ones.
     async fn sweep(&mut self) {
-        while let Some(batch) = self.ring.batch(self.step.next) {
+        let until = self.ring.head();
+        while self.step.next < until {
+            let Some(batch) = self.ring.batch(self.step.next) else {
+                return;
+            };
             if !self.step.goes_on(&batch) {
                 self.break_step();
             }

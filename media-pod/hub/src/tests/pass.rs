@@ -6,6 +6,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -278,6 +279,63 @@ async fn a_peer_that_asks_and_does_not_read_is_cut() {
         seated.say(Bytes::from_static(&[0; 1024]));
     }
     assert_eq!(seated.over().await, EndReason::TooSlow);
+}
+
+/// A viewer whose turn takes so long that something comes meanwhile.
+struct Slow {
+    pipe: Arc<Pipe>,
+    publisher: Mutex<Publisher>,
+    turns: AtomicUsize,
+}
+
+/// Turns after which nothing comes any more, so that there is an end also where a pass follows a pass.
+const QUIET: usize = 500;
+
+impl Outlet for Slow {
+    fn offer(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
+        if turn < QUIET {
+            send(&mut self.publisher.lock(), &format!("v{}", turn + 1));
+        }
+        self.pipe.offer(pieces)
+    }
+
+    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.pipe.poll_room(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_during_a_pass_waits_for_its_own_time() {
+    let w = world();
+    w.hub.configure(Settings {
+        merge_window: Duration::from_secs(10),
+        ..w.hub.settings()
+    });
+    let mut publisher = live(&w).await;
+    send(&mut publisher, "V0");
+    let pipes: Vec<_> = (0..49).map(|_| Pipe::with_room(PLENTY)).collect();
+    let mut seated = Vec::new();
+    for pipe in &pipes {
+        seated.push(seat(&w, pipe).await);
+    }
+    let slow = Arc::new(Slow {
+        pipe: Pipe::with_room(PLENTY),
+        publisher: Mutex::new(publisher),
+        turns: AtomicUsize::new(QUIET),
+    });
+    let player = play(&w.hub, "x", "").await.unwrap();
+    seated.push(player.seat(Arc::clone(&slow) as _, Vec::new(), PATIENCE));
+    millis(1).await;
+    for pipe in &pipes {
+        pipe.writes();
+    }
+    slow.turns.store(1, Ordering::Relaxed);
+    send(&mut slow.publisher.lock(), "v1");
+    // Fifty viewers wait a second.
+    millis(3500).await;
+    let writes: Vec<_> = pipes.iter().map(|pipe| pipe.writes()).collect();
+    assert!(writes.iter().all(|writes| (2..=4).contains(writes)), "{writes:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
