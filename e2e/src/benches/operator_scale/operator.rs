@@ -105,8 +105,9 @@ impl Operator {
 
     /// Writes to the API server so far, without those that keep the lead.
     pub async fn writes(&self) -> Result<f64> {
-        self.metric("headgate_api_writes_total", |labels| !labels.contains("kind=\"Lease\""))
-            .await
+        let counted = self.metric("headgate_api_writes_total", |labels| !labels.contains("kind=\"Lease\""));
+        // The sum of no series at all is a negative zero.
+        Ok(counted.await? + 0.0)
     }
 
     /// How many reconciles came to an end.
