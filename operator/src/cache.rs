@@ -18,7 +18,7 @@ pub use words::{Word, Worded};
 use crate::names::ObjectKey;
 use kube::Resource;
 use packed::{Dictionary, Packed};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use recent::Recent;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -34,6 +34,8 @@ pub struct Cache<K> {
     store: RwLock<Store>,
     /// Read and filled under the store's lock, so that it is never behind.
     recent: Recent<K>,
+    /// What objects were before a write's answer that told of more than the write, until the watch has told of it. Locked within the store's lock.
+    unseen: Mutex<HashMap<ObjectKey, Arc<K>>>,
     synced: AtomicBool,
 }
 
@@ -48,9 +50,21 @@ impl<K> Default for Cache<K> {
         Self {
             store: RwLock::default(),
             recent: Recent::default(),
+            unseen: Mutex::default(),
             synced: AtomicBool::new(false),
         }
     }
+}
+
+/// What somebody wants of an object, as far as its metadata tells: another uid, generation, deletion or list of finalizers is another wish.
+pub fn intent<K: Resource>(object: &K) -> (Option<String>, Option<i64>, bool, Option<Vec<String>>) {
+    let meta = object.meta();
+    (
+        meta.uid.clone(),
+        meta.generation,
+        meta.deletion_timestamp.is_some(),
+        meta.finalizers.clone(),
+    )
 }
 
 /// What an event did to one object.
@@ -149,7 +163,8 @@ impl<K: Kept> Cache<K> {
         all.collect()
     }
 
-    /// A newer version of an object that is known: what a write answered. Never brings one back that is gone.
+    /// A newer version of an object that is known: what a write answered. Never brings one back that is gone. When somebody else's edit came between,
+    /// the answer has it too, and the watch will have nothing newer: what the object was before is kept, so that the edit is not passed over.
     pub fn refresh(&self, mut object: K) {
         object.slim();
         let key = ObjectKey::of(&object);
@@ -159,6 +174,9 @@ impl<K: Kept> Cache<K> {
         {
             store.put(&key, &object, Some(known.as_ref()));
             self.recent.forget(&key);
+            if intent(known.as_ref()) != intent(&object) {
+                self.unseen.lock().entry(key).or_insert(known);
+            }
         }
     }
 
@@ -177,6 +195,7 @@ impl<K: Kept> Cache<K> {
         }
         store.put(&key, &object, old.as_deref());
         self.recent.forget(&key);
+        let old = self.unseen.lock().remove(&key).or(old);
         Some(Change {
             old,
             new: Some(Arc::new(object)),
@@ -189,6 +208,7 @@ impl<K: Kept> Cache<K> {
         let shelf = store.shelves.get_mut(&key.namespace)?;
         shelf.take(&key.name, &old.words());
         self.recent.forget(key);
+        self.unseen.lock().remove(key);
         if shelf.is_empty() {
             store.shelves.remove(&key.namespace);
         }

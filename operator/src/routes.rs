@@ -1,6 +1,6 @@
 //! Who wakes whom: from a change of one object to the objects whose reconcile looks at it.
 
-use crate::cache::{Cache, Change, Kept, Word};
+use crate::cache::{Cache, Change, Kept, Word, intent};
 use crate::context::{Caches, Queues};
 use crate::link::Changes;
 use crate::names::{FORCE_ANNOTATION, ObjectKey, SERVER_LABEL, annotation, label};
@@ -258,17 +258,6 @@ fn part(key: &ObjectKey, of: u64) -> u64 {
 
 fn key<K: Resource>(change: &Change<K>) -> Option<ObjectKey> {
     change.both().next().map(|o| ObjectKey::of(o.as_ref()))
-}
-
-/// What of an object its users decide; a change of its status leaves it as it is.
-fn intent<K: Resource>(object: &K) -> (Option<String>, Option<i64>, bool, Option<Vec<String>>) {
-    let meta = object.meta();
-    (
-        meta.uid.clone(),
-        meta.generation,
-        meta.deletion_timestamp.is_some(),
-        meta.finalizers.clone(),
-    )
 }
 
 #[cfg(test)]

@@ -291,4 +291,27 @@ mod tests {
         feed.cache.refresh(secret("a", 5));
         assert!(names(&feed.cache).is_empty());
     }
+
+    #[test]
+    fn an_edit_that_a_writes_answer_has_already_is_told_of_all_the_same() {
+        let (mut feed, told) = feed();
+        feed.event(Ok(Event::Apply(good("a", 1))));
+        let mut answered = secret("a", 3);
+        answered.metadata.generation = Some(2);
+        feed.cache.refresh(answered.clone());
+        feed.event(Ok(Event::Apply(Guarded(Ok(answered.clone())))));
+        assert_eq!(
+            told.lock().last(),
+            Some(&(Some(1), Some(3))),
+            "what it was before the edit"
+        );
+        answered.metadata.resource_version = Some("4".into());
+        feed.cache.refresh(answered.clone());
+        feed.event(Ok(Event::Apply(Guarded(Ok(answered)))));
+        assert_eq!(
+            told.lock().last(),
+            Some(&(Some(4), Some(4))),
+            "a write alone is nothing new"
+        );
+    }
 }
