@@ -6,7 +6,7 @@ use crate::error::{Context as _, Error, Result};
 use crate::harness::{Context, eventually};
 use crate::http_get::{http_body, http_get};
 use crate::media::{Player, Publisher};
-use crate::scrape::{PROMISED, from_files, targets};
+use crate::scrape::{PROMISED, documented, from_files, metrics_named, targets};
 use crate::tools::paths::{read, workspace, write};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -140,5 +140,12 @@ async fn all_that_was_promised() -> Result<()> {
         missing.is_empty(),
         "promised and not there: {missing:?}; there are {there:?}"
     );
+    let known = documented();
+    let unknown: Vec<_> = there
+        .iter()
+        .flat_map(|name| metrics_named(name))
+        .filter(|name| !known.contains(name))
+        .collect();
+    ensure!(unknown.is_empty(), "not in docs/metrics.md: {unknown:?}");
     Ok(())
 }

@@ -6,7 +6,7 @@
 mod names;
 mod targets;
 
-pub use names::{PROMISED, metrics_named};
+pub use names::{PROMISED, documented, metrics_named};
 pub use targets::targets;
 
 use serde_yaml::{Mapping, Value};

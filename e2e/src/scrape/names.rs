@@ -34,6 +34,15 @@ pub fn metrics_named(text: &str) -> BTreeSet<String> {
     ours.map(|name| base(name).to_owned()).collect()
 }
 
+/// Every metric that the reference page has a row for.
+pub fn documented() -> BTreeSet<String> {
+    let page = include_str!("../../../docs/metrics.md");
+    page.lines()
+        .filter(|line| line.starts_with('|'))
+        .flat_map(metrics_named)
+        .collect()
+}
+
 fn base(name: &str) -> &str {
     let suffix = ["_bucket", "_sum", "_count"]
         .into_iter()
@@ -52,6 +61,54 @@ mod tests {
             metrics_named(text).into_iter().collect::<Vec<_>>(),
             ["headgate_push_seconds", "headgate_viewers"]
         );
+    }
+
+    #[test]
+    fn what_is_promised_has_a_row_in_the_reference() {
+        let documented = documented();
+        for name in PROMISED {
+            assert!(documented.contains(name), "{name} is not in docs/metrics.md");
+        }
+    }
+
+    #[test]
+    fn every_metric_of_the_sources_has_a_row_and_every_row_a_metric() {
+        let root = crate::tools::paths::workspace();
+        let mut sources = String::new();
+        for folder in ["media-pod", "operator"] {
+            gather(&root.join(folder), &mut sources);
+        }
+        let quoted = sources.split('"').filter(|text| text.starts_with("headgate_"));
+        let is_metric = |text: &&str| {
+            let in_alphabet = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            in_alphabet && !text.ends_with('_')
+        };
+        let undocumented: Vec<_> = quoted
+            .filter(is_metric)
+            .filter(|name| !documented().contains(*name))
+            .collect();
+        assert!(undocumented.is_empty(), "not in docs/metrics.md: {undocumented:?}");
+        for name in documented() {
+            // The operator's registry puts the prefix on.
+            let bare = name.trim_start_matches("headgate_");
+            let is_there = [name.as_str(), bare]
+                .iter()
+                .any(|name| sources.contains(&format!("\"{name}\"")));
+            assert!(is_there, "docs/metrics.md has {name}, which nothing exports");
+        }
+    }
+
+    /// The text of every source below a folder, but not of tests.
+    fn gather(folder: &std::path::Path, text: &mut String) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if path.is_dir() && !["tests", "fuzz"].contains(&name.as_str()) {
+                gather(&path, text);
+            } else if name.ends_with(".rs") && name != "tests.rs" {
+                text.push_str(&std::fs::read_to_string(&path).unwrap());
+            }
+        }
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! What the hooks measure: `headgate_hook_…`. Labels are bounded: endpoints of the config, events and outcomes of ours; never a stream.
 
-use prometheus::{
-    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, exponential_buckets,
-};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 /// The metrics of all endpoints.
 #[derive(Clone)]
@@ -123,8 +121,16 @@ impl Metrics {
     }
 }
 
-/// 10 µs to 53 s.
+/// Bounds of all histograms, in seconds: round figures, since they are labels that users write.
+const BUCKETS: [f64; 14] = [
+    0.000_01, 0.000_03, 0.000_1, 0.000_3, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0,
+];
+
+/// What a histogram is called, with the bounds of all.
+pub(crate) fn timing(name: &str, help: &str) -> HistogramOpts {
+    HistogramOpts::new(name, help).buckets(BUCKETS.to_vec())
+}
+
 fn histogram(name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, prometheus::Error> {
-    let buckets = exponential_buckets(0.000_01, 3.0, 15)?;
-    HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), labels)
+    HistogramVec::new(timing(name, help), labels)
 }

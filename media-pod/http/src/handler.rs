@@ -32,7 +32,7 @@ pub(crate) async fn dispatch(State(shared): State<Arc<Shared>>, request: Request
     };
     match request.method {
         Method::OPTIONS => refuse::preflight(),
-        Method::HEAD => head::media(path.container).into_response(),
+        Method::HEAD => (head::media(path.container), head::of_unknown_length()).into_response(),
         Method::GET => play(&shared, &path, &request).await,
         _ => read_only(),
     }

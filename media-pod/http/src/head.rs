@@ -1,8 +1,10 @@
 //! The heads of media responses.
 
 use crate::format::{Container, Framing};
+use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
+use std::convert::Infallible;
 
 /// The headers of every media response, wherever it is written.
 pub(crate) fn media(container: Container) -> [(HeaderName, HeaderValue); 4] {
@@ -13,6 +15,12 @@ pub(crate) fn media(container: Container) -> [(HeaderName, HeaderValue); 4] {
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
         (header::CONNECTION, HeaderValue::from_static("close")),
     ]
+}
+
+/// The body of an answer to HEAD whose GET would be answered at a length that nobody knows before: an empty one would be declared
+/// to have zero bytes, and a declared length must be that of the GET (RFC 9110, 8.6).
+pub(crate) fn of_unknown_length() -> Body {
+    Body::from_stream(futures::stream::empty::<Result<Bytes, Infallible>>())
 }
 
 /// The head before a body of media.

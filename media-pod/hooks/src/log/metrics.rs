@@ -1,6 +1,7 @@
 //! What the log measures: `headgate_hook_outbox_…`.
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, exponential_buckets};
+use crate::metrics::timing;
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 /// Reasons of `headgate_hook_outbox_errors_total`, beside those of [`super::frame::Flaw`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
@@ -40,8 +41,7 @@ pub(crate) struct LogMetrics {
 
 impl LogMetrics {
     pub(crate) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let buckets = exponential_buckets(0.000_01, 3.0, 12)?;
-        let append = HistogramOpts::new(
+        let append = timing(
             "headgate_hook_outbox_append_seconds",
             "Time from handing a record over to the outbox to its write.",
         );
@@ -51,7 +51,7 @@ impl LogMetrics {
                 "headgate_hook_outbox_durable",
                 "1 while all that is open and pending is on disk.",
             )?,
-            append_seconds: Histogram::with_opts(append.buckets(buckets))?,
+            append_seconds: Histogram::with_opts(append)?,
             recovered: IntCounterVec::new(
                 Opts::new("headgate_hook_outbox_recovered_total", "What a start found on disk."),
                 &["what"],

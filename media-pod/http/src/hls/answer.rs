@@ -9,6 +9,7 @@ use super::word::Scope;
 use crate::conditional::{has_already, takes_gzip};
 use crate::connection::Peer;
 use crate::handler::connection;
+use crate::head::of_unknown_length;
 use crate::path::MediaPath;
 use crate::refuse::{ended, problem, refused, with_cors};
 use crate::server::Shared;
@@ -89,7 +90,9 @@ async fn playlist(shared: &Shared, asked: Asked, request: &Parts) -> Response {
     match asked.word.clone() {
         Some(word) => media(shared, &word, asked, request).await,
         // Nobody begins to watch by asking for a head.
-        None if request.method == Method::HEAD => with_cors([(header::CONTENT_TYPE, PLAYLIST)].into_response()),
+        None if request.method == Method::HEAD => {
+            with_cors(([(header::CONTENT_TYPE, PLAYLIST)], of_unknown_length()).into_response())
+        }
         None => master(shared, asked, request).await,
     }
 }

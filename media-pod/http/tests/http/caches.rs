@@ -73,6 +73,10 @@ async fn asking_for_a_head_begins_no_session() {
     let server = server().await;
     let (head, body) = ask(&server, "HEAD", "/live/x.m3u8", "").await;
     assert!(head.starts_with("HTTP/1.1 200 ") && body.is_empty(), "{head}");
+    assert!(
+        !head.contains("\r\ncontent-length:"),
+        "not the length of the GET: {head}"
+    );
     assert!(server.rules.seen.lock().is_none());
 }
 

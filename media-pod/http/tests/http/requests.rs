@@ -85,6 +85,7 @@ async fn preflight_and_head_are_answered_without_a_session() {
             answer.starts_with("HTTP/1.1 200 ") && answer.contains(&expected),
             "{answer}"
         );
+        assert!(!answer.contains("\r\ncontent-length:"), "the GET has no end: {answer}");
     }
     assert!(server.rules.seen.lock().is_none());
 }
