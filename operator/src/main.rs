@@ -23,6 +23,7 @@ mod queue;
 mod rbac;
 mod routes;
 mod runner;
+mod standby;
 mod status;
 mod stream;
 mod stream_key;

@@ -11,6 +11,7 @@ mod trouble;
 mod validate;
 
 pub use fetch::KeySecrets;
+pub use plan::address;
 
 use crate::context::Context;
 use crate::names::{DRAIN_ANNOTATION, ObjectKey, annotation};

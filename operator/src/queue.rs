@@ -62,6 +62,11 @@ impl Queue {
         core.ready.len().saturating_add(core.running.len())
     }
 
+    /// Nothing is to be reconciled.
+    pub fn clear(&self) {
+        *self.core.lock() = Core::default();
+    }
+
     /// Gives a key back.
     pub fn done(&self, key: ObjectKey, outcome: Outcome) {
         let mut core = self.core.lock();

@@ -1,5 +1,6 @@
 //! What is known of one pod.
 
+use crate::cache::digest;
 use headgate_control::{EdgeReport, PodReport, Problem, StreamReport};
 use headgate_resolve::stream_object_name;
 use std::collections::HashMap;
@@ -34,7 +35,7 @@ pub struct View {
 const SETTLE: std::time::Duration = std::time::Duration::from_secs(2);
 
 impl View {
-    /// Takes a report in.
+    /// Takes a report in. Of what closes a session a digest is kept.
     pub fn heard(&mut self, server: &str, mut report: PodReport, now: Instant) {
         if let Some(before) = self.report.clone() {
             steady(&mut report, &before);
@@ -115,10 +116,13 @@ impl View {
     }
 }
 
-/// It stays until the next one, and lists that were read one by one have room for as many again.
+/// It stays until the next one, and lists that were read one by one have room for as many again. What closes a session is long, and the ledger has it.
 fn shrink(report: &mut PodReport) {
     for stream in &mut report.streams {
         stream.tracks.shrink_to_fit();
+        if let Some(sealed) = &mut stream.sealed {
+            *sealed = digest(sealed);
+        }
     }
     report.streams.shrink_to_fit();
     report.edges.shrink_to_fit();
