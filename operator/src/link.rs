@@ -13,11 +13,12 @@ mod lines;
 mod pod_link;
 mod revisions;
 mod sealed;
+mod streams;
 mod transport;
 mod view;
 mod wire;
 
-pub use change::{Changes, viewers};
+pub use change::Changes;
 #[cfg(test)]
 pub use ledger::Ledger;
 pub use ledgers::Kept;
@@ -258,7 +259,7 @@ impl Links {
         let near = || links.iter().filter(|(pod, _)| pod.namespace == stream.namespace);
         let seen = near().filter_map(|(pod, link)| {
             let view = link.view.borrow();
-            let report = view.stream(&stream.name)?.clone();
+            let report = view.stream(&stream.name)?;
             Some(Sighting {
                 server: link.server.clone(),
                 server_uid: link.server_uid.clone(),
