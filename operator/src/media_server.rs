@@ -10,7 +10,7 @@ mod samples;
 mod trouble;
 mod validate;
 
-pub use fetch::KeySecrets;
+pub use fetch::{KeySecrets, tidy_clients};
 pub use plan::address;
 
 use crate::context::Context;

@@ -3,7 +3,7 @@
 
 use crate::context::{Context, now};
 use crate::link::{Peer, Target, Wish};
-use crate::media_server::address;
+use crate::media_server::{address, tidy_clients};
 use crate::names::{ObjectKey, authority_secret};
 use crate::queue::Outcome;
 use crate::routes::Routes;
@@ -50,6 +50,7 @@ async fn tidy(ctx: &Context) -> Infallible {
     loop {
         sleep(TIDY_EVERY).await;
         ctx.links.tidy(|server| ctx.caches.servers.has(server));
+        tidy_clients(ctx);
     }
 }
 

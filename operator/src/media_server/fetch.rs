@@ -199,6 +199,11 @@ async fn forget(ctx: &Context, key: &ObjectKey) {
         gone.metadata.uid = Some(uid);
         ctx.events.publish(&gone, &[dropped(sessions)]).await;
     }
+    tidy_clients(ctx);
+}
+
+/// Throws client certificates of servers that are gone away, when there are some.
+pub fn tidy_clients(ctx: &Context) {
     let servers = ctx.caches.servers.keys();
     if ctx.clients.count() <= servers.len().saturating_add(CLIENTS_SPARE) {
         return;
