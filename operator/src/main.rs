@@ -21,6 +21,7 @@ mod pace;
 mod process;
 mod queue;
 mod rbac;
+mod room;
 mod routes;
 mod runner;
 mod standby;
