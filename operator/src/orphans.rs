@@ -213,7 +213,9 @@ fn scene<'p>(
         all.partition(|k| living.uids.contains(&k.uid))
     };
     let streams = ctx.caches.streams.find(&server.namespace, &Word::server(&server.name));
-    streams.iter().for_each(|s| stored(ctx, s));
+    for stream in &streams {
+        stored(ctx, stream);
+    }
     Scene {
         heirs: pods.map(|(pod, view)| heir(pod, view, &here)).collect(),
         streams: streams.iter().filter_map(|s| lost(ctx, &living, s)).collect(),
