@@ -4,7 +4,9 @@
 //! GStreamer, VLC and rtmpdump play; hls.js, mpegts.js and the browser's own Media Source play in headless Chromium, and what they show is looked at.
 
 mod browser;
+mod enhanced;
 mod frames;
+mod hashes;
 pub(crate) mod place;
 mod source;
 mod tools;
@@ -38,6 +40,14 @@ pub async fn run(paths: &Paths) -> Result<()> {
     for clip in source::ALL {
         let what = format!("every output has the frames of {}", clip.name);
         failed = count(failed, step(what, frames::compare(paths, &place, clip)).await);
+    }
+    if let Some(streams) = enhanced::Streams::ensure(paths).await? {
+        for case in enhanced::ALL {
+            let what = format!("every output has the frames of {}, as FFmpeg 8 publishes them", case.name());
+            failed = count(failed, step(what, streams.compare(paths, &place, case)).await);
+        }
+    } else {
+        say("not checked: enhanced RTMP with FFmpeg 8 (python3 with pip is not here)");
     }
     let live = source::Loop::start(paths, &place, "quadrants").await?;
     for (what, tool) in tools::all(&place, "quadrants") {

@@ -4,4 +4,5 @@ pub mod apt;
 pub mod go;
 pub mod lock;
 pub mod paths;
+pub mod python;
 pub mod webhooks;

@@ -1,6 +1,7 @@
 //! The official libraries of Standard Webhooks, which check the signatures of hooks: installed below the cache by pip and npm.
 
 use super::paths::Paths;
+use super::python;
 use crate::command::Cmd;
 use crate::error::Result;
 use crate::ui::{say, step};
@@ -25,23 +26,7 @@ pub struct Library {
 pub async fn ensure(paths: &Paths) -> Result<Vec<Library>> {
     let place = paths.cache.join("standardwebhooks");
     let mut found = Vec::new();
-    if is_there("python3", &["-m", "pip", "--version"]).await {
-        let folder = place.join(PYTHON);
-        if !folder.join("standardwebhooks").is_dir() {
-            let install = Cmd::new("python3")
-                .args([
-                    "-m",
-                    "pip",
-                    "install",
-                    "--quiet",
-                    "--root-user-action",
-                    "ignore",
-                    "--target",
-                ])
-                .arg(&folder)
-                .arg(PYTHON);
-            step(format_args!("library {PYTHON} of PyPI"), install.run()).await?;
-        }
+    if let Some(folder) = python::library(paths, PYTHON, "standardwebhooks").await? {
         found.push(Library {
             variable: "HEADGATE_PYTHONPATH",
             folder,
