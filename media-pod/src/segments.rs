@@ -1,4 +1,5 @@
-//! Segments that back ends want to hear of (`on_hls`, `on_record_ts`): streams are cut for them from their beginning on, whether or not anybody watches.
+//! Segments that back ends want to hear of (`on_hls`, `on_record_ts`), or that an event is to have from its beginning: streams are cut for them whether or
+//! not anybody watches.
 
 use crate::pod::Pod;
 use headgate_hooks::event::NewSegment;
@@ -42,19 +43,23 @@ impl Followed {
     fn look(&mut self, pod: &Arc<Pod>) {
         while self.tasks.try_join_next().is_some() {}
         self.by_session.retain(|_, task| !task.is_finished());
-        if !pod.hooks().wants_segments() {
+        if !pod.hooks().wants_segments() && !pod.hls().keeps_all() {
             return;
         }
         let streams = pod.hub().snapshot();
         let publishers = streams.into_iter().filter_map(|stream| Some(stream.publisher?.session));
         for session in publishers {
-            if !self.by_session.contains_key(&session.id) && pod.hooks().follows_segments(&session) {
+            if !self.by_session.contains_key(&session.id) && is_followed(pod, &session) {
                 let id = session.id;
                 let task = self.tasks.spawn(follow(Arc::downgrade(pod), session));
                 self.by_session.insert(id, task);
             }
         }
     }
+}
+
+fn is_followed(pod: &Pod, session: &Session) -> bool {
+    pod.hls().keeps_all() || pod.hooks().follows_segments(session)
 }
 
 /// Until the publisher has ended, or nobody wants to hear of it any more.
@@ -67,11 +72,13 @@ async fn follow(pod: Weak<Pod>, session: Arc<Session>) {
     };
     while let Some(new) = segments.next().await {
         let Some(pod) = pod.upgrade() else { return };
-        if !pod.hooks().follows_segments(&session) {
+        if !is_followed(&pod, &session) {
             return;
         }
-        for segment in new {
-            pod.hooks().segment(&session, &told(segment));
+        if pod.hooks().follows_segments(&session) {
+            for segment in new {
+                pod.hooks().segment(&session, &told(segment));
+            }
         }
     }
 }

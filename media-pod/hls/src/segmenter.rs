@@ -152,7 +152,7 @@ impl Segmenter {
         if self.config.cut() == cut && self.coming.is_none() {
             return;
         }
-        (self.config.window, self.config.bytes_max) = (cut.window, cut.bytes_max);
+        (self.config.window, self.config.event, self.config.bytes_max) = (cut.window, cut.event, cut.bytes_max);
         self.coming = Some(cut);
         self.slide();
         self.changed();
@@ -206,6 +206,7 @@ impl Segmenter {
             config: &self.config,
             target: self.target.unwrap_or_else(|| self.wanted_target()),
             discontinuities: self.discontinuities_gone,
+            names_all: self.names_all(),
             segments: &self.segments,
             gone: self.gone,
             growing: self.growing.as_ref(),

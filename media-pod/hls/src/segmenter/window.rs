@@ -1,6 +1,7 @@
 //! What stays: the window that the playlist names, and what may still be asked for.
 
 use super::Segmenter;
+use crate::EVENT_MAX;
 use std::time::Duration;
 
 impl Segmenter {
@@ -9,12 +10,33 @@ impl Segmenter {
         rounded(self.config.segment)
     }
 
+    /// Segments that the playlist may name.
+    fn window(&self) -> usize {
+        if self.config.event {
+            EVENT_MAX
+        } else {
+            self.config.window
+        }
+    }
+
+    /// Whether the playlist is an event's that still has its beginning.
+    pub(super) fn names_all(&self) -> bool {
+        let first = self.segments.get(self.gone).map_or(self.next, |segment| segment.number);
+        self.config.event && first == self.config.first
+    }
+
     /// Takes out of the window and of memory what is beyond them.
     pub(super) fn slide(&mut self) {
-        while self.segments.len().saturating_sub(self.gone) > self.config.window {
+        let window = self.window();
+        while self.segments.len().saturating_sub(self.gone) > window {
             self.leave_window();
         }
-        let kept_max = self.config.window.saturating_mul(2).saturating_add(1);
+        // Of an event nothing leaves the window before it must leave memory.
+        let kept_max = if self.config.event {
+            window
+        } else {
+            window.saturating_mul(2).saturating_add(1)
+        };
         while self.segments.len() > kept_max || (self.bytes() > self.config.bytes_max && self.segments.len() > 1) {
             if self.gone == 0 {
                 self.leave_window();
