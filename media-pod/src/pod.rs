@@ -10,7 +10,7 @@ pub use self::news::News;
 use self::config::{bounds, changed_keys, closed, counters, hls, settings, started, validate};
 use crate::drain::Draining;
 use crate::gate::{PodGate, Policy};
-use crate::hls_peers::HlsPeers;
+use crate::hls_peers::{self, HlsPeers};
 use crate::keys::KeyRing;
 use crate::listeners::{Listeners, Served};
 use crate::metrics;
@@ -116,7 +116,8 @@ impl Pod {
         let (push, push_guard) = crate::pushes::push(&hub, &setup.place, &registry, &shutdown)?;
         gate.forward_by(Arc::new(push));
         let hls = setup.hls_key.clone().map_or_else(Hls::default, Hls::new);
-        hls.among(Arc::new(HlsPeers::new(Arc::clone(&peers))));
+        let hls_metrics = hls_peers::Metrics::register(&registry)?;
+        hls.among(Arc::new(HlsPeers::new(Arc::clone(&peers), hls_metrics)));
         let seen = Arc::clone(&vhosts);
         let vhost = move |host: &str, param: &str| resolve_vhost(&seen.load(), host, param);
         let hls_home = HlsHome::new(hub.clone(), Arc::new(vhost), hls.clone());
