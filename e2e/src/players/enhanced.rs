@@ -137,7 +137,10 @@ impl Streams {
     /// Its clip, encoded if it is not there.
     async fn clip(&self, paths: &Paths, case: Case) -> Result<PathBuf> {
         let folder = paths.cache.join("clips");
-        let (clip, draft) = (format!("enhanced-{}.mp4", case.name), format!("draft-{}.mp4", case.name));
+        let (clip, draft) = (
+            format!("enhanced-{}.mp4", case.name),
+            format!("draft-{}.mp4", case.name),
+        );
         let (clip, draft) = (folder.join(clip), folder.join(draft));
         if !clip.exists() {
             let into = draft.display().to_string();

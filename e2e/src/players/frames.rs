@@ -1,7 +1,7 @@
 //! Every frame of every output against what was published: how many, when, and which bytes. ffmpeg reads both.
 
-use super::place::Place;
 use super::hashes::{Measure, frames, same};
+use super::place::Place;
 use super::source::Clip;
 use crate::ensure;
 use crate::error::{Context as _, Error, Result};

@@ -104,14 +104,15 @@ pub(super) fn same(measure: Measure<'_>, expected: &[Frame], got: &[Frame]) -> R
                 furthest = furthest.max(off);
             }
         }
-        let what = if *kind == TrackKind::Video { "pictures" } else { "of sound" };
+        let what = if *kind == TrackKind::Video {
+            "pictures"
+        } else {
+            "of sound"
+        };
         // Writing to memory does not fail.
         let _ = write!(counts, "{} {what}, ", got.len());
     }
-    Ok(format!(
-        "{counts}byte for byte; times within {:.0} µs",
-        furthest * 1e6
-    ))
+    Ok(format!("{counts}byte for byte; times within {:.0} µs", furthest * 1e6))
 }
 
 /// When the first picture is.

@@ -8,6 +8,7 @@ mod enhanced;
 mod frames;
 mod hashes;
 pub(crate) mod place;
+mod playlists;
 mod source;
 mod tools;
 
@@ -43,7 +44,10 @@ pub async fn run(paths: &Paths) -> Result<()> {
     }
     if let Some(streams) = enhanced::Streams::ensure(paths).await? {
         for case in enhanced::ALL {
-            let what = format!("every output has the frames of {}, as FFmpeg 8 publishes them", case.name());
+            let what = format!(
+                "every output has the frames of {}, as FFmpeg 8 publishes them",
+                case.name()
+            );
             failed = count(failed, step(what, streams.compare(paths, &place, case)).await);
         }
     } else {
@@ -52,6 +56,15 @@ pub async fn run(paths: &Paths) -> Result<()> {
     let live = source::Loop::start(paths, &place, "quadrants").await?;
     for (what, tool) in tools::all(&place, "quadrants") {
         failed = count(failed, step(what, tool).await);
+    }
+    if let Some(modules) = playlists::ensure(paths).await? {
+        let rules = playlists::check(&modules, &place, "quadrants");
+        failed = count(
+            failed,
+            step("hls-parser finds no broken rule in any playlist", rules).await,
+        );
+    } else {
+        say("not checked: playlists by hls-parser (node with npm is not here)");
     }
     let browser = step(
         "hls.js, mpegts.js and Media Source in Chromium",

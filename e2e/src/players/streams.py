@@ -87,7 +87,7 @@ def sounds(second, number, stream):
 
 def publish(file, url):
     with av.open(file) as clip, av.open(url, "w", format="flv") as out:
-        streams = {stream.index: out.add_stream_from_template(stream) for stream in clip.streams}
+        streams = {stream.index: out.add_stream_from_template(stream, opaque=True) for stream in clip.streams}
         start = first = None
         for packet in clip.demux():
             if packet.dts is None:
