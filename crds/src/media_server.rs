@@ -143,6 +143,15 @@ pub struct Publish {
     /// What happens when a second publisher comes for a name that is live. `Reject` refuses the newcomer. `Takeover` cuts the older one.
     #[serde(default)]
     pub on_conflict: OnConflict,
+    /// How long a publisher may take until its first audio or video comes, in seconds; then it is ended and its name is free.
+    #[serde(default = "twenty")]
+    #[schemars(range(min = 1, max = 3600))]
+    pub first_packet_timeout_seconds: i32,
+    /// How long a live publisher may send no audio or video, in seconds; then it is ended, which its back end is told. Longer for encoders on networks
+    /// that come and go, shorter to see sooner that one is gone without a word.
+    #[serde(default = "ten")]
+    #[schemars(range(min = 1, max = 3600))]
+    pub idle_timeout_seconds: i32,
 }
 
 /// Who may play, and how.
@@ -174,8 +183,8 @@ pub struct Hls {
     #[serde(default = "two")]
     #[schemars(range(min = 1, max = 60))]
     pub segment_seconds: i32,
-    /// How many segments a playlist names, so how far back a viewer can go. A stream's segments take at most 128 MiB of a pod's memory, and all
-    /// of a pod about 1 GiB: where they would take more, fewer are kept.
+    /// How many segments a playlist names, so how far back a viewer can go. A stream's window takes at most 128 MiB of a pod's memory, and all
+    /// of a pod about `memoryMebibytes`: where they would take more, fewer are kept. An `Event` has no window.
     #[serde(default = "six")]
     #[schemars(range(min = 3, max = 1000))]
     pub window_segments: i32,
@@ -188,6 +197,26 @@ pub struct Hls {
     #[serde(default = "half_a_second")]
     #[schemars(range(min = 0, max = 5000))]
     pub part_milliseconds: i32,
+    /// What a playlist names: `Live` for a window that moves with the stream; `Event` for every segment since the stream began, so that a viewer can go
+    /// back to its beginning. Streams are then cut whether or not anybody watches, and an event whose segments have no room any more, or are more
+    /// than 5,000, goes on as a live window: the oldest are left out.
+    #[serde(default)]
+    pub playlist: HlsPlaylist,
+    /// How much of a pod's memory the segments of all its streams may take, in MiB, about: each stream gets the same share. For an `Event`, what its
+    /// length takes: an hour at 2 Mbit/s is 900 MiB.
+    #[serde(default = "a_gibibyte")]
+    #[schemars(range(min = 64, max = 262_144))]
+    pub memory_mebibytes: i32,
+}
+
+/// What a playlist names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum HlsPlaylist {
+    /// A window that moves with the stream.
+    #[default]
+    Live,
+    /// Every segment since the stream began, as long as there is room.
+    Event,
 }
 
 /// What segments are made of.
@@ -369,6 +398,8 @@ impl Default for Publish {
         Self {
             authentication: Authentication::StreamKey,
             on_conflict: OnConflict::Reject,
+            first_packet_timeout_seconds: twenty(),
+            idle_timeout_seconds: ten(),
         }
     }
 }
@@ -388,6 +419,8 @@ impl Default for Hls {
             window_segments: six(),
             container: HlsContainer::default(),
             part_milliseconds: half_a_second(),
+            playlist: HlsPlaylist::default(),
+            memory_mebibytes: a_gibibyte(),
         }
     }
 }
@@ -406,6 +439,14 @@ fn one() -> i32 {
     1
 }
 
+fn ten() -> i32 {
+    10
+}
+
+fn twenty() -> i32 {
+    20
+}
+
 fn ten_minutes() -> i32 {
     600
 }
@@ -416,6 +457,10 @@ fn two() -> i32 {
 
 fn six() -> i32 {
     6
+}
+
+fn a_gibibyte() -> i32 {
+    1024
 }
 
 fn half_a_second() -> i32 {

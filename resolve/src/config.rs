@@ -56,6 +56,8 @@ pub fn pod_config<'a>(
                 api::OnConflict::Reject => control::OnConflict::Reject,
                 api::OnConflict::Takeover => control::OnConflict::Takeover,
             },
+            first_packet_timeout_seconds: unsigned(spec.publish.first_packet_timeout_seconds),
+            idle_timeout_seconds: unsigned(spec.publish.idle_timeout_seconds),
         },
         play: control::PlayPolicy {
             authentication: authentication(spec.play.authentication),
@@ -163,6 +165,11 @@ fn hls(from: &api::Hls) -> control::HlsPolicy {
             api::HlsContainer::Fmp4 => control::HlsContainer::Fmp4,
         },
         part_milliseconds: unsigned(from.part_milliseconds),
+        playlist: match from.playlist {
+            api::HlsPlaylist::Live => control::HlsPlaylist::Live,
+            api::HlsPlaylist::Event => control::HlsPlaylist::Event,
+        },
+        memory_mebibytes: unsigned(from.memory_mebibytes),
     }
 }
 

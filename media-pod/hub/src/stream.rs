@@ -9,7 +9,7 @@ use crate::meter::Rates;
 use crate::ring::{Ring, TrackSet};
 use crate::{Format, Origin, Protocol, Settings, StreamName, Treatment};
 use bytes::Bytes;
-use headgate_codec::{Frame, Timestamp, Track};
+use headgate_codec::{Codec, Frame, Timestamp, Track};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
@@ -181,6 +181,18 @@ impl Stream {
     pub(crate) fn gone_since(&self) -> Option<Instant> {
         let media = self.media.lock();
         media.publisher.is_none().then_some(media.since)
+    }
+
+    /// Since when its frames come, when the format carries none of its tracks.
+    pub(crate) fn unfit_since(&self, format: &dyn Format) -> Option<Instant> {
+        let media = self.media.lock();
+        let is_carried = media.set.tracks.iter().any(|track| format.carries(track));
+        media.begun.filter(|_| !is_carried)
+    }
+
+    /// What it is coded in.
+    pub(crate) fn codecs(&self) -> Vec<Codec> {
+        self.media.lock().set.tracks.iter().map(|track| track.codec).collect()
     }
 
     /// Whose frames it takes.

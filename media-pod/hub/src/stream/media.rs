@@ -30,6 +30,8 @@ pub(super) struct Media {
     pub(super) missed: bool,
     /// When the publisher came or, without one, went.
     pub(super) since: Instant,
+    /// When the first frame of the publisher came.
+    pub(super) begun: Option<Instant>,
     pub(super) set: Arc<TrackSet>,
     pub(super) gop: Gop,
     pub(super) meter: Meter,
@@ -60,6 +62,7 @@ impl Media {
             playable: false,
             missed: false,
             since: Instant::now(),
+            begun: None,
             set: Arc::default(),
             gop: Gop::default(),
             meter: Meter::default(),
@@ -79,7 +82,7 @@ impl Media {
         }
         (self.playable, self.missed) = (false, false);
         self.origin = None;
-        self.since = Instant::now();
+        (self.since, self.begun) = (Instant::now(), None);
         self.set = Arc::default();
         self.meter = Meter::default();
         self.gop.clear();
@@ -162,6 +165,7 @@ impl Media {
         if !self.set.tracks.iter().any(|track| track.id == frame.track) {
             return;
         }
+        self.begun.get_or_insert_with(Instant::now);
         let frame = self.clock.stamp(frame, self.treatment.stamps, self.since.elapsed());
         let joins = self.joins(&frame);
         let undecodable = frame.kind == TrackKind::Video && !joins && self.pictured.is_none();
