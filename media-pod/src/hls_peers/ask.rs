@@ -80,9 +80,13 @@ impl HlsPeers {
 
     /// The whole body, whose bytes count as long as anybody holds them.
     async fn body(&self, mut response: reqwest::Response) -> Result<Bytes, Outcome> {
+        let is_too_large = |bytes: u64| bytes > ANSWER_MAX as u64;
+        if response.content_length().is_some_and(is_too_large) {
+            return Err(Outcome::TooLarge);
+        }
         let mut held = Held::default();
         while let Some(piece) = response.chunk().await.map_err(|_| Outcome::PeerUnreachable)? {
-            if held.bytes.len().saturating_add(piece.len()) > ANSWER_MAX {
+            if is_too_large(held.bytes.len().saturating_add(piece.len()) as u64) {
                 return Err(Outcome::TooLarge);
             }
             let kibibytes = u32::try_from(piece.len().div_ceil(1024)).unwrap_or(u32::MAX);

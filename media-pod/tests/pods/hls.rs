@@ -190,16 +190,17 @@ async fn a_session_whose_pod_hangs_goes_on_elsewhere_in_some_seconds_and_the_nex
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_without_end_is_not_taken() {
+async fn an_answer_that_is_much_too_large_is_not_taken() {
     let healthy = Server::start(2, "Reject").await;
     let live = Live::at(&healthy.0[0]).await;
     let own = live.begun(&healthy.0[1]).await;
     let segment = segments(&text(&healthy.0[1], &own).await).pop().unwrap();
-    let endless = || async {
+    let large = || async {
         let piece = Ok::<_, std::convert::Infallible>(Bytes::from(vec![7; 1 << 20]));
-        axum::body::Body::from_stream(futures::stream::repeat(piece))
+        let body = axum::body::Body::from_stream(futures::stream::repeat(piece));
+        ([("content-length", (1_u64 << 30).to_string())], body)
     };
-    let server = fake(axum::Router::new().fallback(endless)).await;
+    let server = fake(axum::Router::new().fallback(large)).await;
     let pod = &server.0[0];
     assert_eq!(bytes(pod, &segment).await.0, 404);
     assert!(pod.metric_of("headgate_hls_peer_requests_total", "TooLarge") >= 1.0);
