@@ -1,6 +1,7 @@
 //! Heads, refusals, and connections that come to an end in every way.
 
 use crate::support::*;
+use bytes::Bytes;
 use headgate_codec::{AudioInfo, Codec, Frame, Timestamp, Track, TrackId, TrackKind};
 use headgate_hub::{EndReason, Publisher, Settings};
 use std::sync::atomic::Ordering;

@@ -327,7 +327,7 @@ fn whatever_the_schedule_nothing_is_left_behind() {
 
 #[test]
 fn a_seed_is_the_same_schedule_every_time() {
-    for seed in 0..500 {
+    for seed in 0..50 {
         assert_eq!(run(seed), run(seed), "{seed}");
     }
 }
