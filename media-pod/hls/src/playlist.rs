@@ -26,7 +26,7 @@ pub(crate) struct View<'a> {
     pub(crate) ended: bool,
 }
 
-/// Parts stand in the playlist no further than so many target durations from its end (§4.4.4.9).
+/// Parts stand in the playlist less than so many target durations from its end (§4.4.4.9).
 const PARTS_FOR: u64 = 3;
 /// Segments further from the end than so many target durations may be skipped (§4.4.3.8: at least six).
 const SKIP_UNTIL: u64 = 6;
@@ -160,12 +160,11 @@ impl View<'_> {
 
     /// Segments at the front that a delta update leaves out.
     fn skippable(&self) -> usize {
-        const TICK: Duration = Duration::from_nanos(1);
-        let first = self.first_within(SKIP_UNTIL, |_, end| end.saturating_add(TICK));
+        let first = self.first_within(SKIP_UNTIL, |_, end| end);
         first.saturating_sub(self.gone)
     }
 
-    /// The first segment that is no more than so many target durations from the end of the playlist, by the distance of its start or of its end. Looks at
+    /// The first segment that is less than so many target durations from the end of the playlist, by the distance of its start or of its end. Looks at
     /// no more segments than that.
     fn first_within(&self, targets: u64, by: fn(Duration, Duration) -> Duration) -> usize {
         let until = Duration::from_secs(self.target.saturating_mul(targets));
@@ -175,7 +174,7 @@ impl View<'_> {
             && let Some(segment) = self.segments.get(before)
         {
             let start = end.saturating_add(segment.duration());
-            if by(start, end) > until {
+            if by(start, end) >= until {
                 break;
             }
             (first, end) = (before, start);
