@@ -66,7 +66,7 @@ impl LaneKey {
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
     /// Its lane.
-    pub(crate) key: LaneKey,
+    pub(crate) key: Arc<LaneKey>,
     /// What to tell.
     pub(crate) event: Arc<Event>,
     /// Counts from 1.
@@ -168,4 +168,16 @@ pub(super) struct Lane {
     pub(super) state: State,
     /// Woken before its time, which was this: one more failure then changes nothing.
     pub(super) early: Option<Instant>,
+}
+
+impl Lane {
+    /// An empty one whose turn will come.
+    pub(super) fn new(key: Arc<LaneKey>) -> Self {
+        Self {
+            key,
+            notices: VecDeque::with_capacity(1),
+            state: State::Ready,
+            early: None,
+        }
+    }
 }

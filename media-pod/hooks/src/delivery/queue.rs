@@ -38,9 +38,10 @@ impl Default for Policy {
 pub(crate) struct Queue {
     limits: Limits,
     policy: Policy,
-    lanes: HashMap<LaneKey, Lane>,
-    ready: VecDeque<LaneKey>,
-    sleeping: BTreeSet<(Instant, LaneKey)>,
+    /// Keys are shared between the indexes, and lanes stand outside of the table: of both there may be as many as of notices.
+    lanes: HashMap<Arc<LaneKey>, Box<Lane>>,
+    ready: VecDeque<Arc<LaneKey>>,
+    sleeping: BTreeSet<(Instant, Arc<LaneKey>)>,
     /// Lanes by the age of what was pushed; entries of notices that are gone are skipped.
     arrivals: VecDeque<(u64, Arc<LaneKey>)>,
     suspended: HashSet<usize>,
@@ -134,16 +135,15 @@ impl Queue {
         self.count = self.count.saturating_add(1);
         self.bytes = self.bytes.saturating_add(entry.event.size());
         let notice = entry.notice(number, now, self.policy.max_age);
-        let lane = self.lanes.entry(key.clone()).or_insert_with(|| {
-            self.ready.push_back(key.clone());
-            Lane {
-                key: Arc::new(key),
-                notices: VecDeque::with_capacity(1),
-                state: State::Ready,
-                early: None,
-            }
-        });
-        self.arrivals.push_back((number, lane.key.clone()));
+        let lane = if let Some(lane) = self.lanes.get_mut(&key) {
+            lane
+        } else {
+            let key = Arc::new(key);
+            self.ready.push_back(Arc::clone(&key));
+            let lane = Box::new(Lane::new(Arc::clone(&key)));
+            self.lanes.entry(key).or_insert(lane)
+        };
+        self.arrivals.push_back((number, Arc::clone(&lane.key)));
         lane.notices.push_back(notice);
         self.bound();
     }
@@ -231,7 +231,7 @@ impl Queue {
     /// Gives everything up, and all that comes after.
     pub(crate) fn close(&mut self) {
         self.closed = true;
-        let keys: Vec<LaneKey> = self.lanes.keys().cloned().collect();
+        let keys: Vec<Arc<LaneKey>> = self.lanes.keys().cloned().collect();
         for key in keys {
             self.remove_lane(&key);
         }
@@ -265,13 +265,14 @@ impl Queue {
     pub(crate) fn contains(&self, url: usize, event: &Event) -> bool {
         let has = |lane: &Lane| lane.notices.iter().any(|notice| notice.event.id == event.id);
         let in_order = self.lanes.get(&LaneKey::of(url, event.stream.clone()));
-        let alone = |(key, lane): (&LaneKey, &Lane)| key.alone > 0 && key.url == url && has(lane);
-        in_order.is_some_and(has) || (self.policy.ordering == Ordering::None && self.lanes.iter().any(alone))
+        let alone = |(key, lane): (&Arc<LaneKey>, &Box<Lane>)| key.alone > 0 && key.url == url && has(lane);
+        in_order.is_some_and(|lane| has(lane))
+            || (self.policy.ordering == Ordering::None && self.lanes.iter().any(alone))
     }
 
     /// Takes out what has these numbers in the log. What is under way is left alone, unless `under_way`.
     pub(crate) fn remove(&mut self, log: &HashSet<u64>, death: Option<Death>, under_way: bool) {
-        let keys: Vec<LaneKey> = self.lanes.keys().cloned().collect();
+        let keys: Vec<Arc<LaneKey>> = self.lanes.keys().cloned().collect();
         for key in keys {
             self.remove_from_lane(&key, log, death, under_way);
         }
@@ -307,14 +308,14 @@ impl Queue {
             })
     }
 
-    fn requeue(&mut self, key: LaneKey) {
+    fn requeue(&mut self, key: Arc<LaneKey>) {
         if let Some(lane) = self.lanes.get_mut(&key) {
             lane.state = State::Ready;
             self.ready.push_back(key);
         }
     }
 
-    fn sleep(&mut self, key: LaneKey, until: Instant, held: bool) {
+    fn sleep(&mut self, key: Arc<LaneKey>, until: Instant, held: bool) {
         if let Some(lane) = self.lanes.get_mut(&key) {
             lane.state = State::Sleeping { until, held };
             self.sleeping.insert((until, key));
@@ -322,7 +323,7 @@ impl Queue {
     }
 
     /// Takes the head off a lane that is in no index, and puts the lane back if there is more.
-    fn finish(&mut self, key: &LaneKey, death: Option<Death>) {
+    fn finish(&mut self, key: &Arc<LaneKey>, death: Option<Death>) {
         self.remove_at(key, 0, death);
         self.requeue(key.clone());
     }
@@ -330,7 +331,7 @@ impl Queue {
     /// Drops what is too old from the front of a lane that was just taken out of `ready`.
     fn expire(&mut self, key: &LaneKey, now: Instant) {
         let old = |lane: &Lane| lane.notices.front().is_some_and(|head| now >= head.expiry);
-        while self.lanes.get(key).is_some_and(old) {
+        while self.lanes.get(key).is_some_and(|lane| old(lane)) {
             self.remove_at(key, 0, Some(Death::Expired));
         }
     }
@@ -356,7 +357,7 @@ impl Queue {
         }));
     }
 
-    fn remove_from_lane(&mut self, key: &LaneKey, log: &HashSet<u64>, death: Option<Death>, under_way: bool) {
+    fn remove_from_lane(&mut self, key: &Arc<LaneKey>, log: &HashSet<u64>, death: Option<Death>, under_way: bool) {
         let Some(lane) = self.lanes.get(key) else { return };
         let busy = lane.state == State::InFlight;
         let spared = usize::from(busy && !under_way);
@@ -378,8 +379,10 @@ impl Queue {
 
     fn remove_from_index(&mut self, key: &LaneKey) {
         // From `ready` it is not searched for: `take` passes over what is not there any more.
-        if let Some(State::Sleeping { until, .. }) = self.lanes.get(key).map(|lane| lane.state) {
-            self.sleeping.remove(&(until, key.clone()));
+        if let Some(lane) = self.lanes.get(key)
+            && let State::Sleeping { until, .. } = lane.state
+        {
+            self.sleeping.remove(&(until, Arc::clone(&lane.key)));
         }
     }
 }

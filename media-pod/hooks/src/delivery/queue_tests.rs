@@ -191,7 +191,7 @@ fn a_suspended_url_is_left_alone_until_it_answers_again() {
     queue.wake_all();
     assert!(queue.take(now + 3600 * S).is_none());
     queue.resume(0);
-    let mut resumed = [queue.take(now).expect("a"), queue.take(now).expect("b")].map(|job| job.key.stream.name);
+    let mut resumed = [queue.take(now).expect("a"), queue.take(now).expect("b")].map(|job| job.key.stream.name.clone());
     resumed.sort();
     assert_eq!(resumed.map(|name| name.to_string()), ["a", "b"]);
 }
@@ -410,7 +410,7 @@ proptest! {
                     pushed += 1;
                 }
                 Step::Take => if let Some(job) = queue.take(now) {
-                    let last = highest.insert(job.key.clone(), job.number);
+                    let last = highest.insert(LaneKey::clone(&job.key), job.number);
                     prop_assert!(last.is_none_or(|last| last <= job.number), "{:?} went back", job.key);
                     flying.push(job);
                 },

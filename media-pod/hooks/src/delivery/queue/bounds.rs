@@ -1,6 +1,7 @@
 //! The bounds of a queue: what is oldest gives way, and indexes forget what is gone.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::Queue;
 use crate::delivery::lane::{Death, LaneKey, State};
@@ -16,7 +17,7 @@ impl Queue {
     }
 
     /// Lane and place in it of the oldest notice that no attempt is under way for.
-    fn pop_oldest_idle(&mut self) -> Option<(LaneKey, usize)> {
+    fn pop_oldest_idle(&mut self) -> Option<(Arc<LaneKey>, usize)> {
         let mut in_flight = Vec::new();
         let mut found = None;
         while let Some((number, key)) = self.arrivals.pop_front() {
@@ -28,7 +29,8 @@ impl Queue {
                 in_flight.push((number, key));
                 continue;
             }
-            found = Some(((*key).clone(), usize::from(lane.state == State::InFlight)));
+            let at = usize::from(lane.state == State::InFlight);
+            found = Some((key, at));
             break;
         }
         for entry in in_flight.into_iter().rev() {

@@ -1,5 +1,6 @@
 //! Lanes that wait for a later try, and what wakes them.
 
+use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Queue;
@@ -21,7 +22,7 @@ impl Queue {
     /// Lets the lanes of a stream try at once, unless their receiver asked for time or is suspended.
     pub(crate) fn wake(&mut self, stream: &Stream, urls: usize) {
         for url in 0..urls {
-            self.wake_lane(LaneKey::of(url, stream.clone()), Wake::Early);
+            self.wake_lane(&LaneKey::of(url, stream.clone()), Wake::Early);
         }
     }
 
@@ -40,7 +41,7 @@ impl Queue {
     /// The URLs changed and there are now `count`: all are tried anew, and what was for one that is gone is dead.
     pub(crate) fn urls_changed(&mut self, count: usize) {
         self.generation = self.generation.saturating_add(1);
-        let gone: Vec<LaneKey> = self.lanes.keys().filter(|key| key.url >= count).cloned().collect();
+        let gone: Vec<Arc<LaneKey>> = self.lanes.keys().filter(|key| key.url >= count).cloned().collect();
         for key in gone {
             self.remove_lane(&key);
         }
@@ -62,21 +63,28 @@ impl Queue {
     }
 
     fn wake_sleeping(&mut self, wake: Wake, which: impl Fn(&LaneKey) -> bool) {
-        let keys: Vec<LaneKey> = self.sleeping.iter().map(|(_, key)| key.clone()).filter(which).collect();
+        let keys: Vec<Arc<LaneKey>> = self
+            .sleeping
+            .iter()
+            .map(|(_, key)| key)
+            .filter(|key| which(key))
+            .cloned()
+            .collect();
         for key in keys {
-            self.wake_lane(key, wake);
+            self.wake_lane(&key, wake);
         }
     }
 
-    fn wake_lane(&mut self, key: LaneKey, wake: Wake) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
+    fn wake_lane(&mut self, key: &LaneKey, wake: Wake) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
         let State::Sleeping { until, held } = lane.state else {
             return;
         };
         if self.suspended.contains(&key.url) || (held && wake == Wake::Early) {
             return;
         }
-        self.sleeping.remove(&(until, key.clone()));
+        let key = Arc::clone(&lane.key);
+        self.sleeping.remove(&(until, Arc::clone(&key)));
         lane.early = (wake != Wake::Anew).then_some(until);
         if let Some(head) = lane.notices.front_mut().filter(|_| wake == Wake::Anew) {
             head.failures = 0;
