@@ -48,5 +48,27 @@ pub(super) fn said(answer: &Map<String, Value>) -> Option<String> {
 
 /// The object that a body is.
 pub(super) fn object(answer: &Answer) -> Option<Map<String, Value>> {
-    serde_json::from_slice(answer.body.as_deref()?).ok()
+    serde_json::from_slice(unmarked(answer.body.as_deref()?)).ok()
+}
+
+/// The object that a body begins with, whatever stands behind it.
+pub(super) fn first_object(answer: &Answer) -> Option<Map<String, Value>> {
+    let body = unmarked(answer.body.as_deref()?);
+    serde_json::Deserializer::from_slice(body).into_iter().next()?.ok()
+}
+
+/// Without the mark that some editors and frameworks set before a text in UTF-8.
+pub(super) fn unmarked(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
+}
+
+/// A whole number, however it is written: 0, or 0.0.
+pub(super) fn whole_number(value: &Value) -> Option<i64> {
+    let float = || {
+        value
+            .as_f64()
+            .filter(|float| float.fract() == 0.0 && float.abs() < 9e15)
+    };
+    #[allow(clippy::cast_possible_truncation, reason = "whole, and within the bounds of an i64")]
+    value.as_i64().or_else(|| float().map(|float| float as i64))
 }

@@ -164,7 +164,7 @@ fn judge_body(kind: HookEvent, body: &[u8], answer: &Answer) -> Verdict {
     if body == b"0" {
         return Verdict::Allow;
     }
-    let (number, message) = match serde_json::from_slice::<Value>(body) {
+    let (number, message) = match serde_json::from_slice::<Value>(code::unmarked(body)) {
         Ok(Value::Object(answer)) => (answer.get("code").and_then(Value::as_i64), code::said(&answer)),
         // A bare `0` with anything around it is no yes, but a bare 1 is a clear no.
         Ok(Value::Number(number)) => (number.as_i64().filter(|number| *number != 0), None),
@@ -195,6 +195,8 @@ mod tests {
             (200, r#"{"code":0}"#, "allow"),
             (201, r#"{"code": 0, "data": {"x": 1}, "msg": "fine"}"#, "allow"),
             (200, " {\"code\":0}\r\n", "allow"),
+            (200, "\u{feff}{\"code\":0}", "allow"),
+            (200, "\u{feff}0", "HookBadAnswer"),
             (200, "1", "deny"),
             (200, "-3", "deny"),
             (200, "1\n", "deny"),

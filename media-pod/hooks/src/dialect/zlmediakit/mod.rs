@@ -2,7 +2,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | success | status 200 exactly, and a JSON object whose `code` is the integer 0; of `on_http_access` also an empty `err` |
+//! | success | status 200 exactly, and a JSON object whose `code` is a whole number, 0; of `on_http_access` also an empty `err`. As for its JSON library a mark of UTF-8 may stand before it, and anything behind |
 //! | no | another integer; of `on_http_access` an `err` that says something |
 //! | anything else | no answer: `HookBadStatus` or `HookBadAnswer`; a bare `0` too, on which ZLMediaKit itself hangs |
 
@@ -53,8 +53,8 @@ impl Speak for ZLMediaKit {
         if let Err(verdict) = code::body(answer, &[200]) {
             return verdict;
         }
-        let object = code::object(answer).unwrap_or_default();
-        let number = object.get("code").and_then(Value::as_i64);
+        let object = code::first_object(answer).unwrap_or_default();
+        let number = object.get("code").and_then(code::whole_number);
         let err = object.get("err").and_then(Value::as_str).unwrap_or_default();
         if kind == HookEvent::HttpAccess && number == Some(0) && !err.is_empty() {
             return Verdict::Deny {
@@ -81,8 +81,8 @@ impl Speak for ZLMediaKit {
     }
 
     fn reply(&self, kind: HookEvent, answer: &Answer) -> Reply {
-        let Some(object) = code::object(answer).filter(|object| object.get("code").and_then(Value::as_i64) == Some(0))
-        else {
+        let is_yes = |object: &Map<String, Value>| object.get("code").and_then(code::whole_number) == Some(0);
+        let Some(object) = code::first_object(answer).filter(is_yes) else {
             return Reply::default();
         };
         let text = |key: &str| object.get(key).and_then(Value::as_str).map(str::to_owned);
@@ -118,7 +118,8 @@ impl Speak for ZLMediaKit {
 
 /// `second`; 0 is not at all, and so is none.
 fn seconds(answer: &Map<String, Value>) -> Duration {
-    Duration::from_secs(answer.get("second").and_then(Value::as_u64).unwrap_or(0))
+    let seconds = answer.get("second").and_then(code::whole_number);
+    Duration::from_secs(seconds.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -132,6 +133,18 @@ mod tests {
             (200, r#"{"code":0,"msg":"success","enable_hls":true}"#, "allow"),
             (200, r#"{"code":-1,"msg":"no"}"#, "deny"),
             (200, r#"{"code":401}"#, "deny"),
+            (200, " {\"code\":0}\r\n", "allow"),
+            (200, "\u{feff}{\"code\":0}", "allow"),
+            (200, "{\"code\":0}\n<!-- 3 ms -->", "allow"),
+            (200, r#"{"code":0.0}"#, "allow"),
+            (200, r#"{"code":-1.0}"#, "deny"),
+            (200, r#"{"code":0.5}"#, "HookBadAnswer"),
+            (200, r#"{"code":1e300}"#, "HookBadAnswer"),
+            (200, r#"{"code":[0]}"#, "HookBadAnswer"),
+            (200, r#"{"Code":0}"#, "HookBadAnswer"),
+            (200, r#"{"code":0"#, "HookBadAnswer"),
+            (200, r#"[{"code":0}]"#, "HookBadAnswer"),
+            (200, "null", "HookBadAnswer"),
             (200, "0", "HookBadAnswer"),
             (200, "{}", "HookBadAnswer"),
             (200, r#"{"code":"0"}"#, "HookBadAnswer"),
