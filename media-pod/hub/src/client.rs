@@ -112,10 +112,11 @@ impl Link {
         let (_, connected) = self.connected.get_or_init(|| self.connect(&session.connection)).await;
         connected.clone()?;
         hub.gate.admit(session).await?;
+        let (live, known) = self.renamed(live, takeover).await?;
         match hub.establish(&live) {
             Ok(()) => {
-                if takeover && session.kind == SessionKind::Publish {
-                    hub.evict_elsewhere(session);
+                if takeover && known.kind == SessionKind::Publish {
+                    hub.evict_elsewhere(&known);
                 }
                 Ok(Admitted {
                     live,

@@ -166,18 +166,17 @@ impl Inner {
         }
     }
 
-    /// The one way in which an admitted session ends. The gate hears of it before the name is free. False when it had ended.
+    /// The one way in which an admitted session ends. The gate hears of it when nothing more of its media can come, and before the name is free. False when it
+    /// had ended.
     pub(crate) fn end(self: &Arc<Self>, live: &Arc<Live>, reason: EndReason) -> bool {
         if !live.claim_end(reason) {
             return false;
         }
-        self.tell_ended(&live.session, reason, live.traffic());
-        let mut registry = self.registry.lock();
-        let wanted = registry.remove(live);
         if live.session.kind == SessionKind::Publish {
             live.stream.end(live.session.id);
         }
-        drop(registry);
+        self.tell_ended(&live.session, reason, live.traffic());
+        let wanted = self.registry.lock().remove(live);
         live.announce_end();
         self.news();
         self.want(wanted);
@@ -230,7 +229,7 @@ impl Inner {
         }
     }
 
-    fn tell_ended(&self, session: &Arc<Session>, reason: EndReason, traffic: Traffic) {
+    pub(crate) fn tell_ended(&self, session: &Arc<Session>, reason: EndReason, traffic: Traffic) {
         let (kind, name, client) = (session.kind, &session.name, &session.connection.client_id);
         tracing::info!(session = %session.id, %kind, stream = %name, %client, %reason, "session ended");
         self.metrics.end(reason);

@@ -28,6 +28,7 @@ mod protocol;
 mod publisher;
 mod refusal;
 mod registry;
+mod rename;
 mod ring;
 mod session;
 mod settings;

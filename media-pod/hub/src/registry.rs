@@ -14,6 +14,8 @@ use uuid::Uuid;
 #[derive(Default)]
 pub(crate) struct Registry {
     streams: HashMap<StreamName, Entry>,
+    /// Publishers whose streams have other names than they asked for.
+    pub(crate) renamed: HashMap<Uuid, StreamName>,
     /// Asked about; the name is theirs meanwhile.
     pending: HashMap<Uuid, Arc<Session>>,
     /// Admitted and not ended.
@@ -96,6 +98,25 @@ impl Registry {
         self.pending.insert(session.id, Arc::clone(session));
         self.take_place(session, |n| n.saturating_add(1));
         Ok(stream)
+    }
+
+    /// Gives the name that a publisher has back, and keeps another for it. None when it is asked about no more.
+    pub(crate) fn rename(
+        &mut self,
+        session: &Session,
+        name: &StreamName,
+        takeover: bool,
+    ) -> Result<Option<Arc<Stream>>, Refusal> {
+        if !self.pending.contains_key(&session.id) {
+            return Ok(None);
+        }
+        self.check_name(name, takeover)?;
+        self.forget_at(&self.place(session), session);
+        let entry = self.streams.entry(name.clone()).or_insert_with(|| Entry::new(name));
+        entry.newcomer = Some(Newcomer::new(session.id));
+        let stream = Arc::clone(&entry.stream);
+        self.renamed.insert(session.id, name.clone());
+        Ok(Some(stream))
     }
 
     /// Whether a publisher may try for a name, and whom it would displace.
@@ -205,10 +226,10 @@ impl Registry {
 
     /// Makes a session that the gate let in a live one.
     pub(crate) fn establish(&mut self, live: &Arc<Live>) -> Established {
-        let session = &live.session;
+        let (session, place) = (&live.session, self.place(&live.session));
         let Some(entry) = self
             .streams
-            .get_mut(&session.name)
+            .get_mut(&place)
             .filter(|_| self.pending.remove(&session.id).is_some())
         else {
             return Established::Out(EndReason::PeerClosed);
@@ -233,7 +254,8 @@ impl Registry {
         let session = &live.session;
         self.live.remove(&session.id)?;
         self.count(session, |n| n.saturating_sub(1));
-        let entry = self.streams.get_mut(&session.name)?;
+        let place = self.place(session);
+        let entry = self.streams.get_mut(&place)?;
         match session.kind {
             SessionKind::Publish => entry.forget(session.id),
             SessionKind::Play => entry.present = entry.present.saturating_sub(1),
@@ -245,7 +267,13 @@ impl Registry {
 
     fn leave(&mut self, session: &Session) {
         self.take_place(session, |n| n.saturating_sub(1));
-        let Some(entry) = self.streams.get_mut(&session.name) else {
+        let place = self.place(session);
+        self.renamed.remove(&session.id);
+        self.forget_at(&place, session);
+    }
+
+    fn forget_at(&mut self, name: &StreamName, session: &Session) {
+        let Some(entry) = self.streams.get_mut(name) else {
             return;
         };
         match session.kind {
@@ -253,7 +281,7 @@ impl Registry {
             SessionKind::Play => entry.viewers = entry.viewers.saturating_sub(1),
         }
         if entry.is_idle() {
-            self.streams.remove(&session.name);
+            self.streams.remove(name);
         }
     }
 
@@ -266,7 +294,8 @@ impl Registry {
 
     /// All others have answered that the name is free. False when another newcomer has gone before meanwhile.
     pub(crate) fn secure(&mut self, session: &Session) -> bool {
-        let newcomer = self.streams.get_mut(&session.name).and_then(|e| e.newcomer.as_mut());
+        let place = self.place(session);
+        let newcomer = self.streams.get_mut(&place).and_then(|e| e.newcomer.as_mut());
         newcomer
             .filter(|n| n.session == session.id)
             .is_some_and(Newcomer::secure)
@@ -324,7 +353,8 @@ impl Registry {
 
     /// No session, no reservation and no stream is left.
     pub(crate) fn is_empty(&self) -> bool {
-        self.live.is_empty() && self.pending.is_empty() && self.streams.is_empty() && self.keys.is_empty()
+        let nobody = self.live.is_empty() && self.pending.is_empty() && self.renamed.is_empty();
+        nobody && self.streams.is_empty() && self.keys.is_empty()
     }
 
     pub(crate) fn counts(&self) -> Counts {

@@ -39,7 +39,7 @@ pub struct PublisherSnapshot {
 pub(crate) fn of(streams: &[Arc<Stream>], lives: &[Arc<Live>]) -> Vec<StreamSnapshot> {
     let mut sessions: BTreeMap<&StreamName, Vec<&Arc<Session>>> = BTreeMap::new();
     for live in lives {
-        sessions.entry(&live.session.name).or_default().push(&live.session);
+        sessions.entry(&live.stream.name).or_default().push(&live.session);
     }
     let none = Vec::new();
     let mut snapshots: Vec<StreamSnapshot> = streams

@@ -7,6 +7,7 @@ mod edges;
 mod media;
 mod moving;
 mod pass;
+mod rename;
 mod sessions;
 mod step;
 mod streams;

@@ -3,6 +3,7 @@
 use crate::Protocol;
 use headgate_codec::{Frame, Timestamp, Track, TrackId, TrackKind};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a stream is made into. The default leaves all as it came.
@@ -16,6 +17,8 @@ pub struct Treatment {
     pub stamps: Stamps,
     /// Over these it is not to be had.
     pub not_over: Vec<Protocol>,
+    /// The name of the stream, in the place of the one that its publisher asked for.
+    pub played_as: Option<Arc<str>>,
     /// How long viewers wait when this publisher has gone, in the place of [`crate::Settings::linger`].
     pub linger: Option<Duration>,
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Says what the query says: `deny`, `slow=MILLIS`, `takeover`, `key=NAME`, `max=N`, `noconnect`, `away`.
+/// Says what the query says: `deny`, `slow=MILLIS`, `takeover`, `key=NAME`, `max=N`, `noconnect`, `away`, `as=NAME`.
 #[derive(Default)]
 pub(super) struct Diary {
     pub(super) lines: Mutex<Vec<String>>,
@@ -84,6 +84,13 @@ impl Gate for Diary {
             self.write(format!("{} {}", s.kind, s.name));
             Ok(())
         })
+    }
+
+    fn treatment(&self, s: &Session) -> Treatment {
+        Treatment {
+            played_as: value(&s.param, "as").map(Into::into),
+            ..Treatment::default()
+        }
     }
 
     fn playable(&self, s: &Arc<Session>, tracks: &[Track]) {
