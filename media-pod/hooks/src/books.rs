@@ -9,10 +9,11 @@ use uuid::Uuid;
 
 use crate::books_metrics::BooksMetrics;
 use crate::dead::DeadLetters;
+use crate::delivery::bell::Bell;
 use crate::handover::Remembered;
 use crate::ledger::Ledger;
 use crate::log::metrics::{LogMetrics, Trouble};
-use crate::log::record::{Kept, Record};
+use crate::log::record::{Kept, Record, Told};
 use crate::log::state::State;
 use crate::log::{Log, Sink};
 use crate::opened::Opened;
@@ -60,6 +61,8 @@ struct Listener {
     adopted: Arc<Adopted>,
     changed: watch::Sender<u64>,
     owner: OnceLock<Weak<dyn GiveUp>>,
+    /// To be rung for what is written.
+    bells: Mutex<Vec<Weak<Bell>>>,
     /// The disk takes what comes.
     durable: AtomicBool,
 }
@@ -77,6 +80,7 @@ impl Books {
             adopted: Arc::default(),
             changed,
             owner: OnceLock::new(),
+            bells: Mutex::default(),
             durable: AtomicBool::new(true),
         });
         let letters = DeadLetters::open(storage.state, &log_metrics);
@@ -129,20 +133,40 @@ impl Books {
         self.number.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 
-    /// Hands a record over to the log. Never waits.
-    pub(crate) fn append(&self, record: Record) {
-        match &self.log {
-            Some(log) => log.append(record),
-            None => self.listener.written(&record),
-        }
-    }
-
-    /// The same, and waits until it is safe, in bounded time. False when it is not.
-    pub(crate) async fn append_durably(&self, record: Record) -> bool {
+    /// Hands a record over to the log. Never waits. Its place there, for [`Books::has_passed`].
+    pub(crate) fn append(&self, record: Record) -> u64 {
         if let Some(log) = &self.log {
-            return log.append_durably(record).await;
+            return log.append(record);
         }
         self.listener.written(&record);
+        0
+    }
+
+    /// Whether what was appended up to this place is written, or will never be; until then the log owes a ring of the bells.
+    pub(crate) fn has_passed(&self, place: u64) -> bool {
+        self.log.as_ref().is_none_or(|log| log.has_passed(place))
+    }
+
+    /// Whether there is a log.
+    pub(crate) fn has_log(&self) -> bool {
+        self.log.is_some()
+    }
+
+    /// Who is to be rung for what is written.
+    pub(crate) fn ring(&self, bell: &Arc<Bell>) {
+        let mut bells = self.listener.bells.lock();
+        bells.retain(|bell| bell.strong_count() > 0);
+        bells.push(Arc::downgrade(bell));
+    }
+
+    /// Hands records over that are written in one go, and waits until they are safe, in bounded time. False when they are not.
+    pub(crate) async fn append_durably(&self, records: impl IntoIterator<Item = Record>) -> bool {
+        if let Some(log) = &self.log {
+            return log.append_durably(records).await;
+        }
+        for record in records {
+            self.listener.written(&record);
+        }
         true
     }
 
@@ -158,8 +182,8 @@ impl Books {
         self.ledger.is_open(session)
     }
 
-    /// Enters a session, before anybody hears that it is let in.
-    pub(crate) async fn enter(&self, opened: Opened) {
+    /// Enters a session, before anybody hears that it is let in; with it, in one step, what is told of that.
+    pub(crate) async fn enter(&self, opened: Opened, told: Told) {
         let session = opened.session;
         let sealed: Option<Arc<str>> = self.seal.as_ref().and_then(|key| key.seal(&opened)).map(Into::into);
         let kept = Kept {
@@ -167,8 +191,10 @@ impl Books {
             sealed: sealed.clone(),
         };
         if self.log.is_some() {
+            let told = Some(told).filter(|told| *told != Told::default()).map(Record::Told);
             // A disk that fails or is slow is counted by the log, and stops nobody.
-            self.append_durably(Record::Open(Arc::new(kept))).await;
+            self.append_durably(told.into_iter().chain([Record::Open(Arc::new(kept))]))
+                .await;
         }
         self.ledger.open(session, sealed);
     }
@@ -212,6 +238,12 @@ impl Sink for Listener {
     fn durable(&self, durable: bool) {
         if self.durable.swap(durable, Ordering::Relaxed) != durable {
             self.changed.send_modify(|version| *version = version.wrapping_add(1));
+        }
+    }
+
+    fn passed(&self) {
+        for bell in self.bells.lock().iter().filter_map(Weak::upgrade) {
+            bell.settle();
         }
     }
 

@@ -31,7 +31,7 @@ pub(crate) enum Cause {
 const PART: usize = 64;
 
 /// Where a notice goes.
-type Way = (Arc<Endpoint>, Entry);
+pub(crate) type Way = (Arc<Endpoint>, Entry);
 
 impl Inner {
     /// Tells of an event and of what follows from it. One that ends a session closes it in the ledger in the same step.
@@ -46,19 +46,31 @@ impl Inner {
     }
 
     /// Tells one endpoint alone of an event, if it takes it.
-    pub(crate) fn tell_to(&self, endpoint: &Arc<Endpoint>, mut event: Event) {
-        if !endpoint.takes(&event) {
-            return;
+    pub(crate) fn tell_to(&self, endpoint: &Arc<Endpoint>, event: Event) {
+        let (told, ways) = self.tells(std::slice::from_ref(endpoint), event);
+        self.send(told, ways);
+    }
+
+    /// What tells those of the endpoints of an event that take it.
+    pub(crate) fn tells(&self, endpoints: &[Arc<Endpoint>], mut event: Event) -> (Told, Vec<Way>) {
+        let takers: Vec<_> = endpoints
+            .iter()
+            .filter(|endpoint| endpoint.takes(&event))
+            .cloned()
+            .collect();
+        if takers.is_empty() {
+            return Default::default();
         }
         self.names().share(&mut event);
-        let (notice, ways) = self.address(Arc::new(event), &[Arc::clone(endpoint)]);
-        self.send(
-            Told {
-                notices: vec![notice],
-                ..Told::default()
-            },
-            ways,
-        );
+        let (notice, ways) = self.address(Arc::new(event), &takers);
+        let told = Told {
+            notices: Some(notice)
+                .filter(|notice| !notice.targets.is_empty())
+                .into_iter()
+                .collect(),
+            ..Told::default()
+        };
+        (told, ways)
     }
 
     /// Appends events for all that take them: to the log first, so that nothing is done with before it is there.
@@ -80,11 +92,22 @@ impl Inner {
     }
 
     fn send(&self, told: Told, ways: Vec<Way>) {
-        if told != Told::default() {
-            self.books().append(Record::Told(told));
-        }
-        for (endpoint, entry) in ways {
-            endpoint.outbox.push(entry);
+        let books = self.books();
+        let place = if told == Told::default() {
+            0
+        } else {
+            books.append(Record::Told(told))
+        };
+        let push = |(endpoint, entry): Way| {
+            endpoint.outbox.push_quietly(entry);
+            endpoint
+        };
+        let told: Vec<Arc<Endpoint>> = ways.into_iter().map(push).collect();
+        // Else the log does it. It may have been there before the entry was.
+        if books.has_passed(place) {
+            for endpoint in told {
+                endpoint.outbox.bell().settle();
+            }
         }
     }
 
@@ -285,7 +308,7 @@ impl Inner {
 
     /// Waits, in bounded time, until all that is on its way to the log is written.
     pub(crate) async fn written(&self) {
-        self.books().append_durably(Record::Done(Vec::new())).await;
+        self.books().append_durably([Record::Done(Vec::new())]).await;
     }
 
     /// See [`crate::Hooks::take_over`].
@@ -322,7 +345,7 @@ impl Inner {
                 notices: part.iter().map(|(endpoint, entry)| notice(endpoint, entry)).collect(),
                 ..Told::default()
             };
-            if !self.books().append_durably(Record::Told(told)).await {
+            if !self.books().append_durably([Record::Told(told)]).await {
                 self.books().done(ways.iter().map(|(_, entry)| entry.log).collect());
                 return false;
             }

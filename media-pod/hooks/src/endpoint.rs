@@ -132,6 +132,7 @@ impl Endpoint {
             on_gone(context.clone()),
         );
         outbox.set_policy(policy(spec));
+        context.books.ring(outbox.bell());
         Self {
             name: spec.name.clone(),
             outbox,

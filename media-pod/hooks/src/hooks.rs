@@ -219,10 +219,10 @@ impl Hooks {
     /// Asks whether a client may connect. A yes is in the ledger when this returns; so it is with the next two.
     pub async fn connect(&self, client: &Arc<Connection>) -> Result<(), Refusal> {
         let event = Event::of_connection(HookEvent::Connect, client, None, self.inner.sequence());
-        self.inner.decide(&Question::new(event)).await?;
-        self.inner
-            .enter(Opened::of_connection(client, self.inner.sequence()))
-            .await;
+        let question = Question::new(event);
+        let admitted = self.inner.decide(&question).await?;
+        let opened = Opened::of_connection(client, self.inner.sequence());
+        self.inner.enter(opened, &question, &admitted.unasked).await;
         Ok(())
     }
 
@@ -246,14 +246,13 @@ impl Hooks {
     /// Tells that a publisher that was let in has ended, that its stream can no longer be played, and what it has carried. Returns at once.
     pub fn unpublish(&self, session: &Arc<Session>, traffic: Traffic) {
         let open = self.inner.open.lock().remove(&session.id).unwrap_or_default();
-        let sequence = self.inner.sequence();
-        self.inner.tell(Event::unpublished(
-            session,
-            traffic,
+        let how = (
             open.playable,
             open.options.without(),
-            sequence,
-        ));
+            open.options.played_as().map(Into::into),
+        );
+        self.inner
+            .tell(Event::unpublished(session, traffic, how, self.inner.sequence()));
     }
 
     /// Tells that a player that was let in has ended, and what it has carried. Returns at once.

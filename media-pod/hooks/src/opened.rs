@@ -27,15 +27,15 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// A session; `connected` when its connection has an entry of its own.
-    pub(crate) fn of_session(session: &Session, connected: bool, sequence: &Sequence) -> Self {
+    /// A session; `connected` when its connection has an entry of its own, `played_as` where its stream has another name.
+    pub(crate) fn of_session(session: &Session, connected: bool, played_as: Option<&str>, sequence: &Sequence) -> Self {
         let none = Some(Traffic::default());
         let close = || Event::of_connection(HookEvent::Close, &session.connection, none, sequence);
         Self {
             session: session.id,
             started: session.started,
             key: session.key.as_deref().map(str::to_owned),
-            closing: closing(session, sequence),
+            closing: closing(session, played_as, sequence),
             connection: connected.then(close),
         }
     }
@@ -69,10 +69,12 @@ pub(crate) fn closings<'a>(opened: impl Iterator<Item = &'a Opened> + Clone) -> 
 }
 
 /// A publisher that is gone without a word is taken for one whose stream could be played: who never heard of it loses nothing.
-fn closing(session: &Session, sequence: &Sequence) -> Event {
+fn closing(session: &Session, played_as: Option<&str>, sequence: &Sequence) -> Event {
     let none = Traffic::default();
     match session.kind {
-        SessionKind::Publish => Event::unpublished(session, none, true, Vec::new(), sequence),
+        SessionKind::Publish => {
+            Event::unpublished(session, none, (true, Vec::new(), played_as.map(Into::into)), sequence)
+        }
         SessionKind::Play => Event::of_session(HookEvent::Stop, session, Some(none), sequence),
     }
 }

@@ -74,7 +74,7 @@ impl Endpoint {
                 ..Told::default()
             };
             // Without a disk they are in memory like all else.
-            books.append_durably(Record::Told(told)).await;
+            books.append_durably([Record::Told(told)]).await;
         }
         let count = u64::try_from(entries.len()).unwrap_or(u64::MAX);
         self.replayed.fetch_add(count, Ordering::Relaxed);

@@ -23,16 +23,17 @@ impl Hooks {
     /// at once.
     pub fn playable(&self, publisher: &Session, tracks: &[Track]) {
         let inner = self.inner();
-        let without = {
+        let (without, name) = {
             let mut open = inner.open.lock();
             let entry = open.entry(publisher.id).or_default();
             entry.playable = true;
-            entry.options.without()
+            (entry.options.without(), entry.options.played_as().map(Arc::from))
         };
         let segmented = !without.contains(&Schema::Hls);
         for schema in PLAYED.into_iter().filter(|schema| !without.contains(schema)) {
             let how = (schema, segmented);
-            inner.tell(Event::registered(publisher, how, tracks, inner.sequence()));
+            let event = Event::registered(publisher, how, tracks, inner.sequence());
+            inner.tell(event.under(name.as_ref()));
         }
     }
 
@@ -41,26 +42,28 @@ impl Hooks {
         SEGMENT.into_iter().any(|kind| self.inner().wants(kind))
     }
 
-    /// Whether anybody wants to hear of the segments of this publisher's stream, and it is to be had as such.
+    /// Whether anybody wants to hear of the segments of this publisher's stream, and it is to be had as such. Nobody does once its end was told.
     pub fn follows_segments(&self, publisher: &Session) -> bool {
         let inner = self.inner();
-        let without = {
-            let open = inner.open.lock();
-            open.get(&publisher.id).map(|open| open.options.without())
+        let Some(without) = inner.open.lock().get(&publisher.id).map(|open| open.options.without()) else {
+            return false;
         };
+        let name = inner.played_as(publisher);
         let is_taken = |kind| {
             let event = Event::of_session(kind, publisher, None, inner.sequence());
-            !inner.takers(&event).is_empty()
+            !inner.takers(&event.under(name.as_ref())).is_empty()
         };
-        let offered = !without.unwrap_or_default().contains(&Schema::Hls);
+        let offered = !without.contains(&Schema::Hls);
         offered && SEGMENT.into_iter().any(is_taken)
     }
 
     /// Tells that a segment of a publisher's stream is whole. Returns at once.
     pub fn segment(&self, publisher: &Session, segment: &NewSegment) {
         let inner = self.inner();
+        let name = inner.played_as(publisher);
         for kind in SEGMENT {
-            inner.tell(Event::of_segment(kind, publisher, segment, inner.sequence()));
+            let event = Event::of_segment(kind, publisher, segment, inner.sequence());
+            inner.tell(event.under(name.as_ref()));
         }
     }
 
@@ -114,7 +117,7 @@ impl Hooks {
     pub async fn unwatched(&self, publisher: &Session) -> bool {
         let inner = self.inner();
         let auto_close = inner.closes_unwatched(publisher);
-        let event = Event::none_reader(publisher, inner.sequence());
+        let event = Event::none_reader(publisher, inner.sequence()).under(inner.played_as(publisher).as_ref());
         let replies = inner.query(&event).await;
         auto_close || replies.iter().any(|reply| reply.close)
     }
@@ -155,6 +158,12 @@ impl Hooks {
 }
 
 impl Inner {
+    /// The name that a publisher's stream has, where it is another than it asked for.
+    fn played_as(&self, publisher: &Session) -> Option<Arc<str>> {
+        let open = self.open.lock();
+        open.get(&publisher.id)?.options.played_as().map(Arc::from)
+    }
+
     fn closes_unwatched(&self, publisher: &Session) -> bool {
         let open = self.open.lock();
         open.get(&publisher.id)

@@ -14,6 +14,15 @@ use crate::event::Event;
 use crate::failure::{Cause, Failure};
 use crate::hooks::Inner;
 
+/// A session may come in.
+#[derive(Default)]
+pub(crate) struct Admitted {
+    /// How its stream is to be treated.
+    pub(crate) options: PublishOptions,
+    /// Let it in by what was kept of them, and are to hear of it.
+    pub(crate) unasked: Vec<Arc<Endpoint>>,
+}
+
 /// How a decision goes.
 struct Course {
     yes: Yes,
@@ -26,8 +35,8 @@ struct Course {
 }
 
 impl Inner {
-    /// The decision, and how the stream is to be treated.
-    pub(crate) async fn decide(&self, question: &Question) -> Result<PublishOptions, Refusal> {
+    /// The decision.
+    pub(crate) async fn decide(&self, question: &Question) -> Result<Admitted, Refusal> {
         let started = Instant::now();
         let (decision, source, called) = self.ask_all(question).await;
         let (took, metrics) = (started.elapsed(), &self.context().metrics);
@@ -40,7 +49,7 @@ impl Inner {
         decision.map_err(refusal)
     }
 
-    async fn ask_all(&self, question: &Question) -> (Result<PublishOptions, Failure>, Source, Duration) {
+    async fn ask_all(&self, question: &Question) -> (Result<Admitted, Failure>, Source, Duration) {
         let takers = self.takers(&question.event);
         let mut course = Course {
             yes: Yes::of(Source::Local),
@@ -64,10 +73,11 @@ impl Inner {
                 return (Err(failure), source, course.called);
             }
         }
-        for endpoint in &course.unasked {
-            self.tell_to(endpoint, Event::clone(&question.event));
-        }
-        (Ok(course.yes.options), course.yes.source, course.called)
+        let Course {
+            yes, unasked, called, ..
+        } = course;
+        let options = yes.options;
+        (Ok(Admitted { options, unasked }), yes.source, called)
     }
 
     /// Tells an endpoint that what it may believe to be in is not.

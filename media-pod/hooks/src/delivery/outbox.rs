@@ -3,11 +3,13 @@
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::bell::Bell;
 use super::lane::{Dead, Death, Entry, Job, Limits, Settle};
 use super::queue::{Policy, Queue};
 use crate::event::{Event, Stream};
@@ -24,8 +26,7 @@ pub(crate) type OnGone = Box<dyn Fn(Vec<u64>) + Send + Sync>;
 /// See the module.
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,
-    /// There may be something to take.
-    work: Notify,
+    bell: Arc<Bell>,
     /// An attempt ended.
     settled: Notify,
     dead: AtomicU64,
@@ -37,7 +38,7 @@ impl Outbox {
     pub(crate) fn new(limits: Limits, on_dead: OnDead, on_gone: OnGone) -> Self {
         Self {
             queue: Mutex::new(Queue::new(limits)),
-            work: Notify::new(),
+            bell: Arc::default(),
             settled: Notify::new(),
             dead: AtomicU64::new(0),
             on_dead,
@@ -48,13 +49,24 @@ impl Outbox {
     /// Appends.
     pub(crate) fn push(&self, entry: Entry) {
         self.with(|queue| queue.push(entry, Instant::now()));
-        self.work.notify_one();
+        self.bell.ring();
+    }
+
+    /// Appends, and leaves it to the log to say so.
+    pub(crate) fn push_quietly(&self, entry: Entry) {
+        self.with(|queue| queue.push(entry, Instant::now()));
+        self.bell.owe();
+    }
+
+    /// What rouses those who take from it.
+    pub(crate) fn bell(&self) -> &Arc<Bell> {
+        &self.bell
     }
 
     /// How what is pending is treated from now on.
     pub(crate) fn set_policy(&self, policy: Policy) {
         self.queue.lock().set_policy(policy);
-        self.work.notify_one();
+        self.bell.ring();
     }
 
     /// Whether a URL is left alone because it said 410.
@@ -101,24 +113,24 @@ impl Outbox {
 
     pub(crate) fn settle(&self, job: &Job, settle: Settle) {
         self.with(|queue| queue.settle(job, settle, Instant::now()));
-        self.work.notify_one();
+        self.bell.ring();
         self.settled.notify_waiters();
     }
 
     pub(crate) fn resume(&self, url: usize) {
         self.with(|queue| queue.resume(url));
-        self.work.notify_one();
+        self.bell.ring();
     }
 
     pub(crate) fn urls_changed(&self, count: usize) {
         self.with(|queue| queue.urls_changed(count));
-        self.work.notify_one();
+        self.bell.ring();
     }
 
     /// Tries everything that waits for a later time once now.
     pub(crate) fn wake_all(&self) {
         self.with(Queue::wake_all);
-        self.work.notify_one();
+        self.bell.ring();
     }
 
     /// Gives everything up, and all that comes after.
@@ -128,7 +140,7 @@ impl Outbox {
 
     /// Resolves when there is something to look at.
     pub(crate) async fn work(&self) {
-        self.work.notified().await;
+        self.bell.heard().await;
     }
 
     /// Notices pending.
@@ -160,7 +172,7 @@ impl Outbox {
             queue.mark()
         });
         if self.queue.lock().moving(stream, mark, urls, of) {
-            self.work.notify_one();
+            self.bell.ring();
             let _ = tokio::time::timeout(FLUSH_MAX, self.settle_up_to(stream, mark, urls, of)).await;
         }
     }

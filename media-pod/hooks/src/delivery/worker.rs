@@ -3,11 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::lane::{Job, Settle};
 use super::schedule::{Fate, JITTER, fate, wait};
 use crate::attempt::Turn;
 use crate::endpoint::{Class, Endpoint, IN_FLIGHT_MAX};
+
+/// The log rings for what it has written. While its disk hangs, what came is found so late.
+const UNSAID_MAX: Duration = Duration::from_secs(1);
 
 /// Runs until it is dropped; attempts under way are dropped with it.
 pub(crate) async fn run(endpoint: Arc<Endpoint>) {
@@ -23,7 +27,10 @@ pub(crate) async fn run(endpoint: Arc<Endpoint>) {
             }));
         }
         let room = attempts.len() < IN_FLIGHT_MAX;
-        let due = endpoint.outbox.next_due();
+        let due = [endpoint.outbox.next_due(), unsaid(&endpoint)]
+            .into_iter()
+            .flatten()
+            .min();
         tokio::select! {
             () = endpoint.outbox.work(), if room => {}
             Some(_) = attempts.join_next() => {}
@@ -32,7 +39,13 @@ pub(crate) async fn run(endpoint: Arc<Endpoint>) {
     }
 }
 
-async fn until(due: Option<tokio::time::Instant>) {
+/// When to look although nobody rang.
+fn unsaid(endpoint: &Endpoint) -> Option<Instant> {
+    let rings = endpoint.context.books.has_log();
+    Instant::now().checked_add(UNSAID_MAX).filter(|_| rings)
+}
+
+async fn until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,

@@ -143,6 +143,7 @@ const IN_FORCE: &[&str] = &[
     "ts_demand",
     "fmp4_demand",
     "max_track",
+    "stream_replace",
 ];
 
 impl PublishOptions {
@@ -156,12 +157,16 @@ impl PublishOptions {
             "enable_hls_fmp4" => !off(self.enable_hls_fmp4) || off(self.enable_hls),
             "mp4_as_player" => off(self.mp4_as_player),
             "paced_sender_ms" => self.paced_sender_ms == Some(0),
-            "stream_replace" => self.stream_replace.as_deref() == Some(""),
             name => IN_FORCE.contains(&name),
         };
         let mut names = self.given();
         names.retain(|name| !granted(name));
         names
+    }
+
+    /// The name that the stream has instead of the one that its publisher asked for.
+    pub(crate) fn played_as(&self) -> Option<&str> {
+        self.stream_replace.as_deref().filter(|name| !name.is_empty())
     }
 
     /// The schemas by which the stream is not to be had.
@@ -190,6 +195,7 @@ impl PublishOptions {
                 _ => Stamps::AsSent,
             },
             not_over: Protocol::ALL.into_iter().filter(is_off).collect(),
+            played_as: self.played_as().map(Into::into),
             linger: self.continue_push_ms.map(|millis| Duration::from_millis(millis.into())),
         }
     }
@@ -274,7 +280,7 @@ mod tests {
             "add_mute_audio": 1, "enable_mp4": 1, "enable_rtsp": 1, "mp4_as_player": 1, "paced_sender_ms": 200, "stream_replace": "x",
             "rtsp_demand": 0, "mp4_max_second": 60, "mp4_save_path": "/a", "hls_save_path": "/b", "enable_hls_fmp4": 0,
         });
-        assert_eq!(read(all).idle().len(), 11);
+        assert_eq!(read(all).idle().len(), 10);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::transport::Schema;
 
@@ -25,6 +26,9 @@ pub enum Details {
         /// By which schemas it could not.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         without: Vec<Schema>,
+        /// The name that it had where that was another than its publisher's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        played_as: Option<Arc<str>>,
     },
     /// A stream can be played by one schema, or no longer.
     Changed {

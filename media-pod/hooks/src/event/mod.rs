@@ -116,6 +116,7 @@ impl Event {
             player: session.kind == SessionKind::Play,
             playable: false,
             without: Vec::new(),
+            played_as: None,
         };
         Self {
             id: id(kind, session.id, traffic),
@@ -218,7 +219,7 @@ impl Event {
     pub fn of_segment(kind: HookEvent, publisher: &Session, segment: &NewSegment, sequence: &Sequence) -> Self {
         let details = match kind {
             HookEvent::RecordTs => Details::Recorded(Box::new(segment.as_recorded())),
-            _ => Details::Hls(Box::new(segment.as_hls(&publisher.name))),
+            _ => Details::Hls(Box::new(segment.as_hls())),
         };
         let name: &str = kind.into();
         Self {
@@ -229,12 +230,11 @@ impl Event {
     }
 
     /// The end of a publisher, whose stream could be played until now, or never could.
-    /// `without` are the schemas by which it was not to be had.
+    /// `without` are the schemas by which it was not to be had, `played_as` is its name where that was not the session's.
     pub fn unpublished(
         session: &Session,
         traffic: Traffic,
-        playable: bool,
-        without: Vec<Schema>,
+        (playable, without, played_as): (bool, Vec<Schema>, Option<Arc<str>>),
         sequence: &Sequence,
     ) -> Self {
         let details = Details::Ended {
@@ -242,6 +242,7 @@ impl Event {
             player: false,
             playable,
             without,
+            played_as,
         };
         Self {
             details,
@@ -257,6 +258,7 @@ impl Event {
             player: kind == HookEvent::Stop,
             playable: false,
             without: Vec::new(),
+            played_as: None,
         };
         Some(Self {
             id: identity::closing_id(opening.session, kind.into()),
@@ -273,12 +275,15 @@ impl Event {
     /// says what it carried. Whoever makes an end known makes all of these known that are `wanted`, each under an id that follows from the session.
     pub fn with_kin(self, sequence: &Sequence, wanted: impl Fn(HookEvent) -> bool) -> Vec<Self> {
         let Details::Ended {
-            playable, ref without, ..
+            playable,
+            ref without,
+            ref played_as,
+            ..
         } = self.details
         else {
             return vec![self];
         };
-        let without = without.clone();
+        let (without, played_as) = (without.clone(), played_as.clone());
         let mut kin = Vec::new();
         if wanted(HookEvent::FlowReport) {
             kin.push(self.kin(HookEvent::FlowReport, HookEvent::FlowReport.into(), sequence));
@@ -286,16 +291,25 @@ impl Event {
         let gone = playable && wanted(HookEvent::StreamChanged);
         for schema in PLAYED.into_iter().filter(|schema| gone && !without.contains(schema)) {
             let registered = None;
-            kin.push(Self {
+            let gone = Self {
                 details: Details::Changed { schema, registered },
                 traffic: None,
                 ..self.kin(HookEvent::StreamChanged, &change(schema, false), sequence)
-            });
+            };
+            kin.push(gone.under(played_as.as_ref()));
         }
         // What comes last has the last number.
         let last = if kin.is_empty() { self.sequence } else { sequence.next() };
         kin.push(Self { sequence: last, ..self });
         kin
+    }
+
+    /// About the stream of another name.
+    pub(crate) fn under(mut self, name: Option<&Arc<str>>) -> Self {
+        if let Some(name) = name {
+            self.stream.name = Arc::clone(name);
+        }
+        self
     }
 
     fn kin(&self, kind: HookEvent, what: &str, sequence: &Sequence) -> Self {

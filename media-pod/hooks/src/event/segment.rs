@@ -3,7 +3,6 @@
 //! There are no files: segments are in memory. Where the others name a file there stands the path of its URL, below a root that is `/`.
 
 use super::{HlsSegment, RecordedFile};
-use headgate_hub::StreamName;
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -20,18 +19,20 @@ pub struct NewSegment {
     pub date: Timestamp,
     /// The path of its URL, without the slash before it.
     pub path: String,
+    /// That of the playlist.
+    pub playlist: String,
 }
 
 impl NewSegment {
-    pub(super) fn as_hls(&self, stream: &StreamName) -> HlsSegment {
-        let playlist = format!("{}/{}.m3u8", stream.app, stream.stream);
+    pub(super) fn as_hls(&self) -> HlsSegment {
+        let playlist = &self.playlist;
         HlsSegment {
             milliseconds: self.milliseconds(),
             cwd: "/".into(),
             file: format!("/{}", self.path),
             url: self.path.clone(),
             m3u8: format!("/{playlist}"),
-            m3u8_url: playlist,
+            m3u8_url: playlist.clone(),
             seq_no: self.number,
         }
     }
@@ -66,13 +67,9 @@ mod tests {
             bytes: 83_096,
             date: Timestamp::UNIX_EPOCH,
             path: "live/alice/hls/k-7.ts".into(),
+            playlist: "live/alice.m3u8".into(),
         };
-        let stream = StreamName {
-            vhost: "v".into(),
-            app: "live".into(),
-            stream: "alice".into(),
-        };
-        let hls = segment.as_hls(&stream);
+        let hls = segment.as_hls();
         assert_eq!((hls.milliseconds, hls.seq_no), (2020, 7));
         assert_eq!(
             (hls.file.as_str(), hls.url.as_str()),

@@ -17,6 +17,7 @@ fn ended(player: bool, playable: bool) -> Event {
         .checked_add(jiff::SignedDuration::from_secs(90))
         .unwrap_or(started);
     let details = Details::Ended {
+        played_as: None,
         started,
         player,
         playable,

@@ -43,17 +43,17 @@ impl Inner {
             stream_key: session.key.clone(),
             ..Question::new(Event::of_session(kind, session, None, self.sequence()))
         };
-        let options = self.decide(&question).await?;
+        let admitted = self.decide(&question).await?;
         let on = &session.connection;
         let connected = self
             .books()
             .is_open(connection_session(&on.client_id, on.started.as_microsecond()));
-        self.enter(Opened::of_session(session, connected, self.sequence()))
-            .await;
+        let opened = Opened::of_session(session, connected, admitted.options.played_as(), self.sequence());
+        self.enter(opened, &question, &admitted.unasked).await;
         let mut open = self.open.lock();
         let entry = open.entry(session.id).or_default();
         entry.session = Some((Arc::clone(session), Instant::now()));
-        entry.options = options;
+        entry.options = admitted.options;
         Ok(())
     }
 
@@ -72,14 +72,22 @@ impl Inner {
         }
     }
 
-    /// Writes into the ledger what may have to be told by another process, in the name of this one.
-    pub(super) async fn enter(&self, mut opened: Opened) {
+    /// Writes into the ledger what may have to be told by another process, in the name of this one, and tells those of it who let it in without being asked.
+    pub(super) async fn enter(&self, mut opened: Opened, question: &Question, unasked: &[Arc<Endpoint>]) {
         let origin = || Some(Box::new(Origin::clone(&self.context.origin.load())));
         opened.closing.origin = origin();
         if let Some(close) = &mut opened.connection {
             close.origin = origin();
         }
-        self.books().enter(opened).await;
+        let (told, ways) = if unasked.is_empty() {
+            Default::default()
+        } else {
+            self.tells(unasked, Event::clone(&question.event))
+        };
+        self.books().enter(opened, told).await;
+        for (endpoint, entry) in ways {
+            endpoint.outbox.push(entry);
+        }
     }
 
     /// All endpoints, in order.

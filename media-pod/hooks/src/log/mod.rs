@@ -45,6 +45,8 @@ pub(crate) trait Sink: Send + Sync + 'static {
     fn given_up(&self, numbers: &[u64]);
     /// The disk takes what comes, or does not any more.
     fn durable(&self, _durable: bool) {}
+    /// All that came up to now is written, or it was tried.
+    fn passed(&self) {}
 }
 
 /// The way to the writer. It ends, with all written, when this is dropped.
@@ -88,19 +90,25 @@ impl Log {
         matches!(record, Record::Open(_) | Record::Told(_)) && self.sync.load(Ordering::Relaxed)
     }
 
-    /// Hands a record over. Never waits.
-    pub(crate) fn append(&self, record: Record) {
+    /// Hands a record over. Never waits, nor wakes anyone while the writer is busy. Its place, for [`Log::has_passed`].
+    pub(crate) fn append(&self, record: Record) -> u64 {
         let sync = self.must_sync(&record);
-        self.inbox.put(record, sync, None);
+        self.inbox.put([record], sync, None)
     }
 
-    /// Hands a record over and waits until it is written. False when that failed or took too long; it may still be written later.
-    pub(crate) async fn append_durably(&self, record: Record) -> bool {
+    /// Whether the writer has written what was appended up to this place, or has tried to.
+    pub(crate) fn has_passed(&self, place: u64) -> bool {
+        self.inbox.has_passed(place)
+    }
+
+    /// Hands records over that are written in one go, and waits until they are. False when that failed or took too long; they may still be written later.
+    pub(crate) async fn append_durably(&self, records: impl IntoIterator<Item = Record>) -> bool {
+        let records: Vec<Record> = records.into_iter().collect();
         let write = async {
             self.inbox.room().await;
             let (ack, written) = oneshot::channel();
-            let sync = self.must_sync(&record);
-            self.inbox.put(record, sync, Some(ack));
+            let sync = records.iter().any(|record| self.must_sync(record));
+            self.inbox.put(records, sync, Some(ack));
             written.await.unwrap_or(false)
         };
         tokio::time::timeout(WRITE_WAIT, write).await.unwrap_or_else(|_| {

@@ -415,10 +415,10 @@ async fn nobody_waits_for_a_disk_that_fails() {
     *store.room.lock() = 0;
     let metrics = metrics();
     let (log, _) = Log::over(Box::new(store.clone()), &metrics, Arc::<Heard>::default()).expect("readable");
-    assert!(!log.append_durably(open(1)).await);
+    assert!(!log.append_durably([open(1)]).await);
     *store.room.lock() = usize::MAX;
     tokio::time::sleep(Duration::from_millis(1100)).await;
-    assert!(log.append_durably(open(2)).await);
+    assert!(log.append_durably([open(2)]).await);
     drop(log);
     assert_eq!(store.read_all().0.open.len(), 2);
 }
@@ -427,7 +427,9 @@ async fn nobody_waits_for_a_disk_that_fails() {
 async fn what_was_handed_over_is_written_before_the_log_ends() {
     let store = Memory::new();
     let (log, _) = Log::over(Box::new(store.clone()), &metrics(), Arc::<Heard>::default()).expect("readable");
-    (1..=5000).for_each(|n| log.append(told(n, 10)));
+    for n in 1..=5000 {
+        log.append(told(n, 10));
+    }
     drop(log);
     assert_eq!(store.read_all().0.pending.len(), 5000);
 }

@@ -95,6 +95,8 @@ impl Writer {
         self.clean();
         while let Some(ops) = inbox.take(self.failing.map(|_| RETRY)) {
             self.step(ops);
+            inbox.pass();
+            self.sink.passed();
         }
         self.failing = None;
         self.write_backlog();

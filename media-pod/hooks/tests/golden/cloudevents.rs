@@ -68,6 +68,7 @@ fn the_end_says_how_much_and_how_long() {
     let mut end = event(HookEvent::Unpublish);
     end.traffic = Some(Traffic { sent: 7, received: 9 });
     end.details = Details::Ended {
+        played_as: None,
         started: end.time,
         player: false,
         playable: true,

@@ -109,6 +109,7 @@ fn details(kind: HookEvent, body: &Value, event: &mut Event) -> Details {
             let length = jiff::SignedDuration::from_secs(body["duration"].as_i64().expect("a length"));
             event.time = started.checked_add(length).expect("a time");
             Details::Ended {
+                played_as: None,
                 started,
                 player: body["player"] == true,
                 playable: false,
