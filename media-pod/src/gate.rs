@@ -4,6 +4,7 @@
 //! [`KeyRing::lets_stay`].
 
 use crate::keys::{Ask, KeyRing};
+use crate::segments::Followed;
 use arc_swap::ArcSwap;
 use futures::future::BoxFuture;
 use headgate_codec::Track;
@@ -28,16 +29,19 @@ pub struct Policy {
 pub struct PodGate {
     policy: ArcSwap<Policy>,
     hooks: Hooks,
+    /// Publishers whose segments are told.
+    followed: Arc<Followed>,
     /// Pushes streams to where back ends say.
     forward: OnceLock<Arc<dyn Forward>>,
 }
 
 impl PodGate {
     /// Starts with `policy`.
-    pub fn new(policy: Policy, hooks: Hooks) -> Self {
+    pub(crate) fn new(policy: Policy, hooks: Hooks, followed: Arc<Followed>) -> Self {
         Self {
             policy: ArcSwap::from_pointee(policy),
             hooks,
+            followed,
             forward: OnceLock::new(),
         }
     }
@@ -54,12 +58,28 @@ impl PodGate {
             return Ok(());
         };
         let urls = self.hooks.forwards(session).await;
+        let played = self.played(session);
         if !urls.is_empty()
-            && let Err(refusal) = forward.forward(session, &urls)
+            && let Err(refusal) = forward.forward(&played, &urls)
         {
             tracing::warn!(session = %session.id, reason = %refusal.reason, message = %refusal.message, "not pushed on");
         }
         Ok(())
+    }
+
+    /// The session as its stream is known, whose name a back end may have changed.
+    fn played(&self, session: &Arc<Session>) -> Arc<Session> {
+        let Some(stream) = self.hooks.treatment(session).played_as else {
+            return Arc::clone(session);
+        };
+        let name = StreamName {
+            stream,
+            ..session.name.clone()
+        };
+        Arc::new(Session {
+            name,
+            ..Session::clone(session)
+        })
     }
 
     /// Whether a session that is in may stay, by the policy in force.
@@ -111,7 +131,10 @@ impl Gate for PodGate {
 
     fn ended(&self, session: &Arc<Session>, _: EndReason, traffic: Traffic) {
         match session.kind {
-            SessionKind::Publish => self.hooks.unpublish(session, traffic),
+            SessionKind::Publish => {
+                self.followed.end(&self.hooks, session);
+                self.hooks.unpublish(session, traffic);
+            }
             SessionKind::Play => self.hooks.stop(session, traffic),
         }
     }

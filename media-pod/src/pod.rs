@@ -10,6 +10,7 @@ use crate::keys::KeyRing;
 use crate::listeners::{Listeners, Served};
 use crate::metrics;
 use crate::report::{Readings, report};
+use crate::segments::Followed;
 use crate::{revoked, segments, unwatched};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use headgate_control::{Applied, OnConflict, PodConfig, PodReport, Problem};
@@ -53,6 +54,8 @@ pub struct Pod {
     peers: Arc<Peers>,
     hooks: Hooks,
     gate: Arc<PodGate>,
+    /// Publishers whose segments are told.
+    followed: Arc<Followed>,
     /// Where streams may be pushed to.
     push_guard: AddressGuard,
     census: Arc<Census>,
@@ -136,7 +139,8 @@ impl Pod {
         metrics::register(&registry)?;
         let service = headgate_hooks::new_service_id();
         let hooks = Hooks::new(&registry, &service, &setup.place, &setup.storage)?;
-        let gate = Arc::new(PodGate::new(closed(), hooks.clone()));
+        let followed = Arc::<Followed>::default();
+        let gate = Arc::new(PodGate::new(closed(), hooks.clone(), Arc::clone(&followed)));
         let peers = Arc::<Peers>::default();
         let relay_metrics = headgate_relay::Metrics::register(&registry)?;
         let relay = Relay::new(Arc::clone(&peers), Patience::default(), relay_metrics);
@@ -171,6 +175,7 @@ impl Pod {
             peers,
             hooks,
             gate,
+            followed,
             push_guard,
             census,
             listeners: Listeners::new(served),
@@ -309,6 +314,10 @@ impl Pod {
 
     pub(crate) fn hooks(&self) -> &Hooks {
         &self.hooks
+    }
+
+    pub(crate) fn followed(&self) -> &Followed {
+        &self.followed
     }
 
     pub(crate) fn draining(&self) -> &Draining {

@@ -19,7 +19,7 @@ mod server;
 mod viewer;
 mod websocket;
 
-pub use hls::{Elsewhere, Hls, HlsHome, HlsKey, HlsSettings, Home, Question, Segment, Segments};
+pub use hls::{Elsewhere, Hls, HlsHome, HlsKey, HlsSettings, Home, Question, Segment, SegmentNews, Segments};
 pub use server::{Options, VhostResolver, serve};
 
 /// FLV with every track, without what HTTP puts around it: what pods of one server send each other.

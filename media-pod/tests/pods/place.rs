@@ -119,9 +119,14 @@ impl Member {
 
     /// Asks and tells a back end below a path of this pod's own.
     pub fn hook(&self, back_end: &str) {
+        self.hook_of("SRS", &["Publish", "Unpublish", "Play", "Stop"], back_end);
+    }
+
+    /// The same in another dialect, or of other events.
+    pub fn hook_of(&self, dialect: &str, events: &[&str], back_end: &str) {
         let hook = serde_json::json!({
-            "name": "backend", "dialect": "SRS", "urls": [format!("{back_end}/{}", self.rtmp)],
-            "events": ["Publish", "Unpublish", "Play", "Stop"], "timeoutMilliseconds": 3000, "failurePolicy": "Fail",
+            "name": "backend", "dialect": dialect, "urls": [format!("{back_end}/{}", self.rtmp)],
+            "events": events, "timeoutMilliseconds": 3000, "failurePolicy": "Fail",
         });
         let mut config = PodConfig::clone(&self.pod.config().unwrap());
         config.hooks = vec![serde_json::from_value(hook).unwrap()];

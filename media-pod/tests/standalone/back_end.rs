@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::routing::post;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -21,7 +21,8 @@ pub struct BackEnd {
 }
 
 struct Inner {
-    calls: Mutex<Vec<Value>>,
+    /// With the path it came to.
+    calls: Mutex<Vec<(String, Value)>>,
     marks: Mutex<Vec<(String, String)>>,
     answer: Mutex<Answer>,
     thinks: Mutex<Duration>,
@@ -60,7 +61,16 @@ impl BackEnd {
     }
 
     pub fn calls(&self) -> Vec<Value> {
-        self.inner.calls.lock().clone()
+        self.inner.calls.lock().iter().map(|(_, call)| call.clone()).collect()
+    }
+
+    /// Those that came to a path below its URL, as pods have when each is told apart.
+    #[allow(dead_code, reason = "not every test that shares this has several pods")]
+    pub fn calls_at(&self, place: u16) -> Vec<Value> {
+        let end = format!("/{place}");
+        let calls = self.inner.calls.lock();
+        let here = calls.iter().filter(|(path, _)| path.ends_with(&end));
+        here.map(|(_, call)| call.clone()).collect()
     }
 
     /// Session and event of each call, by its headers.
@@ -96,11 +106,12 @@ pub fn text<'a>(call: &'a Value, field: &str) -> &'a str {
     call.get(field).and_then(Value::as_str).unwrap_or_default()
 }
 
-async fn note(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes) -> Answer {
+async fn note(State(inner): State<Arc<Inner>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Answer {
     let header = |name: &str| headers[name].to_str().unwrap().to_owned();
     let mark = (header("x-media-session"), header("x-media-event"));
     inner.marks.lock().push(mark);
-    inner.calls.lock().push(serde_json::from_slice(&body).unwrap());
+    let call = (uri.path().to_owned(), serde_json::from_slice(&body).unwrap());
+    inner.calls.lock().push(call);
     let thinks = *inner.thinks.lock();
     tokio::time::sleep(thinks).await;
     *inner.answer.lock()

@@ -346,16 +346,53 @@ async fn segments_are_told_while_nobody_watches_and_can_be_had() {
     );
     // Who only cuts is no player.
     assert!(stage.place.pod.hub().snapshot().iter().all(|stream| !stream.taken));
+    grow(&mut stage).await;
+    let told = segments(&stage);
     stage.publisher.unpublish().await;
-    let last = Instant::now();
-    while text(stage.srs.calls().last().unwrap(), "action") != "on_hls" {
-        assert!(
-            last.elapsed() < Duration::from_secs(10),
-            "what was growing is told, too: {:?}",
-            stage.srs.heard()
-        );
+    ended_behind_its_last_segment(&stage.srs, &stage.zlm, told).await;
+}
+
+#[tokio::test]
+async fn the_last_segment_is_told_before_the_end_also_when_the_pod_ends() {
+    let mut stage = Stage::set().await;
+    stage.play_on("cut", |stage| segments(stage) >= 2).await;
+    grow(&mut stage).await;
+    let told = segments(&stage);
+    stage.place.pod.stop().await;
+    ended_behind_its_last_segment(&stage.srs, &stage.zlm, told).await;
+}
+
+/// Segments that were told in SRS's words.
+fn segments(stage: &Stage) -> usize {
+    let calls = stage.srs.calls();
+    calls.iter().filter(|call| text(call, "action") == "on_hls").count()
+}
+
+/// Something that is not whole yet.
+async fn grow(stage: &mut Stage) {
+    for _ in 0..20 {
+        stage.publisher.send_audio().await;
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+/// What was growing is told, at once before the end of its publisher, by both who tell of segments.
+async fn ended_behind_its_last_segment(srs: &BackEnd, zlm: &BackEnd, told: usize) {
+    srs.hears("on_unpublish test").await;
+    let start = Instant::now();
+    let flow = |zlm: &BackEnd| zlm.calls().iter().position(|call| call.get("player").is_some());
+    while flow(zlm).is_none() {
+        assert!(start.elapsed() < Duration::from_secs(10), "no flow report");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    let heard: Vec<String> = srs.calls().iter().map(of_srs).collect();
+    let end = heard.iter().position(|line| line.starts_with("on_unpublish")).unwrap();
+    assert_eq!(heard[end - 1], "segment", "{heard:?}");
+    assert!(heard[end..].iter().all(|line| line != "segment"), "{heard:?}");
+    let count = heard.iter().filter(|line| *line == "segment").count();
+    assert_eq!(count, told + 1, "{heard:?}");
+    let (calls, flow) = (zlm.calls(), flow(zlm).unwrap());
+    assert!(calls[flow - 1].get("file_name").is_some(), "{calls:?}");
 }
 
 fn words_of_segments(back_end: &BackEnd) -> usize {

@@ -18,7 +18,7 @@ mod word;
 pub(crate) use answer::answer;
 pub use elsewhere::{Elsewhere, HlsHome, Home, Question};
 pub(crate) use path::HlsPath;
-pub use segments::{Segment, Segments};
+pub use segments::{Segment, SegmentNews, Segments};
 pub use sessions::Hls;
 pub use settings::HlsSettings;
 pub use word::HlsKey;

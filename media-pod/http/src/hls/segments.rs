@@ -21,6 +21,24 @@ pub struct Segments {
     next: u64,
 }
 
+/// Says when there may be more of them.
+pub struct SegmentNews(Arc<Live>);
+
+impl SegmentNews {
+    /// Looks now, and with all that is new, until there is an answer. Can be dropped and called again without loss.
+    pub async fn until<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
+        loop {
+            let news = self.0.news();
+            tokio::pin!(news);
+            news.as_mut().enable();
+            if let Some(answer) = look() {
+                return answer;
+            }
+            let _ = tokio::time::timeout(LOOK, news).await;
+        }
+    }
+}
+
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
@@ -34,6 +52,8 @@ pub struct Segment {
     pub date: jiff::Timestamp,
     /// The path of its URL, without the slash before it.
     pub path: String,
+    /// That of the stream's playlist.
+    pub playlist: String,
 }
 
 impl Hls {
@@ -63,24 +83,23 @@ impl Segments {
         self.tap.publisher()
     }
 
-    /// The next ones. `None` when the publisher has ended and all were given. Can be dropped and called again without loss.
-    pub async fn next(&mut self) -> Option<Vec<Segment>> {
-        loop {
-            let news = self.live.news();
-            tokio::pin!(news);
-            news.as_mut().enable();
-            // Asked first: what was growing is whole by the time it says yes.
-            let over = self.tap.is_over();
-            let new = self.live.whole_from(self.next);
-            if let Some(last) = new.last() {
-                self.next = last.number.saturating_add(1);
-                return Some(new.iter().map(|whole| self.segment(whole)).collect());
-            }
-            if over {
-                return None;
-            }
-            let _ = tokio::time::timeout(LOOK, news).await;
+    /// Whether the publisher has ended. What was growing is whole by then.
+    pub fn is_over(&self) -> bool {
+        self.tap.is_over()
+    }
+
+    /// Those that have become whole since the last call.
+    pub fn take(&mut self) -> Vec<Segment> {
+        let new = self.live.whole_from(self.next);
+        if let Some(last) = new.last() {
+            self.next = last.number.saturating_add(1);
         }
+        new.iter().map(|whole| self.segment(whole)).collect()
+    }
+
+    /// To wait for more of them.
+    pub fn news(&self) -> SegmentNews {
+        SegmentNews(Arc::clone(&self.live))
     }
 
     fn segment(&self, whole: &Whole) -> Segment {
@@ -90,6 +109,7 @@ impl Segments {
             bytes: u64::try_from(whole.bytes).unwrap_or(u64::MAX),
             date: whole.date,
             path: format!("{}/{}", self.folder, whole.name),
+            playlist: format!("{}.m3u8", self.folder),
         }
     }
 }
