@@ -16,6 +16,7 @@ use crate::images;
 use crate::players;
 use crate::receiver::Receiver;
 use crate::scenarios;
+use crate::sigkill;
 use crate::tools::go::Tools;
 use crate::tools::lock::Lock;
 use crate::tools::paths::Paths;
@@ -41,6 +42,9 @@ enum Command {
     Run {
         /// Names as `list` shows them.
         names: Vec<String>,
+        /// How often `sigkill` kills.
+        #[arg(long, default_value_t = sigkill::KILLS)]
+        kills: usize,
     },
     /// Plays every output of a standalone media pod with players that no one here wrote; needs no cluster.
     Players,
@@ -139,12 +143,13 @@ async fn run(command: Command) -> Result<()> {
         Command::Cluster(ClusterCommand::Status) => status::show(&layout(&Paths::find()?)?).await,
         Command::Cluster(command) => change_cluster(&Paths::find()?, &command).await,
         Command::Images => import_images(&Paths::find()?).await,
-        Command::Run { names } => run_scenarios(&Paths::find()?, &chosen(&names)?).await,
+        Command::Run { names, kills } => run_named(names, kills).await,
         Command::Players => players::run(&Paths::find()?).await,
         Command::List => {
             for scenario in scenarios::all() {
                 say(format_args!("{:24} {}", scenario.name, scenario.about));
             }
+            say(format_args!("{:24} {}", sigkill::NAME, sigkill::ABOUT));
             Ok(())
         }
         Command::Verify { no_cluster } => verify::run(&Paths::find()?, no_cluster).await,
@@ -217,6 +222,20 @@ pub(crate) async fn run_everything(paths: &Paths) -> Result<()> {
     }
     let _lock = Lock::take(paths).await?;
     outcome.and(take_down(paths).await)
+}
+
+/// The one that needs no cluster first; all scenarios on the cluster when none is named.
+async fn run_named(mut names: Vec<String>, kills: usize) -> Result<()> {
+    let all = names.is_empty();
+    let before = names.len();
+    names.retain(|name| name != sigkill::NAME);
+    if names.len() < before {
+        sigkill::run(kills).await?;
+    }
+    if names.is_empty() && !all {
+        return Ok(());
+    }
+    run_scenarios(&Paths::find()?, &chosen(&names)?).await
 }
 
 fn chosen(names: &[String]) -> Result<Vec<Scenario>> {

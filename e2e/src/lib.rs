@@ -20,6 +20,7 @@ pub mod proxy;
 pub mod receiver;
 pub mod scenarios;
 pub mod scrape;
+pub mod sigkill;
 pub mod synthetic;
 pub mod tools;
 pub mod ui;

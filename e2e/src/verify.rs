@@ -5,6 +5,7 @@ use crate::command::Cmd;
 use crate::error::{Error, Result};
 use crate::generate::{chart, differences, files, write};
 use crate::players;
+use crate::sigkill;
 use crate::tools::apt;
 use crate::tools::go::Tools;
 use crate::tools::paths::{Paths, workspace};
@@ -62,6 +63,11 @@ pub async fn run(paths: &Paths, no_cluster: bool) -> Result<()> {
         step(format_args!("promtool {verb} rules {file}"), promtool(verb, file)).await?;
     }
     step("every output, in players that no one here wrote", players::run(paths)).await?;
+    step(
+        "a media pod that is killed again and again loses no closing event",
+        sigkill::run(sigkill::FEW_KILLS),
+    )
+    .await?;
     say(format_args!(
         "checks without a cluster hold after {}",
         seconds(begun.elapsed())

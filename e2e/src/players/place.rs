@@ -111,7 +111,8 @@ impl Place {
     }
 }
 
-async fn build() -> Result<PathBuf> {
+/// A debug build of it.
+pub(crate) async fn build() -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     Cmd::new(cargo)
         .args(["build", "--quiet", "-p", "headgate-media-pod"])

@@ -1,8 +1,9 @@
 //! What a back end that hangs does to streams that are live: frames lost, and the time from a publisher to its players.
 
+use super::failed;
+use super::measure::{Times, real};
 use super::people::{endpoint, server};
 use super::receiver::Receiver;
-use super::{Times, failed};
 use crate::benches::results::Figure;
 use crate::error::{Context as _, Error, Result};
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -75,7 +76,7 @@ pub async fn measure(receiver: &Receiver) -> Result<Vec<Figure>> {
         Figure::new("frame to player, back end hangs, p50", hangs.p50() * 1000.0, "µs"),
         Figure::new("frame to player, back end hangs, p99", hangs.p99() * 1000.0, "µs"),
         Figure::new("ratio of the two, p99", hangs.p99() / answers.p99(), "x").goal(1.05),
-        Figure::new("frames lost meanwhile", super::real(lost), "").goal(0.0),
+        Figure::new("frames lost meanwhile", real(lost), "").goal(0.0),
     ])
 }
 
