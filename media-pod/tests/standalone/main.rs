@@ -17,4 +17,5 @@ mod media;
 mod place;
 mod reload;
 mod sessions;
+mod strange;
 mod timelines;

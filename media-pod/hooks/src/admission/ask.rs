@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-use super::breaker::{Breaker, Pass, State};
+use super::breaker::Pass;
 use super::cache::{Decision, Kept};
+use super::heard::{Heard, Said};
+use super::trial::Trial;
 use super::{Answered, Question, Source, Yes};
 use crate::attempt::{Asked, timed_out};
 use crate::dialect::{PublishOptions, Reply, Verdict};
@@ -17,25 +19,6 @@ use crate::event::Event;
 use crate::failure::{Cause, Failure};
 use crate::said::quotable;
 use crate::transport::TransportError;
-
-/// What one URL said.
-enum Said {
-    Yes(Reply),
-    No(Failure, Reply),
-    Nothing(Failure),
-}
-
-/// What all URLs said together.
-struct Heard {
-    decision: Decision,
-    /// How long it holds, and may stand in.
-    keeps: (Duration, Duration),
-    /// Below which path it holds.
-    path: Option<String>,
-    /// One that did not answer.
-    silent: Option<Failure>,
-    called: Duration,
-}
 
 /// The time of one question.
 #[derive(Clone, Copy)]
@@ -332,79 +315,6 @@ impl Endpoint {
     fn count_cache(&self, result: &str) {
         let labels = [self.name.as_str(), result];
         self.context.metrics.cache.with_label_values(&labels).inc();
-    }
-
-    /// Does something with the breaker, and says it where it changes.
-    pub(crate) fn breaker<R>(&self, change: impl FnOnce(&mut Breaker) -> R) -> R {
-        let mut breaker = self.memory.breaker.lock();
-        let before = breaker.state();
-        let result = change(&mut breaker);
-        let after = breaker.state();
-        drop(breaker);
-        if before == after {
-            return result;
-        }
-        let level = match after {
-            State::Closed => 0,
-            State::Trial => 1,
-            State::Open(_) => 2,
-        };
-        let gauge = &self.context.metrics.circuit;
-        gauge.with_label_values(&[self.name.as_str()]).set(level);
-        match (before, after) {
-            (State::Closed, _) => tracing::warn!(
-                endpoint = self.name,
-                "it does not answer: asked once in 5 s from now on"
-            ),
-            (_, State::Closed) => tracing::info!(endpoint = self.name, "it answers again"),
-            _ => return result,
-        }
-        self.context.bump();
-        result
-    }
-}
-
-impl Heard {
-    fn new() -> Self {
-        Self {
-            decision: Ok(PublishOptions::default()),
-            keeps: (Duration::MAX, Duration::MAX),
-            path: None,
-            silent: None,
-            called: Duration::ZERO,
-        }
-    }
-
-    fn add(&mut self, said: Said, keeps: impl Fn(bool, &Reply) -> (Duration, Duration)) {
-        let reply = match said {
-            Said::Nothing(failure) => {
-                self.silent.get_or_insert(failure);
-                return;
-            }
-            Said::No(failure, reply) => {
-                self.decision = Err(failure);
-                self.keeps = keeps(false, &reply);
-                reply
-            }
-            Said::Yes(reply) => {
-                if let Ok(options) = &mut self.decision {
-                    options.overlay(reply.options.clone());
-                    let (fresh, stale) = keeps(true, &reply);
-                    self.keeps = (self.keeps.0.min(fresh), self.keeps.1.min(stale));
-                }
-                reply
-            }
-        };
-        self.path = reply.path.or(self.path.take());
-    }
-}
-
-/// The one question that sees whether an endpoint answers again.
-pub(crate) struct Trial<'a>(pub(crate) &'a Endpoint);
-
-impl Drop for Trial<'_> {
-    fn drop(&mut self) {
-        self.0.breaker(|breaker| breaker.give_up(Instant::now()));
     }
 }
 

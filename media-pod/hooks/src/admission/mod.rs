@@ -8,14 +8,16 @@ mod ask;
 mod breaker;
 mod cache;
 mod decide;
+mod heard;
 mod place;
 mod question;
 pub(crate) mod reask;
+mod trial;
 
-pub(crate) use ask::Trial;
 pub(crate) use breaker::Pass;
 pub(crate) use decide::closing_of;
 pub(crate) use question::Question;
+pub(crate) use trial::Trial;
 
 use futures::future::{BoxFuture, WeakShared};
 use parking_lot::Mutex;

@@ -1,7 +1,10 @@
 //! [`Event`]: what happened, typed once, with the superset of what any dialect tells. Plain data, that can be written down.
 
 mod details;
+mod parts;
+mod registered;
 mod segment;
+mod sequence;
 pub mod transport;
 
 pub use details::{
@@ -9,22 +12,22 @@ pub use details::{
     ShellLogin, Source, TrackInfo,
 };
 
+pub use parts::{Client, Stream};
 pub use segment::NewSegment;
+pub use sequence::Sequence;
 
-use headgate_codec::{Track, TrackKind};
+use headgate_codec::Track;
 use headgate_control::HookEvent;
-use headgate_hub::{Connection, FileRequest, Session, SessionKind, StreamName, Traffic};
+use headgate_hub::{Connection, FileRequest, Session, SessionKind, Traffic};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::Uuid;
 
 use crate::admission::closing_of;
 use crate::identity::{self, Origin};
 use crate::wire;
-use transport::{Carrier, PLAYED, Schema};
+use transport::{PLAYED, Schema};
 
 /// One thing that a back end is asked or told. As JSON it is what the log, the ledger and a hand-over keep of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,57 +57,6 @@ pub struct Event {
     /// Where it happened; `None` is the process that tells of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Box<Origin>>,
-}
-
-/// The full name of a stream.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Stream {
-    /// Virtual host, `__defaultVhost__` when none was asked for.
-    pub vhost: Arc<str>,
-    /// App.
-    pub app: Arc<str>,
-    /// Name, without any key.
-    pub name: Arc<str>,
-}
-
-/// The client an event is about.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Client {
-    /// 8 characters, as SRS.
-    pub id: String,
-    /// Its address.
-    pub ip: IpAddr,
-    /// Its port.
-    pub port: u16,
-    /// What it sends or takes.
-    pub schema: Schema,
-    /// Over what.
-    pub carrier: Carrier,
-    /// The tcUrl it sent; RTMP only, else as the protocol made it.
-    pub tc_url: Arc<str>,
-    /// The page it says it is on, or empty.
-    pub page_url: Arc<str>,
-}
-
-/// Makes [`Event::sequence`]: microseconds of the wall clock, pushed on so that it never repeats or goes back within a process.
-#[derive(Debug, Default)]
-pub struct Sequence(AtomicU64);
-
-impl Sequence {
-    /// Everything from now on comes after `number`, also when the clock was set back since.
-    pub fn follow(&self, number: u64) {
-        self.0.fetch_max(number, Ordering::Relaxed);
-    }
-
-    /// The next number.
-    pub fn next(&self) -> u64 {
-        let clock = u64::try_from(Timestamp::now().as_microsecond()).unwrap_or(0);
-        let after = |last: u64| clock.max(last.saturating_add(1));
-        let last = self
-            .0
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(after(last)));
-        after(last.unwrap_or(0))
-    }
 }
 
 impl Event {
@@ -342,91 +294,9 @@ impl Event {
     }
 }
 
-impl From<&StreamName> for Stream {
-    fn from(name: &StreamName) -> Self {
-        Self {
-            vhost: name.vhost.clone(),
-            app: name.app.clone(),
-            name: name.stream.clone(),
-        }
-    }
-}
-
-impl Client {
-    fn of(connection: &Connection) -> Self {
-        let (schema, carrier) = transport::of(connection.protocol);
-        Self {
-            id: connection.client_id.clone(),
-            ip: connection.peer.ip().to_canonical(),
-            port: connection.peer.port(),
-            schema,
-            carrier,
-            tc_url: connection.tc_url.as_str().into(),
-            page_url: connection.page_url.as_str().into(),
-        }
-    }
-
-    /// For events that are about no client.
-    fn nobody() -> Self {
-        Self {
-            id: String::new(),
-            ip: Ipv4Addr::UNSPECIFIED.into(),
-            port: 0,
-            schema: Schema::default(),
-            carrier: Carrier::default(),
-            tc_url: Arc::default(),
-            page_url: Arc::default(),
-        }
-    }
-}
-
-impl Registered {
-    fn of(publisher: &Session, tracks: &[Track], now: Timestamp) -> Self {
-        let (schema, _) = transport::of(publisher.connection.protocol);
-        let StreamName { vhost, app, stream } = &publisher.name;
-        Self {
-            source: schema.push(),
-            url: format!("{}://{vhost}/{app}/{stream}{}", schema.as_str(), publisher.param),
-            created_seconds: publisher.started.as_second(),
-            alive_seconds: seconds(publisher.started, now),
-            local: None::<SocketAddr>,
-            tracks: tracks.iter().map(TrackInfo::of).collect(),
-            ..Self::default()
-        }
-    }
-}
-
-impl TrackInfo {
-    fn of(track: &Track) -> Self {
-        let (video, audio) = (track.video.as_ref(), track.audio.as_ref());
-        Self {
-            codec: track.codec.as_str().to_owned(),
-            is_video: track.kind() == TrackKind::Video,
-            width: video.map_or(0, |video| video.width),
-            height: video.map_or(0, |video| video.height),
-            frames_per_1000_seconds: video.and_then(|video| video.frames_per_second).map_or(0, thousandfold),
-            sample_rate: audio.map_or(0, |audio| audio.sample_rate),
-            channels: audio.map_or(0, |audio| audio.channels),
-            ..Self::default()
-        }
-    }
-}
-
 /// What is told apart by its id.
 fn change(schema: Schema, registered: bool) -> String {
     format!("StreamChanged/{}/{registered}", schema.as_str())
-}
-
-/// A rate as a whole number; 0 for one that makes no sense.
-fn thousandfold(rate: f64) -> u32 {
-    let rate = (rate * 1000.0).round();
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "within the bounds of a u32"
-    )]
-    let whole = (0.0..=1_000_000_000.0).contains(&rate).then_some(rate as u32);
-    whole.unwrap_or(0)
 }
 
 /// Whole seconds between two moments; 0 when the clock went back.
