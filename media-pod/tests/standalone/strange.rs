@@ -65,7 +65,9 @@ async fn a_stream_that_is_given_another_name_has_it_for_all_but_its_publisher() 
         ("srs", hook("srs", &srs.url)),
     ])
     .await;
-    let mut publisher = RtmpClient::publish(place.rtmp, &format!("secret-name?secret={KEY}")).await.unwrap();
+    let mut publisher = RtmpClient::publish(place.rtmp, &format!("secret-name?secret={KEY}"))
+        .await
+        .unwrap();
     let url = format!("http://127.0.0.1:{}/live/room.flv", place.http);
     let playing = tokio::spawn(reqwest::get(url));
     let start = Instant::now();
@@ -76,7 +78,13 @@ async fn a_stream_that_is_given_another_name_has_it_for_all_but_its_publisher() 
         tokio::time::sleep(Duration::from_millis(3)).await;
     }
     assert_eq!(playing.await.unwrap().unwrap().status(), 200);
-    let streams: Vec<String> = place.pod.report().streams.iter().map(|stream| stream.stream.clone()).collect();
+    let streams: Vec<String> = place
+        .pod
+        .report()
+        .streams
+        .iter()
+        .map(|stream| stream.stream.clone())
+        .collect();
     assert_eq!(streams, ["room"]);
     publisher.unpublish().await;
     srs.hears("on_unpublish secret-name").await;
@@ -85,6 +93,14 @@ async fn a_stream_that_is_given_another_name_has_it_for_all_but_its_publisher() 
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let names: Vec<String> = zlm.calls().iter().map(word).collect();
-    assert_eq!(names.iter().filter(|name| name.ends_with("secret-name")).count(), 2, "{names:?}");
-    assert!(srs.heard().iter().all(|line| !line.ends_with("room") || line.starts_with("on_play") || line.starts_with("on_stop")));
+    assert_eq!(
+        names.iter().filter(|name| name.ends_with("secret-name")).count(),
+        2,
+        "{names:?}"
+    );
+    assert!(
+        srs.heard()
+            .iter()
+            .all(|line| !line.ends_with("room") || line.starts_with("on_play") || line.starts_with("on_stop"))
+    );
 }
