@@ -65,8 +65,7 @@ impl Crowd {
     pub(super) async fn end(self) -> Vec<Comer> {
         self.over.cancel();
         self.tasks.join_all().await;
-        let let_in = self.let_in.lock().clone();
-        let_in
+        self.let_in.lock().clone()
     }
 }
 

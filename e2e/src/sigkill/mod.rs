@@ -33,7 +33,7 @@ pub const FEW_KILLS: usize = 25;
 /// Notifications that are under way at an endpoint at most, and may be told twice when the process dies.
 const IN_FLIGHT: usize = 64;
 /// How long the last process may take to tell what all before it left.
-const SETTLED: Duration = Duration::from_secs(60);
+const SETTLED: Duration = Duration::from_mins(1);
 
 /// Kills so often, and keeps what came of it with the results of the benches when it is what is promised.
 pub async fn run(kills: usize) -> Result<()> {

@@ -265,9 +265,11 @@ impl Queue {
     pub(crate) fn contains(&self, url: usize, event: &Event) -> bool {
         let has = |lane: &Lane| lane.notices.iter().any(|notice| notice.event.id == event.id);
         let in_order = self.lanes.get(&LaneKey::of(url, event.stream.clone()));
-        let alone = |(key, lane): (&Arc<LaneKey>, &Box<Lane>)| key.alone > 0 && key.url == url && has(lane);
-        in_order.is_some_and(|lane| has(lane))
-            || (self.policy.ordering == Ordering::None && self.lanes.iter().any(alone))
+        let alone = || {
+            let mut lanes = self.lanes.iter().filter(|(key, _)| key.alone > 0 && key.url == url);
+            lanes.any(|(_, lane)| has(lane))
+        };
+        in_order.is_some_and(|lane| has(lane)) || (self.policy.ordering == Ordering::None && alone())
     }
 
     /// Takes out what has these numbers in the log. What is under way is left alone, unless `under_way`.

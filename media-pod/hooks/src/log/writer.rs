@@ -20,6 +20,8 @@ use super::store::{Store, Tail};
 const WRITE: usize = 256 * 1024;
 /// Records that wait for a disk that fails; then the oldest are not written at all.
 const BACKLOG_MAX: usize = 100_000;
+/// Records for which there is room all the time.
+const BACKLOG_KEPT: usize = 1024;
 /// How often a disk that fails is tried.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -110,6 +112,10 @@ impl Writer {
         }
         if self.failing.is_some() {
             self.put_off();
+        }
+        if self.backlog.is_empty() {
+            // A crowd that came at once leaves its room behind.
+            self.backlog.shrink_to(BACKLOG_KEPT);
         }
         self.clean();
         self.metrics

@@ -1,6 +1,6 @@
 //! Back ends that do not answer.
 
-use crate::common::{Backend, endpoint, hang, metric, ok, publisher};
+use crate::common::{Backend, endpoint, hang, metric, ok, publisher, server};
 use crate::{SECOND, after, close, policy, refused};
 use headgate_control::{FailurePolicy, HookEndpoint};
 use headgate_hub::Reason;
@@ -89,7 +89,7 @@ async fn edited_urls_are_asked_at_once_whatever_the_old_ones_did() {
         urls: vec!["http://new.test/hook".into()],
         ..endpoint("backend")
     };
-    hooks.reconfigure(&common::server(), &[edited]);
+    hooks.reconfigure(&server(), &[edited]);
     hooks.publish(&publisher("alice")).await.expect("the new one says yes");
     assert!(!hooks.reports()[0].circuit_open);
 }
