@@ -24,7 +24,7 @@ struct Lane {
 }
 
 /// A frame that seems to last longer came after a gap.
-const DURATION_MAX: i64 = 10 * Timestamp::TICKS_PER_SECOND;
+pub(crate) const DURATION_MAX: i64 = 10 * Timestamp::TICKS_PER_SECOND;
 
 impl Muxer {
     /// The tracks from now on.
@@ -57,10 +57,8 @@ impl Muxer {
         lane.keep_time(frame);
         let run = Run {
             id: lane.wire_id,
-            frames: vec![Sample {
-                frame,
-                duration: lane.duration,
-            }],
+            base: fragment::time(frame.dts),
+            samples: vec![Sample::of(frame, lane.duration)],
         };
         self.sequence = self.sequence.wrapping_add(1);
         fragment::put(out, self.sequence, &[run]);
@@ -96,30 +94,32 @@ impl Lane {
     }
 
     fn run<'a>(&mut self, frames: &'a [Frame], next: Option<&Frame>) -> Option<Run<'a>> {
-        let mut samples: Vec<Sample<'a>> = Vec::new();
+        let (mut samples, mut before): (Vec<Sample<'a>>, Option<&Frame>) = (Vec::new(), None);
         let id = self.id;
-        for frame in frames.iter().filter(|frame| frame.track == id) {
-            if let Some(before) = samples.last_mut()
-                && let Some(duration) = distance(before.frame.dts, frame.dts)
-            {
-                before.duration = duration;
-            }
+        let own = |frame: &&Frame| frame.track == id;
+        let first = frames.iter().find(own)?;
+        for frame in frames.iter().filter(own) {
+            lasts_until(samples.last_mut(), before, frame);
             self.keep_time(frame);
-            samples.push(Sample {
-                frame,
-                duration: self.duration,
-            });
+            samples.push(Sample::of(frame, self.duration));
+            before = Some(frame);
         }
-        let next = next.filter(|next| next.track == id);
-        if let (Some(last), Some(next)) = (samples.last_mut(), next)
-            && let Some(duration) = distance(last.frame.dts, next.dts)
-        {
-            last.duration = duration;
+        if let Some(next) = next.filter(own) {
+            lasts_until(samples.last_mut(), before, next);
         }
-        (!samples.is_empty()).then_some(Run {
+        Some(Run {
             id: self.wire_id,
-            frames: samples,
+            base: fragment::time(first.dts),
+            samples,
         })
+    }
+}
+
+/// The time to the frame that follows the one before, if it says anything.
+fn lasts_until(sample: Option<&mut Sample<'_>>, before: Option<&Frame>, frame: &Frame) {
+    let duration = before.and_then(|before| distance(before.dts, frame.dts));
+    if let (Some(sample), Some(duration)) = (sample, duration) {
+        sample.duration = duration;
     }
 }
 

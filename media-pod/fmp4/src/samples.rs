@@ -24,14 +24,14 @@ const BAD: Error = Error::Malformed { what: "moof" };
 const NON_SYNC: u32 = 0x1_0000;
 
 /// Fields of a box that may or may not be there, one behind the other.
-struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     data: &'a [u8],
     flags: u32,
 }
 
 impl<'a> Fields<'a> {
     /// Of a box with version and flags.
-    fn of(data: &'a [u8]) -> Result<(u8, Self), Error> {
+    pub(crate) fn of(data: &'a [u8]) -> Result<(u8, Self), Error> {
         let head = word(data, 0).ok_or(BAD)?;
         let [version, ..] = head.to_be_bytes();
         let fields = Self {
@@ -41,14 +41,15 @@ impl<'a> Fields<'a> {
         Ok((version, fields))
     }
 
-    fn next(&mut self) -> Result<u32, Error> {
+    /// The next number.
+    pub(crate) fn next(&mut self) -> Result<u32, Error> {
         let (head, rest) = self.data.split_first_chunk::<4>().ok_or(BAD)?;
         self.data = rest;
         Ok(u32::from_be_bytes(*head))
     }
 
     /// The next number if this flag says that it is there.
-    fn next_if(&mut self, flag: u32) -> Result<Option<u32>, Error> {
+    pub(crate) fn next_if(&mut self, flag: u32) -> Result<Option<u32>, Error> {
         if self.flags & flag == 0 {
             return Ok(None);
         }

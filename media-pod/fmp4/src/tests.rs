@@ -160,7 +160,9 @@ fn a_frame_lasts_until_the_next_and_the_last_of_a_fragment_as_long_as_it_is_told
         let (mut rest, mut seen) = (&stream[..], Vec::new());
         while !rest.is_empty() {
             if let Any::Moof(moof) = Any::read_from(&mut rest).unwrap() {
-                seen.extend(moof.traf[0].trun[0].samples.iter().filter_map(|e| e.duration));
+                let traf = &moof.traf[0];
+                let of_all = traf.tfhd.default_sample_duration;
+                seen.extend(traf.trun[0].samples.iter().map(|e| e.duration.or(of_all).unwrap()));
             }
         }
         seen
@@ -171,6 +173,65 @@ fn a_frame_lasts_until_the_next_and_the_last_of_a_fragment_as_long_as_it_is_told
         [3600, 3000, 4000, 5000],
         "alone, as long as the one before"
     );
+}
+
+#[test]
+fn fragments_of_one_frame_become_few_and_say_the_same() {
+    let tracks = [videos().swap_remove(0), audios().swap_remove(0)];
+    let video = |n: i64, at| {
+        frame(
+            &tracks[0],
+            at,
+            3600 * (n % 3 - 1),
+            n == 0,
+            vec![u8::try_from(n).unwrap(); 30],
+        )
+    };
+    let audio = |at| frame(&tracks[1], at, 0, true, vec![9; 7]);
+    let frames = [
+        video(0, 9000),
+        audio(9000),
+        video(1, 12_600),
+        audio(11_000),
+        audio(13_100),
+        video(2, 16_200),
+        // The clock was set back, and then forward.
+        video(3, 4000),
+        video(4, 7600),
+        video(5, 7600 + 900_000),
+    ];
+    let mut muxer = Muxer::default();
+    muxer.set_tracks(&tracks);
+    let one = |frame: &Frame| {
+        let mut out = BytesMut::new();
+        muxer.put(frame, &mut out);
+        out.freeze()
+    };
+    let mut packets: Vec<Bytes> = frames.iter().map(one).collect();
+    packets.insert(0, init_segment(&tracks));
+    packets.insert(3, init_segment(&tracks));
+    let mut out = BytesMut::new();
+    gather(packets.iter().map(|packet| &packet[..]), &mut out);
+    let expected = [
+        "ftyp",
+        "moov of 2",
+        "moof of 2",
+        "mdat of 37",
+        "ftyp",
+        "moov of 2",
+        "moof of 4",
+        "mdat of 74",
+        "moof of 2",
+        "mdat of 60",
+        "moof of 1",
+        "mdat of 30",
+    ];
+    assert_eq!(boxes(&out), expected);
+    let again = read(&out, 1000).1;
+    for kind in [TrackKind::Video, TrackKind::Audio] {
+        assert_eq!(of_kind(&again, kind), of_kind(&frames, kind));
+    }
+    assert!(out.len() < packets.iter().map(Bytes::len).sum());
 }
 
 #[test]
@@ -256,6 +317,31 @@ proptest! {
         prop_assert_eq!(&seen[..], &tracks[..]);
         for kind in [TrackKind::Video, TrackKind::Audio] {
             prop_assert_eq!(of_kind(&again, kind), of_kind(&frames, kind));
+        }
+    }
+
+    #[test]
+    fn what_is_gathered_says_the_same_as_one_by_one(
+        given in prop::collection::vec((any::<bool>(), any::<bool>(), -2..3_i64, 0..60_usize, -4000..1_000_000_i64), 1..40),
+    ) {
+        let tracks = [videos().swap_remove(0), audios().swap_remove(0)];
+        let (mut muxer, mut packets, mut dts) = (Muxer::default(), Vec::new(), [90_000; 2]);
+        muxer.set_tracks(&tracks);
+        for (is_video, key, composition, bytes, step) in given {
+            let n = usize::from(!is_video);
+            let composition = if is_video { composition * 3600 } else { 0 };
+            let mut out = BytesMut::new();
+            muxer.put(&frame(&tracks[n], dts[n], composition, key, vec![7; bytes]), &mut out);
+            packets.push(out.freeze());
+            dts[n] = (dts[n] + step).max(0);
+        }
+        let init = init_segment(&tracks);
+        let single = [&init[..], &packets.concat()].concat();
+        let mut gathered = BytesMut::from(&init[..]);
+        gather(packets.iter().map(|packet| &packet[..]), &mut gathered);
+        let (single, gathered) = (read(&single, 4096).1, read(&gathered, 4096).1);
+        for kind in [TrackKind::Video, TrackKind::Audio] {
+            prop_assert_eq!(of_kind(&gathered, kind), of_kind(&single, kind));
         }
     }
 

@@ -1,5 +1,6 @@
 //! Several packets as one piece: what a pass writes to all viewers that stand at the same place. Copied once, however many they are.
 
+use crate::Format;
 use bytes::{Bytes, BytesMut};
 
 /// Packets `from..to` of one publisher.
@@ -8,8 +9,15 @@ pub(crate) struct Batch {
     pub(crate) to: u64,
     pub(crate) epoch: u64,
     pub(crate) bytes: Bytes,
-    /// Where each packet ends.
-    ends: Vec<usize>,
+    parts: Parts,
+}
+
+/// What there is for one who has some of the packets already.
+enum Parts {
+    /// They stand in the bytes as they are: where each ends.
+    Ends(Vec<usize>),
+    /// The bytes say the same in another way.
+    Packets(Vec<Bytes>),
 }
 
 impl Batch {
@@ -17,7 +25,12 @@ impl Batch {
     pub(crate) const BYTES_MAX: usize = 1 << 20;
 
     /// Of as many packets as fit; of one at least.
-    pub(crate) fn new<'a>(from: u64, epoch: u64, packets: impl Iterator<Item = &'a Bytes> + Clone) -> Self {
+    pub(crate) fn new<'a>(
+        from: u64,
+        epoch: u64,
+        packets: impl Iterator<Item = &'a Bytes> + Clone,
+        format: &dyn Format,
+    ) -> Self {
         let mut ends = Vec::new();
         let mut total = 0_usize;
         for packet in packets.clone() {
@@ -28,55 +41,111 @@ impl Batch {
             total = end;
             ends.push(end);
         }
-        let mut packets = packets.take(ends.len());
-        let bytes = if ends.len() == 1 {
-            packets.next().cloned().unwrap_or_default()
-        } else {
-            let mut bytes = BytesMut::with_capacity(total);
-            packets.for_each(|packet| bytes.extend_from_slice(packet));
-            bytes.freeze()
+        let to = from.saturating_add(ends.len() as u64);
+        let packets: Vec<Bytes> = packets.take(ends.len()).cloned().collect();
+        let (bytes, parts) = match packets.as_slice() {
+            [one] => (one.clone(), Parts::Ends(ends)),
+            many => match format.gather(many) {
+                Some(bytes) => (bytes, Parts::Packets(packets)),
+                None => (joined(many, total), Parts::Ends(ends)),
+            },
         };
         Self {
             from,
-            to: from.saturating_add(ends.len() as u64),
+            to,
             epoch,
             bytes,
-            ends,
+            parts,
         }
     }
 
-    /// Where the packet `next` begins; `None` for one that is in front of the batch. What is behind it begins at its end.
-    pub(crate) fn offset(&self, next: u64) -> Option<usize> {
-        let before = next.checked_sub(self.from)?;
-        let Some(last) = before.checked_sub(1) else {
-            return Some(0);
+    /// What there is from the packet `next` on; `None` for one that is in front of the batch. Of what is behind it there is nothing.
+    pub(crate) fn rest(&self, next: u64) -> Option<Bytes> {
+        let had = usize::try_from(next.checked_sub(self.from)?).unwrap_or(usize::MAX);
+        let Some(last) = had.checked_sub(1) else {
+            return Some(self.bytes.clone());
         };
-        let end = usize::try_from(last).ok().and_then(|last| self.ends.get(last));
-        Some(end.copied().unwrap_or(self.bytes.len()))
+        Some(match &self.parts {
+            Parts::Ends(ends) => self.bytes.slice(ends.get(last).copied().unwrap_or(self.bytes.len())..),
+            Parts::Packets(packets) => {
+                let left = packets.get(had..).unwrap_or_default();
+                joined(
+                    left,
+                    left.iter().fold(0, |sum, packet| sum.saturating_add(packet.len())),
+                )
+            }
+        })
     }
+}
+
+fn joined(packets: &[Bytes], total: usize) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(total);
+    packets.iter().for_each(|packet| bytes.extend_from_slice(packet));
+    bytes.freeze()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{FormatId, Start};
+    use headgate_codec::{Frame, Timestamp, Track};
 
-    fn batch(packets: &[&'static [u8]]) -> Batch {
+    /// Says the letters of packets once, where it is to.
+    struct Letters(bool);
+
+    impl Format for Letters {
+        fn id(&self) -> FormatId {
+            FormatId("letters")
+        }
+
+        fn start(&self, _: &Start<'_>) -> Bytes {
+            Bytes::new()
+        }
+
+        fn config(&self, _: &Track, _: Timestamp) -> Bytes {
+            Bytes::new()
+        }
+
+        fn frame(&self, _: &Track, _: &Frame) -> Bytes {
+            Bytes::new()
+        }
+
+        fn gather(&self, packets: &[Bytes]) -> Option<Bytes> {
+            self.0
+                .then(|| packets.iter().filter_map(|packet| packet.first().copied()).collect())
+        }
+    }
+
+    fn batch(packets: &[&'static [u8]], gathers: bool) -> Batch {
         let packets: Vec<Bytes> = packets.iter().map(|p| Bytes::from_static(p)).collect();
-        Batch::new(7, 1, packets.iter())
+        Batch::new(7, 1, packets.iter(), &Letters(gathers))
+    }
+
+    fn rests(batch: &Batch) -> [Option<Bytes>; 6] {
+        [6, 7, 8, 9, 10, 11].map(|next| batch.rest(next))
     }
 
     #[test]
     fn packets_stand_behind_each_other_and_each_is_found() {
-        let batch = batch(&[b"ab", b"c", b"def"]);
+        let batch = batch(&[b"ab", b"c", b"def"], false);
         assert_eq!((&batch.bytes[..], batch.to), (&b"abcdef"[..], 10));
-        let at = [6, 7, 8, 9, 10, 11].map(|next| batch.offset(next));
-        assert_eq!(at, [None, Some(0), Some(2), Some(3), Some(6), Some(6)]);
+        let expected = [None, Some("abcdef"), Some("cdef"), Some("def"), Some(""), Some("")];
+        assert_eq!(rests(&batch), expected.map(|rest| rest.map(Bytes::from)));
+    }
+
+    #[test]
+    fn who_has_some_packets_of_a_batch_that_says_them_otherwise_gets_the_others_as_they_are() {
+        let batch = batch(&[b"aa", b"bb", b"cc"], true);
+        assert_eq!((&batch.bytes[..], batch.to), (&b"abc"[..], 10));
+        let expected = [None, Some("abc"), Some("bbcc"), Some("cc"), Some(""), Some("")];
+        assert_eq!(rests(&batch), expected.map(|rest| rest.map(Bytes::from)));
     }
 
     #[test]
     fn one_packet_is_not_copied_and_a_large_one_goes_alone() {
         let large = Bytes::from(vec![0; Batch::BYTES_MAX]);
-        let batch = Batch::new(0, 1, [large.clone(), Bytes::from_static(b"x")].iter());
+        let packets = [large.clone(), Bytes::from_static(b"x")];
+        let batch = Batch::new(0, 1, packets.iter(), &Letters(true));
         assert_eq!((batch.to, batch.bytes.as_ptr()), (1, large.as_ptr()));
     }
 }

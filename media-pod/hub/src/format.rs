@@ -50,4 +50,8 @@ pub trait Format: Any + Send + Sync + 'static {
     }
     /// One frame.
     fn frame(&self, track: &Track, frame: &Frame) -> Bytes;
+    /// The same as some packets behind each other, said in fewer bytes; `None` where there is nothing to spare.
+    fn gather(&self, _packets: &[Bytes]) -> Option<Bytes> {
+        None
+    }
 }

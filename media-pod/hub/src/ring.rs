@@ -87,12 +87,12 @@ impl Cursor {
         !self.started
     }
 
-    /// How much of a batch this viewer has already; `None` when it needs something else.
-    pub(crate) fn within(&self, batch: &Batch) -> Option<usize> {
+    /// What of a batch this viewer has not had; `None` when it needs something else.
+    pub(crate) fn rest_of(&self, batch: &Batch) -> Option<Bytes> {
         if self.seeking || self.epoch != batch.epoch {
             return None;
         }
-        batch.offset(self.next)
+        batch.rest(self.next)
     }
 
     /// Everything in front of this packet was taken.
@@ -139,7 +139,7 @@ impl Ring {
         let rest = inner.packets.range(inner.index(from)?..);
         let epoch = rest.clone().next()?.epoch;
         let same = rest.take_while(|p| p.epoch == epoch).map(|p| &p.bytes);
-        Some(Batch::new(from, epoch, same))
+        Some(Batch::new(from, epoch, same, &*self.format))
     }
 
     /// Takes up again, after a pause, at the newest join point or the next one.

@@ -40,6 +40,26 @@ impl Framing {
         out.freeze()
     }
 
+    /// What stands in a piece that [`Framing::wrap`] has made.
+    pub(crate) fn unwrap(self, piece: &[u8]) -> Option<&[u8]> {
+        match self {
+            Self::Plain => Some(piece),
+            Self::Chunked => {
+                let head = piece
+                    .iter()
+                    .take(HEAD_MAX)
+                    .position(|byte| *byte == b'\n')?
+                    .checked_add(1)?;
+                piece.get(head..)?.strip_suffix(b"\r\n")
+            }
+            Self::WebSocket => match piece.get(1)? {
+                127 => piece.get(10..),
+                126 => piece.get(4..),
+                _ => piece.get(2..),
+            },
+        }
+    }
+
     fn head(self, bytes: usize) -> BytesMut {
         let mut head = BytesMut::with_capacity(HEAD_MAX);
         match self {
@@ -101,6 +121,16 @@ mod tests {
         let long = framed(Framing::WebSocket, 70_000);
         assert_eq!(long[..10], [0x82, 127, 0, 0, 0, 0, 0, 1, 0x11, 0x70]);
         assert_eq!(long.len(), 70_010);
+    }
+
+    #[test]
+    fn what_was_wrapped_is_found_again() {
+        for framing in [Framing::Plain, Framing::Chunked, Framing::WebSocket] {
+            for bytes in [1, 125, 126, 4096, 65_535, 65_536, 1 << 20] {
+                let found = framing.unwrap(&framed(framing, bytes)).map(<[u8]>::len);
+                assert_eq!(found, Some(bytes), "{framing:?}");
+            }
+        }
     }
 
     #[test]

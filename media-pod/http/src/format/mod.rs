@@ -148,4 +148,17 @@ impl Format for MediaFormat {
         let room = frame.payload.len().saturating_add(256);
         self.framed(room, |body, out| body.frame(track, frame, out))
     }
+
+    /// Fragments of one frame are a tenth heads.
+    fn gather(&self, packets: &[Bytes]) -> Option<Bytes> {
+        if self.container != Container::Mp4 {
+            return None;
+        }
+        let bodies: Option<Vec<&[u8]>> = packets.iter().map(|packet| self.framing.unwrap(packet)).collect();
+        let (bodies, room) = (
+            bodies?,
+            packets.iter().fold(0, |sum, packet| packet.len().saturating_add(sum)),
+        );
+        Some(self.framing.wrap(room, |out| headgate_fmp4::gather(bodies, out)))
+    }
 }

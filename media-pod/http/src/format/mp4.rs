@@ -1,4 +1,4 @@
-//! Fragmented MP4: an initialisation segment for each viewer, then a fragment a frame.
+//! Fragmented MP4: an initialisation segment for each viewer, then a fragment a frame, or for those who are in step one for all that goes out together.
 //!
 //! Players cannot take up a track in the middle: one that comes late is left out up to the next place where viewers start. There the new
 //! initialisation segment stands in the shared bytes too; a player that had fewer tracks before ends there, and comes again.
@@ -50,9 +50,11 @@ impl Body for Mp4 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::{Container, Framing, MediaFormat};
     use bytes::Bytes;
     use headgate_codec::{AudioInfo, Codec, TrackId, TrackKind};
     use headgate_fmp4::{Demuxed, Reader};
+    use headgate_hub::Format;
 
     fn names(bytes: &[u8]) -> Vec<String> {
         let (mut reader, mut out) = (Reader::default(), Vec::new());
@@ -62,6 +64,40 @@ mod tests {
             Demuxed::Frame(frame) => format!("frame of {}", frame.track.0),
         };
         out.iter().map(name).collect()
+    }
+
+    #[test]
+    fn frames_that_go_out_together_are_one_fragment_in_one_piece() {
+        let video = Track::plain(TrackId::VIDEO, Codec::Vp9, Bytes::from_static(&[1; 12]));
+        for framing in [Framing::Plain, Framing::Chunked, Framing::WebSocket] {
+            let format = MediaFormat::new(Container::Mp4, framing);
+            format.tracks(std::slice::from_ref(&video));
+            let packet = |n: i64| {
+                let at = Timestamp::from_millis(n * 40);
+                format.frame(
+                    &video,
+                    &Frame {
+                        track: video.id,
+                        kind: TrackKind::Video,
+                        dts: at,
+                        pts: at,
+                        key: n == 0,
+                        payload: vec![5; 90].into(),
+                    },
+                )
+            };
+            let packets = [0, 1, 2].map(packet);
+            let together = format.gather(&packets).unwrap();
+            let init = init_segment(std::slice::from_ref(&video));
+            let stream = [&init[..], framing.unwrap(&together).unwrap()].concat();
+            assert_eq!(names(&stream), ["track 0", "frame of 0", "frame of 0", "frame of 0"]);
+            assert_eq!(stream.windows(4).filter(|name| name == b"moof").count(), 1);
+            assert!(together.len() < packets.concat().len());
+        }
+        assert_eq!(
+            MediaFormat::new(Container::Flv, Framing::Chunked).gather(&[Bytes::from_static(b"x")]),
+            None
+        );
     }
 
     #[test]

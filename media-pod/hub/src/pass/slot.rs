@@ -80,16 +80,15 @@ impl Slot {
         if self.waiting.is_some() || self.over || self.paused {
             return Turn::Done;
         }
-        let at = self.player.cursor.within(batch);
-        let Some(rest) = at.and_then(|at| batch.bytes.get(at..)) else {
+        let Some(rest) = self.player.cursor.rest_of(batch) else {
             return self.catch_up(scratch);
         };
         if rest.is_empty() {
             return Turn::Done;
         }
-        match self.outlet.offer(&[IoSlice::new(rest)]) {
+        match self.outlet.offer(&[IoSlice::new(&rest)]) {
             Ok(0) => self.refused(&io::ErrorKind::WriteZero.into()),
-            Ok(written) => self.took(batch, batch.bytes.slice_ref(rest), written, scratch),
+            Ok(written) => self.took(batch, rest, written, scratch),
             Err(error) => self.refused(&error),
         }
     }
