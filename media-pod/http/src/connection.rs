@@ -2,9 +2,9 @@
 //!
 //! HTTP/2 is spoken where TLS has agreed on it. Media goes out as the body of its stream there, since the connection is everybody's.
 
+use crate::handler::dispatch;
 use crate::server::Shared;
 use crate::viewer::Viewer;
-use axum::Router;
 use axum::response::Response;
 use bytes::Bytes;
 use headgate_front::{Arrival, Socket, client_behind};
@@ -24,7 +24,6 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
 
 /// For what is under way at shutdown.
 const GRACE: Duration = Duration::from_secs(5);
@@ -67,7 +66,6 @@ impl Peer {
 /// What answers the requests of one connection.
 struct Requests {
     shared: Arc<Shared>,
-    router: Router,
     /// Who is connected.
     from: SocketAddr,
     handover: Arc<Handover>,
@@ -76,27 +74,28 @@ struct Requests {
 }
 
 impl Requests {
-    async fn answer(self: Arc<Self>, mut request: Request<Incoming>) -> Result<Response, Infallible> {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response, Infallible> {
         self.used.store(true, Ordering::Relaxed);
         let forwarded = request.headers().get_all("x-forwarded-for").iter();
         let forwarded = forwarded.map(|value| value.to_str().unwrap_or_default());
         let address = client_behind(self.from, &self.shared.options.door.rules().forwarders, forwarded);
-        request.extensions_mut().insert(Arc::new(Peer {
+        let peer = Peer {
             address,
             handover: Arc::clone(&self.handover),
-        }));
-        self.router.clone().oneshot(request).await
+        };
+        // Whatever is behind the head is of no interest.
+        let (head, _) = request.into_parts();
+        Ok(dispatch(&self.shared, &head, &peer).await)
     }
 }
 
 /// Runs a connection to its end.
-pub(crate) async fn run(arrival: Arrival, shared: Arc<Shared>, router: Router) {
+pub(crate) async fn run(arrival: Arrival, shared: Arc<Shared>) {
     let Arrival { socket, peer, guest } = arrival;
     if let Err(error) = prepare(socket.tcp()) {
         tracing::debug!(%peer, %error, "a socket option could not be set");
     }
     let requests = Arc::new(Requests {
-        router,
         from: peer,
         handover: Arc::default(),
         used: AtomicBool::new(false),

@@ -11,21 +11,19 @@ use crate::server::Shared;
 use crate::viewer::{BATCH, Viewer};
 use crate::websocket;
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::stream;
 use headgate_hub::{Connection, Protocol, StreamName, client_id, without_port};
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, StatusCode, Version, header};
+use http::{HeaderMap, Method, StatusCode, Version, header};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// Every request.
-pub(crate) async fn dispatch(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
-    let (request, _) = request.into_parts();
+pub(crate) async fn dispatch(shared: &Shared, request: &Parts, peer: &Peer) -> Response {
     if let Some(path) = HlsPath::parse(request.uri.path()) {
-        return hls(&shared, path, &request).await;
+        return hls(shared, path, request, peer).await;
     }
     let Some(path) = MediaPath::parse(request.uri.path()) else {
         return problem(StatusCode::NOT_FOUND, "NotFound", "there is nothing at this path");
@@ -33,19 +31,16 @@ pub(crate) async fn dispatch(State(shared): State<Arc<Shared>>, request: Request
     match request.method {
         Method::OPTIONS => refuse::preflight(),
         Method::HEAD => (head::media(path.container), head::of_unknown_length()).into_response(),
-        Method::GET => play(&shared, &path, &request).await,
+        Method::GET => play(shared, &path, request, peer).await,
         _ => read_only(),
     }
 }
 
-async fn hls(shared: &Shared, path: HlsPath, request: &Parts) -> Response {
+async fn hls(shared: &Shared, path: HlsPath, request: &Parts, peer: &Peer) -> Response {
     match request.method {
         Method::OPTIONS => refuse::preflight(),
         // The answer's head; who writes it leaves the body out.
-        Method::GET | Method::HEAD => match request.extensions.get::<Arc<Peer>>() {
-            Some(peer) => guarded(shared, path, request, peer).await,
-            None => nobody(),
-        },
+        Method::GET | Method::HEAD => guarded(shared, path, request, peer).await,
         _ => read_only(),
     }
 }
@@ -78,18 +73,7 @@ fn read_only() -> Response {
     )
 }
 
-fn nobody() -> Response {
-    problem(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "Internal",
-        "the connection is unknown",
-    )
-}
-
-async fn play(shared: &Shared, path: &MediaPath, request: &Parts) -> Response {
-    let Some(peer) = request.extensions.get::<Arc<Peer>>() else {
-        return nobody();
-    };
+async fn play(shared: &Shared, path: &MediaPath, request: &Parts, peer: &Peer) -> Response {
     match admitted(shared, path, request, peer).await {
         Ok(viewer) if request.version == Version::HTTP_2 => body(shared, path, viewer),
         Ok(viewer) => {
@@ -164,9 +148,7 @@ pub(crate) fn connection(
         .filter(|q| !q.is_empty())
         .map(|q| format!("?{q}"))
         .unwrap_or_default();
-    // HTTP/2 says it in the URL.
-    let asked = request.uri.authority().map(http::uri::Authority::as_str);
-    let host = asked.unwrap_or_else(|| text(&request.headers, &header::HOST));
+    let host = host(request);
     let vhost = (shared.options.vhost)(host, &param);
     Connection {
         client_id: client_id(),
@@ -183,6 +165,12 @@ pub(crate) fn connection(
         vhost,
         param,
     }
+}
+
+/// Whom it was sent to. HTTP/2 says it in the URL.
+pub(crate) fn host(request: &Parts) -> &str {
+    let asked = request.uri.authority().map(http::uri::Authority::as_str);
+    asked.unwrap_or_else(|| text(&request.headers, &header::HOST))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> &'a str {

@@ -29,6 +29,9 @@ impl MediaPath {
 
 /// Percent-decoding; `None` when an escape is broken or the result is no UTF-8.
 pub(crate) fn decode(text: &str) -> Option<String> {
+    if !text.contains('%') {
+        return Some(text.to_owned());
+    }
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {

@@ -2,7 +2,6 @@
 
 use crate::connection;
 use crate::hls::Hls;
-use axum::Router;
 use headgate_front::{Arrival, Door, Ends};
 use headgate_hub::Hub;
 use std::sync::Arc;
@@ -63,9 +62,6 @@ pub async fn serve(listener: TcpListener, hub: Hub, options: Options, shutdown: 
         shutdown: shutdown.clone(),
         tasks: TaskTracker::new(),
     });
-    let router = Router::new()
-        .fallback(crate::handler::dispatch)
-        .with_state(Arc::clone(&shared));
     let (door, connections) = (shared.options.door.clone(), shared.tasks.clone());
     let Options { hls, closed, .. } = &shared.options;
     connections.spawn(hls.clone().sweep(shutdown.clone(), closed.clone()));
@@ -73,7 +69,7 @@ pub async fn serve(listener: TcpListener, hub: Hub, options: Options, shutdown: 
         closed: closed.clone(),
         shutdown,
     };
-    let run = move |arrival: Arrival| connection::run(arrival, Arc::clone(&shared), router.clone());
+    let run = move |arrival: Arrival| connection::run(arrival, Arc::clone(&shared));
     door.keep(listener, &connections, &ends, run).await;
     connections.close();
     connections.wait().await;

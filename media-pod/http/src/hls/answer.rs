@@ -8,7 +8,7 @@ use super::sessions::Entry;
 use super::word::Scope;
 use crate::conditional::{has_already, takes_gzip};
 use crate::connection::Peer;
-use crate::handler::connection;
+use crate::handler::{connection, host};
 use crate::head::of_unknown_length;
 use crate::path::MediaPath;
 use crate::refuse::{ended, problem, refused, with_cors};
@@ -38,10 +38,10 @@ pub(crate) async fn answer(shared: &Shared, path: HlsPath, request: &Parts, peer
     match path {
         HlsPath::File { name } => file::from_anywhere(shared, &name, request, peer).await,
         HlsPath::Playlist { app, stream, container } => {
-            let asked = Asked::new(shared, (app, stream), container, request, peer);
+            let asked = Asked::new(shared, (app, stream), container, request);
             match at_home(shared, &asked, request, peer).await {
                 Some(answer) => answer,
-                None => playlist(shared, asked, request).await,
+                None => playlist(shared, asked, request, peer).await,
             }
         }
     }
@@ -52,8 +52,8 @@ pub(super) async fn here(shared: &Shared, path: HlsPath, request: &Parts, peer: 
     match path {
         HlsPath::File { name } => file::answer(shared, &name, request).await,
         HlsPath::Playlist { app, stream, container } => {
-            let asked = Asked::new(shared, (app, stream), container, request, peer);
-            playlist(shared, asked, request).await
+            let asked = Asked::new(shared, (app, stream), container, request);
+            playlist(shared, asked, request, peer).await
         }
     }
 }
@@ -86,14 +86,14 @@ fn with_host(request: &Parts) -> HeaderMap {
 }
 
 /// Answers a request for a playlist.
-async fn playlist(shared: &Shared, asked: Asked, request: &Parts) -> Response {
-    match asked.word.clone() {
-        Some(word) => media(shared, &word, asked, request).await,
+async fn playlist(shared: &Shared, asked: Asked, request: &Parts, peer: &Peer) -> Response {
+    match &asked.word {
+        Some(word) => media(shared, word, &asked, request, peer).await,
         // Nobody begins to watch by asking for a head.
         None if request.method == Method::HEAD => {
             with_cors(([(header::CONTENT_TYPE, PLAYLIST)], of_unknown_length()).into_response())
         }
-        None => master(shared, asked, request).await,
+        None => master(shared, &asked, request, peer).await,
     }
 }
 
@@ -104,49 +104,56 @@ struct Asked {
     /// What the back end is to see, without what is between us and the player.
     rest: String,
     container: Container,
-    connection: Connection,
+    path: MediaPath,
+    vhost: String,
 }
 
 impl Asked {
-    fn new(
-        shared: &Shared,
-        (app, stream): (String, String),
-        container: Option<Container>,
-        request: &Parts,
-        peer: &Peer,
-    ) -> Self {
+    fn new(shared: &Shared, (app, stream): (String, String), container: Option<Container>, request: &Parts) -> Self {
         let container = container.unwrap_or_else(|| shared.options.hls.settings().container());
         let query = request.uri.query().unwrap_or_default();
+        let param = if query.is_empty() { "" } else { &format!("?{query}") };
         let pairs = || query.split('&').filter(|pair| !pair.is_empty());
         let is_ours = |pair: &&str| pair.starts_with("hls_ctx=") || pair.starts_with("_HLS_");
         let rest: Vec<&str> = pairs().filter(|pair| !is_ours(pair)).collect();
-        let path = MediaPath {
-            app,
-            stream,
-            container: crate::format::Container::Ts,
-        };
-        let mut asked = Self {
-            word: pairs().find_map(|pair| pair.strip_prefix(WORD)?.strip_prefix('=').map(str::to_owned)),
+        let asked = Self {
+            word: None,
             rest: rest.join("&"),
             container,
-            connection: connection(shared, &path, Protocol::Hls, request, peer),
-        };
-        asked.connection.param = match asked.rest.as_str() {
-            "" => String::new(),
-            rest => format!("?{rest}"),
+            vhost: (shared.options.vhost)(host(request), param),
+            path: MediaPath {
+                app,
+                stream,
+                container: crate::format::Container::Ts,
+            },
         };
         // A word that a client made up is none.
-        let word = asked.word.take();
-        asked.word = word.filter(|word| shared.options.hls.key().made(word, asked.scope()));
-        asked
+        let word = pairs().find_map(|pair| pair.strip_prefix(WORD)?.strip_prefix('='));
+        let word = word.filter(|word| shared.options.hls.key().made(word, asked.scope()));
+        Self {
+            word: word.map(str::to_owned),
+            ..asked
+        }
     }
 
     fn scope(&self) -> Scope<'_> {
         Scope {
-            vhost: &self.connection.vhost,
-            app: &self.connection.app,
-            stream: &self.connection.stream,
+            vhost: &self.vhost,
+            app: &self.path.app,
+            stream: &self.path.stream,
             container: name_of(self.container),
+        }
+    }
+
+    /// What hooks and checks want to know of who asks: needed where a session begins, and nowhere else.
+    fn connection(&self, shared: &Shared, request: &Parts, peer: &Peer) -> Connection {
+        let param = match self.rest.as_str() {
+            "" => String::new(),
+            rest => format!("?{rest}"),
+        };
+        Connection {
+            param,
+            ..connection(shared, &self.path, Protocol::Hls, request, peer)
         }
     }
 }
@@ -160,16 +167,12 @@ fn name_of(container: Container) -> &'static str {
 }
 
 /// The first answer to a viewer that was let in: where its own playlist is.
-async fn master(shared: &Shared, asked: Asked, request: &Parts) -> Response {
+async fn master(shared: &Shared, asked: &Asked, request: &Parts, peer: &Peer) -> Response {
     let hls = &shared.options.hls;
     let word = hls.key().word(asked.scope(), hls.home());
-    let Asked {
-        rest,
-        container,
-        connection,
-        ..
-    } = asked;
-    let entry = match hls.session(&word, (&shared.hub, container), || connection).await {
+    let (rest, container) = (&asked.rest, asked.container);
+    let connection = || asked.connection(shared, request, peer);
+    let entry = match hls.session(&word, (&shared.hub, container), connection).await {
         Ok(entry) => entry,
         Err(refused) => return refused,
     };
@@ -199,13 +202,14 @@ fn beside(path: &str) -> String {
 }
 
 /// A session's own playlist. One that is not here was idle for too long, or another pod's: the gate is asked.
-async fn media(shared: &Shared, word: &str, asked: Asked, request: &Parts) -> Response {
+async fn media(shared: &Shared, word: &str, asked: &Asked, request: &Parts, peer: &Peer) -> Response {
     let Some(directives) = Directives::parse(request.uri.query().unwrap_or_default()) else {
         let said = "the _HLS_ parameters are no numbers";
         return problem(StatusCode::BAD_REQUEST, "BadRequest", said);
     };
     let asked_for = (&shared.hub, asked.container);
-    let entry = match shared.options.hls.session(word, asked_for, || asked.connection).await {
+    let connection = || asked.connection(shared, request, peer);
+    let entry = match shared.options.hls.session(word, asked_for, connection).await {
         Ok(entry) => entry,
         Err(refused) => return refused,
     };
