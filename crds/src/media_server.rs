@@ -1,9 +1,15 @@
 //! MediaServer: a set of media pods that act as one server.
 
-use crate::bounds::{annotations, conditions, labels, resources, tolerations};
+mod hls;
+mod status;
+mod template;
+
+pub use hls::{Hls, HlsContainer, HlsPlaylist};
+pub use status::{ListenerAddress, MediaServerStatus, PodStatus};
+pub use template::{PodTemplate, PodTemplateMetadata, PodTemplateSpec};
+
+use crate::bounds::annotations;
 use crate::listener::{Listener, default_listeners};
-use k8s_openapi::api::core::v1::{ResourceRequirements, Toleration};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -143,6 +149,15 @@ pub struct Publish {
     /// What happens when a second publisher comes for a name that is live. `Reject` refuses the newcomer. `Takeover` cuts the older one.
     #[serde(default)]
     pub on_conflict: OnConflict,
+    /// How long a publisher may take until its first audio or video comes, in seconds; then it is ended and its name is free.
+    #[serde(default = "twenty")]
+    #[schemars(range(min = 1, max = 3600))]
+    pub first_packet_timeout_seconds: i32,
+    /// How long a live publisher may send no audio or video, in seconds; then it is ended, which its back end is told. Longer for encoders on networks
+    /// that come and go, shorter to see sooner that one is gone without a word.
+    #[serde(default = "ten")]
+    #[schemars(range(min = 1, max = 3600))]
+    pub idle_timeout_seconds: i32,
 }
 
 /// Who may play, and how.
@@ -159,47 +174,6 @@ pub struct Play {
     #[serde(default = "hundred")]
     #[schemars(range(min = 0, max = 1000))]
     pub max_latency_milliseconds: i32,
-}
-
-/// How streams are cut for HLS. A change is in force for the next segment of every stream, and cuts no viewer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = Rule::new("self.partMilliseconds == 0 || (self.partMilliseconds >= 100 && self.partMilliseconds <= self.segmentSeconds * 1000)")
-        .message("`partMilliseconds` must be 0, for no parts, or from 100 to the length of a segment")
-)]
-pub struct Hls {
-    /// How long segments should be, in seconds: one ends at the first key frame from then on. Publishers that send a key frame every two seconds or
-    /// more often suit the default. Shorter is nearer to live, longer makes fewer requests.
-    #[serde(default = "two")]
-    #[schemars(range(min = 1, max = 60))]
-    pub segment_seconds: i32,
-    /// How many segments a playlist names, so how far back a viewer can go. A stream's segments take at most 128 MiB of a pod's memory, and all
-    /// of a pod about 1 GiB: where they would take more, fewer are kept.
-    #[serde(default = "six")]
-    #[schemars(range(min = 3, max = 1000))]
-    pub window_segments: i32,
-    /// What `STREAM.m3u8` leads to: `MPEGTS`, which every player reads, for H.264, H.265, AAC and MP3; or `FMP4`, fragmented MP4, for any codec, H.265 on
-    /// Apple's players and low latency. Both are always there under their own names, `STREAM/hls.m3u8` and `STREAM/hls.fmp4.m3u8`.
-    #[serde(default)]
-    pub container: HlsContainer,
-    /// How long parts are, in milliseconds, for low latency (LL-HLS); 0 for no parts. Playlists of fragmented MP4 have them; players that do not know
-    /// them pass them over.
-    #[serde(default = "half_a_second")]
-    #[schemars(range(min = 0, max = 5000))]
-    pub part_milliseconds: i32,
-}
-
-/// What segments are made of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum HlsContainer {
-    /// MPEG-TS, for H.264, H.265, AAC and MP3: every player reads it.
-    #[default]
-    #[serde(rename = "MPEGTS")]
-    MpegTs,
-    /// Fragmented MP4: any codec, H.265 on Apple's players, and low latency.
-    #[serde(rename = "FMP4")]
-    Fmp4,
 }
 
 /// Upper bounds for each pod; an absent one is no bound.
@@ -243,132 +217,13 @@ pub struct Drain {
     pub deadline_seconds: i32,
 }
 
-/// What the pods get besides what Headgate puts into them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct PodTemplate {
-    /// Labels and annotations that the pods get besides those of Headgate.
-    #[serde(default)]
-    pub metadata: PodTemplateMetadata,
-    /// Resources and placement of the pods.
-    #[serde(default)]
-    pub spec: PodTemplateSpec,
-}
-
-/// Labels and annotations of the pods; those of Headgate win.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct PodTemplateMetadata {
-    /// Labels that the pods get. Those of Headgate win over them.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(schema_with = "labels")]
-    pub labels: BTreeMap<String, String>,
-    /// Annotations that the pods get. Those of Headgate win over them.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(schema_with = "annotations")]
-    pub annotations: BTreeMap<String, String>,
-}
-
-/// Resources and placement of the pods, as in a pod's own spec.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PodTemplateSpec {
-    /// CPU and memory of the media container, as in a pod's own spec.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "resources")]
-    pub resources: Option<ResourceRequirements>,
-    /// Labels that a node must have to run the pods, as in a pod's own spec.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(schema_with = "labels")]
-    pub node_selector: BTreeMap<String, String>,
-    /// Taints of nodes that the pods tolerate, as in a pod's own spec.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "tolerations")]
-    pub tolerations: Vec<Toleration>,
-}
-
-/// What the operator saw.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct MediaServerStatus {
-    /// The generation of the spec that all of this is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
-    pub observed_generation: Option<i64>,
-    /// What holds for this object, each with a reason and what to do.
-    #[serde(default)]
-    #[schemars(schema_with = "conditions")]
-    pub conditions: Vec<Condition>,
-    /// Pods that are there.
-    #[serde(default)]
-    #[schemars(range(min = 0, max = 1_000_000))]
-    pub replicas: i32,
-    /// Pods that take new sessions.
-    #[serde(default)]
-    #[schemars(range(min = 0, max = 1_000_000))]
-    pub ready_replicas: i32,
-    /// Pods that are made as the spec asks now and are not on their way out.
-    #[serde(default)]
-    #[schemars(range(min = 0, max = 1_000_000))]
-    pub updated_replicas: i32,
-    /// Selects the pods; for autoscalers.
-    #[serde(default)]
-    #[schemars(length(max = 512))]
-    pub selector: String,
-    /// Streams that have a publisher.
-    #[serde(default)]
-    #[schemars(range(min = 0, max = 1_000_000))]
-    pub streams: i32,
-    /// Viewers, coarse: exact below 10, then one digit and zeros with a `+`.
-    #[serde(default)]
-    #[schemars(length(max = 16))]
-    pub viewers: String,
-    /// Where clients reach the server, one a listener.
-    #[serde(default)]
-    #[schemars(length(max = 64))]
-    pub addresses: Vec<ListenerAddress>,
-    /// The pods by name.
-    #[serde(default)]
-    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
-    pub pods: Vec<PodStatus>,
-}
-
-/// Where clients reach one listener.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ListenerAddress {
-    /// Name of the listener.
-    #[schemars(length(max = 15))]
-    pub listener: String,
-    /// Without app and stream, such as `rtmp://live.default.svc:1935`.
-    #[schemars(length(max = 512))]
-    pub url: String,
-}
-
-/// One pod of the server.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PodStatus {
-    /// Name of the Pod.
-    #[schemars(length(max = 253))]
-    pub name: String,
-    /// Whether the pod takes new sessions.
-    pub ready: bool,
-    /// Whether the pod is on its way out: it takes no new sessions, and goes when its publishers have ended or its deadline is over.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub draining: bool,
-    /// The configuration that is in force in the pod. The same in all of them once a change has arrived everywhere.
-    #[serde(default)]
-    #[schemars(length(max = 64))]
-    pub revision: String,
-    /// What keeps it from being as the spec asks; empty when nothing does.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schemars(length(max = 1024))]
-    pub message: String,
-}
-
 impl Default for Publish {
     fn default() -> Self {
         Self {
             authentication: Authentication::StreamKey,
             on_conflict: OnConflict::Reject,
+            first_packet_timeout_seconds: twenty(),
+            idle_timeout_seconds: ten(),
         }
     }
 }
@@ -377,17 +232,6 @@ impl Default for Drain {
     fn default() -> Self {
         Self {
             deadline_seconds: ten_minutes(),
-        }
-    }
-}
-
-impl Default for Hls {
-    fn default() -> Self {
-        Self {
-            segment_seconds: two(),
-            window_segments: six(),
-            container: HlsContainer::default(),
-            part_milliseconds: half_a_second(),
         }
     }
 }
@@ -406,20 +250,16 @@ fn one() -> i32 {
     1
 }
 
+fn ten() -> i32 {
+    10
+}
+
+fn twenty() -> i32 {
+    20
+}
+
 fn ten_minutes() -> i32 {
     600
-}
-
-fn two() -> i32 {
-    2
-}
-
-fn six() -> i32 {
-    6
-}
-
-fn half_a_second() -> i32 {
-    500
 }
 
 fn hundred() -> i32 {

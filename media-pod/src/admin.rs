@@ -8,19 +8,74 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
 use headgate_hooks::EndpointAttempts;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use prometheus::{Encoder, TextEncoder};
+use socket2::SockRef;
+use std::pin::pin;
 use std::sync::Arc;
-use tokio::net::TcpListener;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Connections at one time: a kubelet, a Prometheus or two, and people.
+const CONNECTIONS_MAX: usize = 256;
+/// For the head of a request. A connection on which none begins for so long is closed too.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A peer that takes nothing of an answer for so long is gone.
+const STALL: Duration = Duration::from_secs(20);
 
 /// Makes the text of `/resources`.
 pub type Resources = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// Serves until `stop`.
 pub async fn serve(listener: TcpListener, pod: Arc<Pod>, resources: Option<Resources>, stop: CancellationToken) {
-    let served = axum::serve(listener, router(pod, resources));
-    if let Err(error) = served.with_graceful_shutdown(stop.cancelled_owned()).await {
-        tracing::error!(%error, "the admin port ended");
+    let (tasks, places) = (TaskTracker::new(), Arc::new(Semaphore::new(CONNECTIONS_MAX)));
+    let routes = router(pod, resources);
+    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+        let socket = match accepted {
+            Ok((socket, _)) => socket,
+            Err(error) => {
+                tracing::warn!(%error, "the admin port cannot accept");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        // Who comes when all places are taken is closed.
+        if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+            let (routes, stop) = (routes.clone(), stop.clone());
+            tasks.spawn(async move {
+                connection(socket, routes, &stop).await;
+                drop(place);
+            });
+        }
+    }
+    tasks.close();
+    tasks.wait().await;
+}
+
+/// What is under way when the port ends is answered.
+async fn connection(socket: TcpStream, routes: Router, stop: &CancellationToken) {
+    let _ = SockRef::from(&socket).set_tcp_user_timeout(Some(STALL));
+    let mut http = http1::Builder::new();
+    let http = http.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+    let mut served = pin!(http.serve_connection(TokioIo::new(socket), TowerToHyperService::new(routes)));
+    let ended = tokio::select! {
+        ended = &mut served => Some(ended),
+        () = stop.cancelled() => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection to the admin port ended");
     }
 }
 

@@ -1,11 +1,16 @@
 //! [`Pod`]: all parts of the process, and the one way to put a config in force.
 
 mod config;
+mod error;
+mod news;
+
+pub use self::error::BadConfig;
+pub use self::news::News;
 
 use self::config::{bounds, changed_keys, closed, counters, hls, settings, started, validate};
 use crate::drain::Draining;
 use crate::gate::{PodGate, Policy};
-use crate::hls_peers::HlsPeers;
+use crate::hls_peers::{self, HlsPeers};
 use crate::keys::KeyRing;
 use crate::listeners::{Listeners, Served};
 use crate::metrics;
@@ -13,7 +18,7 @@ use crate::report::{Readings, report};
 use crate::segments::Followed;
 use crate::{revoked, segments, unwatched};
 use arc_swap::{ArcSwap, ArcSwapOption};
-use headgate_control::{Applied, OnConflict, PodConfig, PodReport, Problem};
+use headgate_control::{Applied, OnConflict, PodConfig, PodReport};
 use headgate_front::Census;
 use headgate_hooks::transport::AddressGuard;
 use headgate_hooks::{Hooks, Place, Storage};
@@ -78,49 +83,6 @@ pub struct Pod {
     watching: Mutex<Option<AbortOnDropHandle<()>>>,
 }
 
-/// Wakes when a [`PodReport`] would say something new.
-pub struct News {
-    sources: [watch::Receiver<u64>; 4],
-}
-
-/// Why a config is refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadConfig {
-    /// Two listeners, one port or name.
-    #[error("two listeners have the {0} {1:?}")]
-    ListenerClash(&'static str, String),
-    /// A key that no check could be made from.
-    #[error(transparent)]
-    Key(#[from] crate::keys::BadKey),
-    /// An endpoint that cannot be called.
-    #[error("hook endpoint {0:?} has no URL that can be called")]
-    HookUrl(String),
-    /// The process ends.
-    #[error("the pod is stopping")]
-    Stopping,
-}
-
-impl BadConfig {
-    /// PascalCase.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::ListenerClash(..) => "ListenerClash",
-            Self::Key(_) => "BadKey",
-            Self::HookUrl(_) => "BadUrl",
-            Self::Stopping => "Stopping",
-        }
-    }
-}
-
-impl From<BadConfig> for Problem {
-    fn from(bad: BadConfig) -> Self {
-        Self {
-            reason: bad.reason().into(),
-            message: bad.to_string(),
-        }
-    }
-}
-
 impl Pod {
     /// As [`Pod::with`], nameless and with all of it in memory.
     pub fn new(allow_loopback: bool) -> Result<Arc<Self>, prometheus::Error> {
@@ -158,7 +120,8 @@ impl Pod {
         let (push, push_guard) = crate::pushes::push(&hub, &setup.place, &registry, &shutdown)?;
         gate.forward_by(Arc::new(push));
         let hls = setup.hls_key.clone().map_or_else(Hls::default, Hls::new);
-        hls.among(Arc::new(HlsPeers::new(Arc::clone(&peers))));
+        let hls_metrics = hls_peers::Metrics::register(&registry)?;
+        hls.among(Arc::new(HlsPeers::new(Arc::clone(&peers), hls_metrics)));
         let seen = Arc::clone(&vhosts);
         let vhost = move |host: &str, param: &str| resolve_vhost(&seen.load(), host, param);
         let hls_home = HlsHome::new(hub.clone(), Arc::new(vhost), hls.clone());
@@ -390,33 +353,6 @@ impl Pod {
             }
             left => tracing::warn!(left, "stopped: notifications that nobody took wait in the state folder"),
         }
-    }
-}
-
-impl News {
-    /// Resolves when something is new since the last time.
-    pub async fn wait(&mut self) {
-        let [a, b, c, d] = &mut self.sources;
-        tokio::select! {
-            () = changed(a) => {}
-            () = changed(b) => {}
-            () = changed(c) => {}
-            () = changed(d) => {}
-        }
-    }
-
-    /// Forgets what is new up to now.
-    pub fn mark(&mut self) {
-        for source in &mut self.sources {
-            source.borrow_and_update();
-        }
-    }
-}
-
-/// A source that is gone says nothing any more.
-async fn changed(source: &mut watch::Receiver<u64>) {
-    if source.changed().await.is_err() {
-        std::future::pending::<()>().await;
     }
 }
 

@@ -1,4 +1,5 @@
-//! Segments that back ends want to hear of (`on_hls`, `on_record_ts`): streams are cut for them from their beginning on, whether or not anybody watches.
+//! Segments that back ends want to hear of (`on_hls`, `on_record_ts`), or that an event is to have from its beginning: streams are cut for them from their
+//! beginning on, whether or not anybody watches.
 //!
 //! The pod of the publisher tells of them, and no other. The last one is whole when its publisher has ended, and told before that end is.
 
@@ -62,14 +63,14 @@ pub(crate) async fn watch(pod: Weak<Pod>) {
 
 fn look(pod: &Arc<Pod>, tasks: &mut JoinSet<()>) {
     while tasks.try_join_next().is_some() {}
-    if !pod.hooks().wants_segments() {
+    if !pod.hooks().wants_segments() && !pod.hls().keeps_all() {
         return;
     }
     for stream in pod.hub().snapshot() {
         let Some(publisher) = stream.publisher.map(|publisher| publisher.session) else {
             continue;
         };
-        if pod.followed().knows(publisher.id) || !pod.hooks().follows_segments(&publisher) {
+        if pod.followed().knows(publisher.id) || !is_followed(pod, &publisher) {
             continue;
         }
         let segments = pod.hls().segments(pod.hub(), &stream.name);
@@ -78,6 +79,10 @@ fn look(pod: &Arc<Pod>, tasks: &mut JoinSet<()>) {
             tasks.spawn(follow(Arc::downgrade(pod), publisher, segments));
         }
     }
+}
+
+fn is_followed(pod: &Pod, publisher: &Session) -> bool {
+    pod.hls().keeps_all() || pod.hooks().follows_segments(publisher)
 }
 
 /// Until the publisher has ended, or nobody wants to hear of it any more.
@@ -90,7 +95,7 @@ async fn follow(pod: Weak<Pod>, publisher: Arc<Session>, segments: Arc<Mutex<Seg
         if !pod.followed().knows(publisher.id) {
             return Some(());
         }
-        if !pod.hooks().follows_segments(&publisher) {
+        if !is_followed(&pod, &publisher) {
             pod.followed().0.lock().remove(&publisher.id);
             return Some(());
         }
@@ -102,9 +107,13 @@ async fn follow(pod: Weak<Pod>, publisher: Arc<Session>, segments: Arc<Mutex<Seg
     news.until(step).await;
 }
 
+/// What nobody wants to hear of is taken as well, so that it is not told to who asks for segments later.
 fn tell(hooks: &Hooks, publisher: &Session, segments: &mut Segments) {
-    for segment in segments.take() {
-        hooks.segment(publisher, &told(segment));
+    let new = segments.take();
+    if hooks.follows_segments(publisher) {
+        for segment in new {
+            hooks.segment(publisher, &told(segment));
+        }
     }
 }
 

@@ -180,6 +180,14 @@ impl<K: Kept> Cache<K> {
         }
     }
 
+    /// What somebody was answered who asks for all that there is again and again: there is no watch.
+    pub fn asked(&self, mut object: K) -> Option<Change<K>> {
+        object.slim();
+        let change = self.put(object);
+        self.synced.store(true, Ordering::Release);
+        change
+    }
+
     /// As the watch would say it.
     #[cfg(test)]
     pub fn known(&self, object: K) {

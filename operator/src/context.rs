@@ -127,6 +127,8 @@ pub struct Queues {
     pub hooks: Arc<Queue>,
     /// Streams.
     pub streams: Arc<Queue>,
+    /// MediaServers whose pods' ledgers are heard while another process leads.
+    pub ledgers: Arc<Queue>,
 }
 
 /// The clock, read in `fetch` only.

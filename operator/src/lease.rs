@@ -84,6 +84,8 @@ enum Step {
     Create,
     Renew,
     Take,
+    /// Give up what an earlier process of the same name held.
+    Offer,
     Wait,
 }
 

@@ -12,11 +12,13 @@ mod ledgers;
 mod lines;
 mod pod_link;
 mod revisions;
+mod sealed;
+mod streams;
 mod transport;
 mod view;
 mod wire;
 
-pub use change::{Changes, viewers};
+pub use change::Changes;
 #[cfg(test)]
 pub use ledger::Ledger;
 pub use ledgers::Kept;
@@ -94,6 +96,12 @@ pub struct Sighting {
     pub connected: bool,
     /// What the pod says of it, with the viewers of every pod that relays it.
     pub report: StreamReport,
+}
+
+impl AsRef<Peer> for Wanted {
+    fn as_ref(&self) -> &Peer {
+        &self.peer
+    }
 }
 
 /// Told of what changed. Must not block.
@@ -189,10 +197,24 @@ impl Links {
             self.ledgers.follow(&self.env, server, &pod, &uid, heard);
             links.insert(pod, link);
         }
+        let in_use = links.values().filter(|l| l.server == *server);
+        let in_use = in_use.map(|l| l.view.borrow().revision.clone()).collect();
         drop(links);
+        self.env.revisions.settle(server, &in_use);
+        self.ledgers.stand_by_no_more(server);
         for view in ended {
             (self.env.wake)(server, Changes::all_of(&view));
         }
+    }
+
+    /// Hears what these pods of a server have open, and no more: another process leads.
+    pub fn stand_by(&self, server: &ObjectKey, targets: Vec<Target>) {
+        self.ledgers.stand_by(&self.env, server, targets);
+    }
+
+    /// Forgets of what was heard so what is past or too much, and all of servers that are not there.
+    pub fn tidy(&self, is_there: impl Fn(&ObjectKey) -> bool) {
+        self.ledgers.tidy(Instant::now(), is_there);
     }
 
     /// Ends the links of a server.
@@ -212,10 +234,9 @@ impl Links {
         }
     }
 
-    /// Ends all: this process does not lead any more.
+    /// Ends all: this process does not lead any more. What the pods have open stays known.
     pub fn clear(&self) {
         self.open.lock().clear();
-        self.ledgers.clear();
         self.env.revisions.clear();
     }
 
@@ -238,7 +259,7 @@ impl Links {
         let near = || links.iter().filter(|(pod, _)| pod.namespace == stream.namespace);
         let seen = near().filter_map(|(pod, link)| {
             let view = link.view.borrow();
-            let report = view.stream(&stream.name)?.clone();
+            let report = view.stream(&stream.name)?;
             Some(Sighting {
                 server: link.server.clone(),
                 server_uid: link.server_uid.clone(),
@@ -270,6 +291,16 @@ impl Links {
     /// The ledgers of a server's pods, of those too that are gone and that nobody has settled.
     pub fn ledgers(&self, server: &ObjectKey) -> Vec<Kept> {
         self.ledgers.of(server)
+    }
+
+    /// What closes an open session of a pod, as its ledger says.
+    pub fn sealed(&self, pod_uid: &str, session: Uuid) -> Option<Arc<str>> {
+        self.ledgers.with(pod_uid, |ledger| ledger.text(&session))?
+    }
+
+    /// That stands in the session's Stream now, with this digest.
+    pub fn stored(&self, pod_uid: &str, session: Uuid, digest: &str) {
+        self.ledgers.with(pod_uid, |ledger| ledger.stored(&session, digest));
     }
 
     /// The ledger of a pod that is gone is settled.

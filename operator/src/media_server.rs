@@ -10,7 +10,8 @@ mod samples;
 mod trouble;
 mod validate;
 
-pub use fetch::KeySecrets;
+pub use fetch::{KeySecrets, tidy_clients};
+pub use plan::address;
 
 use crate::context::Context;
 use crate::names::{DRAIN_ANNOTATION, ObjectKey, annotation};

@@ -8,7 +8,7 @@ mod decide;
 mod estate;
 mod scene;
 
-use crate::cache::Word;
+use crate::cache::{Word, digest};
 use crate::cluster::ClusterError;
 use crate::context::Context;
 use crate::events::Note;
@@ -213,12 +213,25 @@ fn scene<'p>(
         all.partition(|k| living.uids.contains(&k.uid))
     };
     let streams = ctx.caches.streams.find(&server.namespace, &Word::server(&server.name));
+    for stream in &streams {
+        stored(ctx, stream);
+    }
     Scene {
         heirs: pods.map(|(pod, view)| heir(pod, view, &here)).collect(),
         streams: streams.iter().filter_map(|s| lost(ctx, &living, s)).collect(),
         here,
         gone,
         now: Instant::now(),
+    }
+}
+
+/// What closes its session stands in the Stream, and its pod's ledger need not be kept for it.
+fn stored(ctx: &Context, stream: &Stream) {
+    let uid = stream.status.as_ref().and_then(|s| s.pod_uid.as_deref());
+    if let (Some(uid), Some((session, sealed))) = (uid, entry(stream))
+        && let Ok(session) = session.parse()
+    {
+        ctx.links.stored(uid, session, &digest(sealed));
     }
 }
 

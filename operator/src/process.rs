@@ -15,7 +15,7 @@ use crate::rbac::may;
 use crate::routes::Routes;
 use crate::stream::Streams;
 use crate::stream_key::Keys;
-use crate::{admin, namespace, node, runner};
+use crate::{admin, namespace, node, runner, standby};
 use headgate_api::{HookEndpoint, MediaServer, Stream, StreamKey};
 use k8s_openapi::api::core::v1::{Pod, Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -106,7 +106,12 @@ fn context(options: &RunOptions, client: &Client, claim: &Claim) -> Result<(Arc<
     };
     let wake = {
         let routes = routes.clone();
-        Arc::new(move |server: &ObjectKey, changes| routes.report(server, changes))
+        // Who does not lead hears ledgers, and reconciles nothing.
+        Arc::new(move |server: &ObjectKey, changes| {
+            if routes.is_open() {
+                routes.report(server, changes);
+            }
+        })
     };
     let ctx = Context {
         cluster: Cluster::new(client.clone(), claim.clone(), metrics.clone()),
@@ -158,6 +163,7 @@ fn watches(
     tasks.spawn(node::watch(client.clone(), ctx.clone(), routes.clone(), stop.clone()));
     tasks.spawn(namespace::watch(
         client.clone(),
+        namespace.to_owned(),
         ctx.clone(),
         routes.clone(),
         stop.clone(),
@@ -190,6 +196,8 @@ impl Start<'_> {
         let changed = move |change: &Change<K>| {
             if routes.is_open() {
                 route(&routes, change);
+            } else {
+                routes.stand_by(change);
             }
         };
         tasks.spawn(cache::watch(
@@ -221,7 +229,7 @@ async fn election(
     let mut elector = Elector::in_cluster(own, key, options.identity, claim);
     let over = CancellationToken::new();
     let acting = async {
-        while is_leading(&mut leading, &stop).await {
+        while is_leading(&mut leading, &ctx, &routes, &stop).await {
             let term = stop.child_token();
             let mut leader = pin!(lead(ctx.clone(), routes.clone(), term.clone()));
             tokio::select! {
@@ -240,9 +248,16 @@ async fn election(
 }
 
 /// Waits for the lead; `false` when the process stops before.
-async fn is_leading(leading: &mut watch::Receiver<bool>, stop: &CancellationToken) -> bool {
-    let got = stop.run_until_cancelled(leading.wait_for(|leads| *leads)).await;
-    got.is_some_and(|result| result.is_ok())
+async fn is_leading(
+    leading: &mut watch::Receiver<bool>,
+    ctx: &Context,
+    routes: &Routes,
+    stop: &CancellationToken,
+) -> bool {
+    tokio::select! {
+        got = stop.run_until_cancelled(leading.wait_for(|leads| *leads)) => got.is_some_and(|result| result.is_ok()),
+        never = standby::run(ctx, routes) => match never {},
+    }
 }
 
 async fn lost(leading: &mut watch::Receiver<bool>) {
@@ -271,6 +286,7 @@ async fn lead(ctx: Arc<Context>, routes: Routes, term: CancellationToken) {
     routes.set_open(true);
     routes.servers();
     let queues = &ctx.queues;
+    queues.ledgers.clear();
     tokio::join!(
         runner::run::<Servers>(ctx.clone(), queues.servers.clone(), term.clone()),
         runner::run::<Keys>(ctx.clone(), queues.keys.clone(), term.clone()),

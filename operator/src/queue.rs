@@ -3,6 +3,7 @@
 //! [`Core`] is the decision, with the clock passed in; [`Queue`] waits for it.
 
 use crate::names::ObjectKey;
+use crate::room::give_back;
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -62,6 +63,11 @@ impl Queue {
         core.ready.len().saturating_add(core.running.len())
     }
 
+    /// Nothing is to be reconciled.
+    pub fn clear(&self) {
+        *self.core.lock() = Core::default();
+    }
+
     /// Gives a key back.
     pub fn done(&self, key: ObjectKey, outcome: Outcome) {
         let mut core = self.core.lock();
@@ -102,6 +108,7 @@ impl Core {
         while self.later.first().is_some_and(|(due, _)| *due <= now) {
             if let Some((_, key)) = self.later.pop_first() {
                 self.due.remove(&key);
+                give_back(&mut self.due);
                 self.add(key);
             }
         }
@@ -121,6 +128,7 @@ impl Core {
 
     fn done(&mut self, key: ObjectKey, outcome: Outcome, now: Instant, jitter: f64) {
         let again = self.running.remove(&key).unwrap_or(false);
+        give_back(&mut self.failures);
         let wait = match outcome {
             Outcome::Again(wait) => {
                 self.failures.remove(&key);
@@ -147,6 +155,7 @@ impl Core {
 
     fn cancel(&mut self, key: &ObjectKey) {
         if let Some(due) = self.due.remove(key) {
+            give_back(&mut self.due);
             self.later.remove(&(due, key.clone()));
         }
     }

@@ -10,6 +10,7 @@ use crate::cluster::{ClusterError, Namespaced};
 use crate::context::Context;
 use crate::names::ObjectKey;
 use crate::rbac::may;
+use crate::room::give_back;
 use crate::runner::{Error, Next};
 use counts::Counted;
 use parking_lot::Mutex;
@@ -43,6 +44,7 @@ impl Writes {
         }
         if last.len() >= REMEMBERED {
             last.retain(|_, at| now.saturating_duration_since(*at) < INTERVAL);
+            give_back(&mut last);
         }
         last.insert(of.clone(), now);
         None
@@ -64,6 +66,7 @@ impl Holds {
         let of = (kind, key.clone());
         if !passing {
             held.remove(&of);
+            give_back(&mut held);
             return None;
         }
         let since = *held.entry(of).or_insert(now);

@@ -11,6 +11,7 @@ pub use twice::Twice;
 use crate::context::{Context, now};
 use crate::link::Sighting;
 use crate::names::{KICK_FINALIZER, MANAGED_BY, ObjectKey, SEALED_ANNOTATION, SERVER_LABEL};
+use crate::namespace;
 use crate::orphans::Left;
 use crate::runner::{Error, Kind, Next};
 use decide::{Known, Live, Todo, decide};
@@ -161,6 +162,10 @@ fn server_of(ctx: &Context, object: Option<&Stream>, live: Option<&Sighting>) ->
         }
     };
     let server = ctx.caches.servers.get(&key)?;
+    // With a namespace that goes our right to let its Streams go may go, too.
+    if namespace::is_known_to_leave(ctx, &key.namespace) {
+        return None;
+    }
     // One that is being deleted keeps showing the streams it has until its pods are drained. Who deletes them with it cuts nobody.
     let shown = object.is_some_and(|o| o.metadata.deletion_timestamp.is_none());
     let lives = server.metadata.deletion_timestamp.is_none() || shown;
@@ -191,16 +196,15 @@ fn known(object: &Stream) -> Known {
 }
 
 /// With all that it says, so that it is one write.
-fn made(at: &ObjectKey, live: &Sighting, now: Timestamp) -> Stream {
+fn made(at: &ObjectKey, live: &Sighting, sealed: Option<&str>, now: Timestamp) -> Stream {
     let mut stream = Stream::new(&at.name, stream_spec(&live.server.name, &live.report));
     stream.status = Some(report::status(None, live, now));
-    let sealed = live.report.sealed.clone();
     let labels = [(SERVER_LABEL, live.server.name.as_str()), MANAGED_BY];
     stream.metadata = ObjectMeta {
         name: Some(at.name.clone()),
         namespace: Some(at.namespace.clone()),
         labels: Some(labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into()),
-        annotations: sealed.map(|text| [(SEALED_ANNOTATION.to_owned(), text)].into()),
+        annotations: sealed.map(|text| [(SEALED_ANNOTATION.to_owned(), text.to_owned())].into()),
         finalizers: Some(vec![KICK_FINALIZER.into()]),
         owner_references: Some(vec![OwnerReference {
             api_version: MediaServer::api_version(&()).into_owned(),
@@ -224,7 +228,10 @@ async fn make(ctx: &Context, at: &ObjectKey, live: &Sighting, applied: &mut Appl
         }
         return Ok(());
     }
-    match ctx.cluster.create::<Stream>(&made(at, live, applied.now)).await {
+    let sealed = live.report.sealed.as_ref();
+    let sealed = sealed.and_then(|_| ctx.links.sealed(&live.pod_uid, live.report.session));
+    let stream = made(at, live, sealed.as_deref(), applied.now);
+    match ctx.cluster.create::<Stream>(&stream).await {
         Ok(object) => applied.object = Some(Arc::new(report::kept(object)?)),
         Err(error) if error.is_conflict() => applied.again = Some(LOOK_AGAIN),
         Err(error) => return Err(error.into()),

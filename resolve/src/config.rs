@@ -1,11 +1,14 @@
 //! [`pod_config`]: one server with all that is attached to it, as one [`PodConfig`].
 
-use crate::{Secrets, certificate, credentials, hash_key, validate_hook, validate_key};
+mod keys;
+mod server;
+
+use crate::{Secrets, credentials, validate_hook};
 use headgate_api as api;
 use headgate_control as control;
-use ipnet::IpNet;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use keys::stream_keys;
 use serde::Serialize;
+use server::{authentication, hls, identity, listener};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -56,6 +59,8 @@ pub fn pod_config<'a>(
                 api::OnConflict::Reject => control::OnConflict::Reject,
                 api::OnConflict::Takeover => control::OnConflict::Takeover,
             },
+            first_packet_timeout_seconds: unsigned(spec.publish.first_packet_timeout_seconds),
+            idle_timeout_seconds: unsigned(spec.publish.idle_timeout_seconds),
         },
         play: control::PlayPolicy {
             authentication: authentication(spec.play.authentication),
@@ -119,100 +124,6 @@ fn key_digest(key: &control::StreamKey) -> String {
 fn digest(value: &impl Serialize) -> String {
     let json = serde_json::to_vec(value).unwrap_or_default();
     hex::encode(Sha256::digest(json)).chars().take(12).collect()
-}
-
-fn identity(server: &api::MediaServer) -> control::ServerIdentity {
-    let namespace = server.metadata.namespace.clone().unwrap_or_default();
-    let name = server.metadata.name.clone().unwrap_or_default();
-    let uid = server
-        .metadata
-        .uid
-        .clone()
-        .unwrap_or_else(|| digest(&(&namespace, &name)));
-    control::ServerIdentity { namespace, name, uid }
-}
-
-fn listener(from: &api::Listener, secrets: &dyn Secrets) -> Option<control::Listener> {
-    let tls = from.tls.as_ref().filter(|_| from.protocol.is_tls());
-    Some(control::Listener {
-        name: from.name.clone(),
-        protocol: match from.protocol {
-            api::Protocol::Rtmp => control::ListenerProtocol::Rtmp,
-            api::Protocol::Rtmps => control::ListenerProtocol::Rtmps,
-            api::Protocol::Http => control::ListenerProtocol::Http,
-            api::Protocol::Https => control::ListenerProtocol::Https,
-        },
-        port: u16::try_from(from.port).ok()?,
-        certificate: tls.and_then(|tls| certificate(secrets, &tls.secret_name).ok()),
-        proxies: networks(from.proxy_protocol.as_ref()),
-        forwarders: networks(from.forwarded_for.as_ref()),
-    })
-}
-
-fn networks(trusted: Option<&api::Trusted>) -> Vec<IpNet> {
-    let all = trusted.iter().flat_map(|t| &t.trusted_cidrs);
-    all.filter_map(|c| c.parse().ok()).collect()
-}
-
-fn hls(from: &api::Hls) -> control::HlsPolicy {
-    control::HlsPolicy {
-        segment_seconds: unsigned(from.segment_seconds),
-        window_segments: unsigned(from.window_segments),
-        container: match from.container {
-            api::HlsContainer::MpegTs => control::HlsContainer::MpegTs,
-            api::HlsContainer::Fmp4 => control::HlsContainer::Fmp4,
-        },
-        part_milliseconds: unsigned(from.part_milliseconds),
-    }
-}
-
-fn authentication(from: api::Authentication) -> control::Authentication {
-    match from {
-        api::Authentication::StreamKey => control::Authentication::StreamKey,
-        api::Authentication::None => control::Authentication::None,
-    }
-}
-
-/// The keys that are good on a server, and the names of those that are meant for it and are not: a Secret that is written anew is gone for a moment, and
-/// nobody is to be cut by that.
-fn stream_keys<'a>(
-    server: &str,
-    keys: impl IntoIterator<Item = &'a api::StreamKey>,
-    secrets: &dyn Secrets,
-) -> (Vec<control::StreamKey>, Vec<String>) {
-    let (mut good, mut idle) = (Vec::new(), Vec::new());
-    let meant =
-        |key: &&api::StreamKey| key.metadata.deletion_timestamp.is_none() && names(&key.spec.server_refs, server);
-    for key in keys.into_iter().filter(meant) {
-        match stream_key(key, secrets) {
-            Some(key) => good.push(key),
-            None => idle.extend(key.metadata.name.clone()),
-        }
-    }
-    (good, idle)
-}
-
-fn stream_key(key: &api::StreamKey, secrets: &dyn Secrets) -> Option<control::StreamKey> {
-    let spec = &key.spec;
-    validate_key(spec).ok()?;
-    Some(control::StreamKey {
-        name: key.metadata.name.clone()?,
-        pattern: control::StreamPattern {
-            vhost: spec.stream.vhost.clone(),
-            app: spec.stream.app.clone(),
-            stream: spec.stream.name.clone(),
-        },
-        permissions: spec.permissions.iter().map(|p| permission(*p)).collect(),
-        hash: hash_key(secrets, &spec.secret_ref.name, &spec.secret_ref.key).ok()?,
-        previous: Vec::new(),
-        placements: spec.placements.iter().map(|p| placement(*p)).collect(),
-        query_parameter: spec.query_parameter.clone(),
-        not_before: spec.not_before.as_ref().map(timestamp),
-        not_after: spec.not_after.as_ref().map(timestamp),
-        allowed_cidrs: spec.allowed_cidrs.iter().filter_map(|c| c.parse().ok()).collect(),
-        max_publishers: spec.max_publishers.map(unsigned),
-        suspended: spec.suspend,
-    })
 }
 
 fn ordered<'a>(
@@ -302,20 +213,6 @@ fn names(refs: &[api::ObjectRef], server: &str) -> bool {
     refs.iter().any(|r| r.name == server)
 }
 
-fn permission(from: api::Permission) -> control::Permission {
-    match from {
-        api::Permission::Publish => control::Permission::Publish,
-        api::Permission::Play => control::Permission::Play,
-    }
-}
-
-fn placement(from: api::Placement) -> control::Placement {
-    match from {
-        api::Placement::Query => control::Placement::Query,
-        api::Placement::StreamName => control::Placement::StreamName,
-    }
-}
-
 /// The dialect of an endpoint.
 pub(crate) fn dialect(from: api::Dialect) -> control::Dialect {
     match from {
@@ -346,10 +243,6 @@ fn event(from: api::HookEvent) -> control::HookEvent {
         from,
         Connect Close Publish Unpublish Play Stop StreamChanged StreamNoneReader StreamNotFound FlowReport HttpAccess RtspRealm RtspAuth ShellLogin Hls Dvr Forward RecordMp4 RecordTs RecordBegin RecordEnd ServerStarted ServerExited ServerKeepalive RtpServerTimeout SendRtpStopped
     )
-}
-
-fn timestamp(time: &Time) -> jiff::Timestamp {
-    time.0
 }
 
 /// The schema's lower bounds are 0; a negative number that got past it is 0.

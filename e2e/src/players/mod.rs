@@ -4,8 +4,11 @@
 //! GStreamer, VLC and rtmpdump play; hls.js, mpegts.js and the browser's own Media Source play in headless Chromium, and what they show is looked at.
 
 mod browser;
+mod enhanced;
 mod frames;
+mod hashes;
 pub(crate) mod place;
+mod playlists;
 mod source;
 mod tools;
 
@@ -39,9 +42,29 @@ pub async fn run(paths: &Paths) -> Result<()> {
         let what = format!("every output has the frames of {}", clip.name);
         failed = count(failed, step(what, frames::compare(paths, &place, clip)).await);
     }
+    if let Some(streams) = enhanced::Streams::ensure(paths).await? {
+        for case in enhanced::ALL {
+            let what = format!(
+                "every output has the frames of {}, as FFmpeg 8 publishes them",
+                case.name()
+            );
+            failed = count(failed, step(what, streams.compare(paths, &place, case)).await);
+        }
+    } else {
+        say("not checked: enhanced RTMP with FFmpeg 8 (python3 with pip is not here)");
+    }
     let live = source::Loop::start(paths, &place, "quadrants").await?;
     for (what, tool) in tools::all(&place, "quadrants") {
         failed = count(failed, step(what, tool).await);
+    }
+    if let Some(modules) = playlists::ensure(paths).await? {
+        let rules = playlists::check(&modules, &place, "quadrants");
+        failed = count(
+            failed,
+            step("hls-parser finds no broken rule in any playlist", rules).await,
+        );
+    } else {
+        say("not checked: playlists by hls-parser (node with npm is not here)");
     }
     let browser = step(
         "hls.js, mpegts.js and Media Source in Chromium",

@@ -5,7 +5,6 @@ use crate::command::Cmd;
 use crate::error::{Context as _, Error, Result};
 use crate::tools::paths::Paths;
 use bytes::Bytes;
-use headgate_codec::TrackKind;
 use headgate_flv::{Form, TagKind, TagReader};
 use headgate_mpegts::{Demuxed, Demuxer};
 use headgate_rtmp::client::{ClientSession, Event, Purpose};
@@ -210,9 +209,4 @@ impl Loop {
     pub async fn stop(mut self) -> Result<()> {
         self.0.kill().await.context("ending the publisher")
     }
-}
-
-/// How the kinds of tracks are called in what ffmpeg prints.
-pub fn kind_of(index: usize) -> TrackKind {
-    if index == 0 { TrackKind::Video } else { TrackKind::Audio }
 }

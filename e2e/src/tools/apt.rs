@@ -8,7 +8,7 @@ use crate::error::{Context as _, Result};
 use crate::ui;
 
 /// What a cluster, the scenarios and the tests against other players need.
-const PACKAGES: [&str; 17] = [
+const PACKAGES: [&str; 19] = [
     "buildah",
     "busybox-static",
     "ca-certificates",
@@ -21,7 +21,9 @@ const PACKAGES: [&str; 17] = [
     "gstreamer1.0-tools",
     "iproute2",
     "iptables",
+    "libnginx-mod-rtmp",
     "nftables",
+    "nginx-light",
     "prometheus",
     "rtmpdump",
     "runc",

@@ -3,5 +3,7 @@
 pub mod apt;
 pub mod go;
 pub mod lock;
+pub mod node;
 pub mod paths;
+pub mod python;
 pub mod webhooks;

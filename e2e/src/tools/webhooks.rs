@@ -1,9 +1,9 @@
 //! The official libraries of Standard Webhooks, which check the signatures of hooks: installed below the cache by pip and npm.
 
 use super::paths::Paths;
-use crate::command::Cmd;
+use super::{node, python};
 use crate::error::Result;
-use crate::ui::{say, step};
+use crate::ui::say;
 use std::path::PathBuf;
 
 /// Both in one version each: what verifies must not change by itself.
@@ -23,25 +23,8 @@ pub struct Library {
 
 /// Installs what is missing. A library whose language is not on this machine is left out, and that is said.
 pub async fn ensure(paths: &Paths) -> Result<Vec<Library>> {
-    let place = paths.cache.join("standardwebhooks");
     let mut found = Vec::new();
-    if is_there("python3", &["-m", "pip", "--version"]).await {
-        let folder = place.join(PYTHON);
-        if !folder.join("standardwebhooks").is_dir() {
-            let install = Cmd::new("python3")
-                .args([
-                    "-m",
-                    "pip",
-                    "install",
-                    "--quiet",
-                    "--root-user-action",
-                    "ignore",
-                    "--target",
-                ])
-                .arg(&folder)
-                .arg(PYTHON);
-            step(format_args!("library {PYTHON} of PyPI"), install.run()).await?;
-        }
+    if let Some(folder) = python::library(paths, PYTHON, "standardwebhooks").await? {
         found.push(Library {
             variable: "HEADGATE_PYTHONPATH",
             folder,
@@ -50,28 +33,14 @@ pub async fn ensure(paths: &Paths) -> Result<Vec<Library>> {
     } else {
         say("not checked: signatures by the Python library of Standard Webhooks (python3 with pip is not here)");
     }
-    if is_there("node", &["--version"]).await && is_there("npm", &["--version"]).await {
-        let folder = place.join(JAVASCRIPT);
-        let modules = folder.join("node_modules");
-        if !modules.join("standardwebhooks").is_dir() {
-            let install = Cmd::new("npm")
-                .args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"])
-                .arg(&folder)
-                .arg(JAVASCRIPT);
-            step(format_args!("library {JAVASCRIPT} of npm"), install.run()).await?;
-        }
+    if let Some(folder) = node::library(paths, JAVASCRIPT).await? {
         found.push(Library {
             variable: "HEADGATE_NODE_MODULES",
-            folder: modules,
+            folder,
             test: "the_javascript_library_verifies_what_is_sent",
         });
     } else {
         say("not checked: signatures by the JavaScript library of Standard Webhooks (node with npm is not here)");
     }
     Ok(found)
-}
-
-async fn is_there(program: &str, args: &[&str]) -> bool {
-    let tried = Cmd::new(program).args(args).output().await;
-    tried.is_ok_and(|output| output.status.success())
 }

@@ -19,6 +19,7 @@ mod nal;
 pub mod opus;
 mod time;
 mod track;
+pub mod vp9;
 
 pub use codec::{Codec, TrackKind};
 pub use error::Error;

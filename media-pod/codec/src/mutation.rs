@@ -1,6 +1,6 @@
 //! Every reader of parameter sets, fed real ones with bytes changed, cut and inserted: errors are fine, panics are not.
 
-use crate::{Track, TrackId, aac, ac3, av1, flac, h264, h265, mp3, nal_units, opus};
+use crate::{Track, TrackId, aac, ac3, av1, flac, h264, h265, mp3, nal_units, opus, vp9};
 use bytes::Bytes;
 use proptest::prelude::*;
 
@@ -20,6 +20,9 @@ pub(crate) const HEVC_CROPPED: &str = "0101600000009000000000003ff000fcfdf8f8000
 /// Made by SVT-AV1, 638x358.
 pub(crate) const AV1_640: &str = "81010c000a0b0000000cc4fb6500be0010";
 
+/// A key frame of libvpx, 160x90.
+pub(crate) const VP9_160: &str = "824983420009f005960638241c184a00022050621ff1fcbf";
+
 pub(crate) fn hex(text: &str) -> Bytes {
     let digits: Vec<u8> = text
         .bytes()
@@ -36,6 +39,7 @@ fn seeds() -> impl Strategy<Value = Vec<u8>> {
         AVC_INTERLACED_422,
         HEVC_CROPPED,
         AV1_640,
+        VP9_160,
         "664c614300000022120012000004d20004d20ac442f000",
         "0b77b50b1e40ebf8",
         "fffb9064",
@@ -65,11 +69,11 @@ proptest! {
         let bytes = Bytes::from(data.clone());
         let _ = Track::h264(TrackId::VIDEO, bytes.clone());
         let _ = Track::h265(TrackId::VIDEO, bytes.clone());
-        let _ = Track::aac(TrackId::AUDIO, bytes);
+        let _ = Track::aac(TrackId::AUDIO, bytes.clone());
         let _ = h264::Sps::parse(data.get(8..).unwrap_or(&[]));
         let _ = h265::sps_size(data.get(52..).unwrap_or(&data));
         let _ = aac::AudioSpecificConfig::parse(&data);
-        let _ = (av1::config_video(&data), ac3::info(&data), mp3::parse(&data), flac::info(&data), opus::head_info(&data));
+        let _ = (av1::config_video(&data), ac3::info(&data), mp3::parse(&data), flac::info(&data), opus::head_info(&data), vp9::key_frame_video(&data), flac::whole(bytes.clone()));
         for size in 1..=4 {
             prop_assert!(nal_units(&data, size).count() <= data.len().saturating_add(1));
         }

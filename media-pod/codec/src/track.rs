@@ -124,8 +124,9 @@ impl Track {
         }
     }
 
-    /// FLAC from its mark and STREAMINFO.
+    /// FLAC from its mark and STREAMINFO, or from STREAMINFO alone.
     pub fn flac(id: TrackId, config: Bytes) -> Self {
+        let config = flac::whole(config);
         Self {
             audio: flac::info(&config),
             ..Self::plain(id, Codec::Flac, config)

@@ -150,6 +150,20 @@ pub struct PublishPolicy {
     pub authentication: Authentication,
     /// Two publishers, one name.
     pub on_conflict: OnConflict,
+    /// How long a publisher's first audio or video may take, in seconds.
+    #[serde(default = "twenty")]
+    pub first_packet_timeout_seconds: u32,
+    /// How long a publisher may be silent afterwards, in seconds.
+    #[serde(default = "ten")]
+    pub idle_timeout_seconds: u32,
+}
+
+fn twenty() -> u32 {
+    20
+}
+
+fn ten() -> u32 {
+    10
 }
 
 /// Play side of the policy.
@@ -186,6 +200,26 @@ pub struct HlsPolicy {
     pub container: HlsContainer,
     /// How long parts are in playlists of fragmented MP4, in milliseconds; 0 for no parts.
     pub part_milliseconds: u32,
+    /// What a playlist names.
+    #[serde(default)]
+    pub playlist: HlsPlaylist,
+    /// What the segments of all streams take of the memory, in MiB, about.
+    #[serde(default = "a_gibibyte")]
+    pub memory_mebibytes: u32,
+}
+
+/// What a playlist names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HlsPlaylist {
+    /// A window that moves with the stream.
+    #[default]
+    Live,
+    /// Everything since the stream began, as long as there is room.
+    Event,
+}
+
+fn a_gibibyte() -> u32 {
+    1024
 }
 
 /// What segments are made of.
@@ -207,6 +241,8 @@ impl Default for HlsPolicy {
             window_segments: 6,
             container: HlsContainer::MpegTs,
             part_milliseconds: 500,
+            playlist: HlsPlaylist::Live,
+            memory_mebibytes: a_gibibyte(),
         }
     }
 }

@@ -156,7 +156,7 @@ pub struct DrainReport {
 pub enum LedgerLine {
     /// A session is open.
     Open(LedgerEntry),
-    /// A session's closing events are safe in the pod's outbox, or told.
+    /// A session's closing events are safe in the pod's outbox, or told. Also said of orphans: a session that another pod had open.
     Closed {
         /// The session.
         session: Uuid,

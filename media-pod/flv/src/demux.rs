@@ -2,7 +2,7 @@
 
 use crate::{Body, Error, Parsed, TagKind, audio, parse_audio, parse_video};
 use bytes::Bytes;
-use headgate_codec::{AudioInfo, Codec, Frame, Timestamp, Track, TrackId, TrackKind};
+use headgate_codec::{AudioInfo, Codec, Frame, Timestamp, Track, TrackId, TrackKind, vp9};
 use smallvec::SmallVec;
 
 /// What there is in a tag.
@@ -24,6 +24,8 @@ pub type Found = SmallVec<[Demuxed; 1]>;
 pub struct Demuxer {
     /// One entry a track: their ids are bounded.
     known: SmallVec<[Known; 2]>,
+    /// Tracks whose size stands in their key frames and not in their configuration.
+    sizeless: SmallVec<[Track; 1]>,
     clock: Unwrapped,
 }
 
@@ -94,6 +96,9 @@ impl Demuxer {
     fn config(&mut self, mut track: Track) -> Demuxed {
         // It is kept as long as the stream, and is not to hold on to all that it was read with.
         track.config = Bytes::copy_from_slice(&track.config);
+        if track.codec == Codec::Vp9 {
+            self.keep_size(&mut track);
+        }
         self.note(Known {
             id: track.id,
             codec: track.codec,
@@ -116,7 +121,28 @@ impl Demuxer {
         } else if !self.known.iter().any(|k| k.id == frame.track && k.codec == codec) {
             return found.push(Demuxed::Nothing("frame before its sequence header"));
         }
+        if codec == Codec::Vp9 && frame.key {
+            found.extend(self.sized(&frame).map(Demuxed::Track));
+        }
         found.push(Demuxed::Frame(frame));
+    }
+
+    /// A configuration that is said again does not make the size unknown.
+    fn keep_size(&mut self, track: &mut Track) {
+        let known = self.sizeless.iter().position(|known| known.id == track.id);
+        if let Some(known) = known.map(|at| self.sizeless.swap_remove(at))
+            && known.config == track.config
+        {
+            track.video = known.video;
+        }
+        self.sizeless.push(track.clone());
+    }
+
+    /// The track of a key frame that says another size than was known.
+    fn sized(&mut self, frame: &Frame) -> Option<Track> {
+        let track = self.sizeless.iter_mut().find(|track| track.id == frame.track)?;
+        let video = vp9::key_frame_video(&frame.payload).ok()?;
+        (track.video.replace(video) != Some(video)).then(|| track.clone())
     }
 
     /// True when that is news.

@@ -200,6 +200,46 @@ fn sound_without_a_sequence_header_says_itself_what_it_is() {
 }
 
 #[test]
+fn the_size_of_vp9_is_that_of_its_newest_key_frame() {
+    let (mut demuxer, config) = (
+        Demuxer::default(),
+        [&b"\x90vp09"[..], &[1, 0, 0, 0, 0, 10, 0x82, 2, 2, 2, 0, 0]].concat(),
+    );
+    let key = |size: u8| [&b"\x91vp09\x82\x49\x83\x42\0\x09\xf0\x05"[..], &[size], b"more"].concat();
+    let mut push = |body: Vec<u8>| {
+        let found = demuxer.push(TrackKind::Video, 0, body.into()).unwrap();
+        let track = found.iter().find_map(|one| match one {
+            Demuxed::Track(track) => Some(track.video.map(|video| (video.width, video.height))),
+            _ => None,
+        });
+        (
+            track,
+            found.iter().filter(|one| matches!(one, Demuxed::Frame(_))).count(),
+        )
+    };
+    assert_eq!(push(config.clone()), (Some(None), 0));
+    assert_eq!(push(key(0x95)), (Some(Some((160, 90))), 1));
+    assert_eq!(push(key(0x95)), (None, 1), "known");
+    assert_eq!(push(config.clone()), (Some(Some((160, 90))), 0), "said again");
+    assert_eq!(push(key(0x85)), (Some(Some((160, 89))), 1), "another one");
+}
+
+#[test]
+fn flac_is_as_the_standard_has_it_whoever_sends_it() {
+    let info = hex("120012000008430018ca0bb802f00005dc00250e2aec5bb476de471ef35f87d0d66b");
+    let whole = [&b"fLaC\x80\0\0\x22"[..], &info].concat();
+    for config in [&info[..], &whole] {
+        let body = [&b"\x90fLaC"[..], config].concat();
+        let found = Demuxer::default().push(TrackKind::Audio, 0, body.into()).unwrap();
+        let [Demuxed::Track(track)] = &found[..] else {
+            panic!("{found:?}")
+        };
+        assert_eq!(track.config, whole);
+        assert_eq!(track.audio.map(|a| (a.sample_rate, a.channels)), Some((48_000, 2)));
+    }
+}
+
+#[test]
 fn what_is_not_carried_says_what_it_was() {
     let ignored = |what| Ok(Body::Ignored(what).into());
     assert_eq!(parse_audio(Bytes::from_static(&[0x50, 0])), ignored("Nellymoser"));

@@ -38,6 +38,42 @@ fn clip(directory: &Path, name: &str, codecs: &str) -> PathBuf {
     file
 }
 
+/// One track, encoded once.
+fn track(directory: &Path, source: &str, codec: &str) -> PathBuf {
+    let name = format!("{}.mkv", codec.split(' ').nth(1).unwrap());
+    run(
+        &format!("-v error -y -f lavfi -i {source}:duration=2 {codec}"),
+        &directory.join(name),
+    )
+}
+
+/// Pictures and sound together, as ffmpeg muxes them.
+fn pair(directory: &Path, name: &str, [video, audio]: [&Path; 2], how: &str) -> PathBuf {
+    let inputs = format!(
+        "-v error -y -i {} -i {} -c copy {how}",
+        video.display(),
+        audio.display()
+    );
+    run(&inputs, &directory.join(name))
+}
+
+fn run(arguments: &str, file: &Path) -> PathBuf {
+    let output = Command::new("ffmpeg")
+        .args(arguments.split_whitespace())
+        .arg(file)
+        .output();
+    let output = output.unwrap();
+    assert!(
+        output.status.success(),
+        "{arguments}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    file.to_owned()
+}
+
+const PICTURES: &str = "testsrc=size=320x180:rate=25";
+const SOUND: &str = "sine=sample_rate=48000";
+
 fn flv(file: &Path) -> (Vec<Track>, Vec<Frame>) {
     let (mut tracks, mut frames, mut demuxer) = (Vec::new(), Vec::new(), headgate_flv::Demuxer::default());
     let file = Bytes::from(std::fs::read(file).unwrap());
@@ -162,22 +198,28 @@ fn what_ffmpeg_fragments_is_read_and_muxed_again_with_the_same_frames() {
     }
     let directory = tempfile::tempdir().unwrap();
     let fragments = "-movflags frag_keyframe+delay_moov+default_base_moof -use_editlist 0";
-    let cases = [
-        "-c:v libx264 -c:a aac",
-        "-c:v libx264 -c:a libmp3lame",
-        "-c:v libx265 -x265-params log-level=none -c:a libopus",
-        "-c:v libaom-av1 -cpu-used 8 -c:a flac -strict -2",
-        "-c:v libvpx-vp9 -deadline realtime -c:a aac",
-    ];
-    for (n, codecs) in cases.into_iter().enumerate() {
-        let file = clip(directory.path(), &format!("{n}.mp4"), &format!("{codecs} {fragments}"));
-        let (tracks, frames) = mp4(&file);
-        assert_eq!(tracks.len(), 2, "{codecs}");
-        assert!(frames.len() > 60, "{codecs}");
-        assert_eq!(probe(&file).len(), frames.len(), "{codecs}");
-        let again = directory.path().join(format!("{n}-again.mp4"));
-        std::fs::write(&again, mux(&tracks, &frames, 7)).unwrap();
-        assert_eq!(probe(&again), expected(&frames), "{codecs}");
-        decodes(&again);
+    let videos = [
+        "-c:v libx264 -preset ultrafast -g 25 -bf 2 -pix_fmt yuv420p",
+        "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=25:bframes=2 -pix_fmt yuv420p",
+        "-c:v libaom-av1 -cpu-used 8 -usage realtime -g 25 -pix_fmt yuv420p",
+        "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 25 -pix_fmt yuv420p",
+    ]
+    .map(|codec| track(directory.path(), PICTURES, codec));
+    let audios = ["-c:a aac", "-c:a libmp3lame", "-c:a libopus", "-c:a flac"];
+    let audios = audios.map(|codec| track(directory.path(), SOUND, codec));
+    for (v, video) in videos.iter().enumerate() {
+        for (a, audio) in audios.iter().enumerate() {
+            let what = format!("{} with {}", video.display(), audio.display());
+            let how = format!("{fragments} -strict -2");
+            let file = pair(directory.path(), &format!("{v}-{a}.mp4"), [video, audio], &how);
+            let (tracks, frames) = mp4(&file);
+            assert_eq!(tracks.len(), 2, "{what}");
+            assert!(frames.len() > 60, "{what}");
+            assert_eq!(probe(&file).len(), frames.len(), "{what}");
+            let again = directory.path().join(format!("{v}-{a}-again.mp4"));
+            std::fs::write(&again, mux(&tracks, &frames, 7)).unwrap();
+            assert_eq!(probe(&again), expected(&frames), "{what}");
+            decodes(&again);
+        }
     }
 }

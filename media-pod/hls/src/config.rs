@@ -20,6 +20,8 @@ pub struct Config {
     pub segment: Duration,
     /// Segments that the playlist names; 3 to 1,000.
     pub window: usize,
+    /// The playlist names every segment from the first on, whatever the window: an EVENT, as long as the bounds on bytes and [`EVENT_MAX`] allow.
+    pub event: bool,
     /// How long parts may be, for low latency: 100 ms to the length of a segment. `None` for no parts.
     pub part: Option<Duration>,
     /// Bytes of all segments that are kept, those that are not in the playlist any more too.
@@ -34,6 +36,9 @@ pub struct Config {
     pub secret: [u8; 16],
 }
 
+/// Segments that a playlist names at most which names all.
+pub const EVENT_MAX: usize = 5_000;
+
 /// What may change while a stream is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cut {
@@ -41,6 +46,8 @@ pub struct Cut {
     pub segment: Duration,
     /// As [`Config::window`].
     pub window: usize,
+    /// As [`Config::event`].
+    pub event: bool,
     /// As [`Config::part`], from the next segment on.
     pub part: Option<Duration>,
     /// As [`Config::bytes_max`].
@@ -54,6 +61,7 @@ impl Config {
             container,
             segment: Duration::from_secs(2),
             window: 6,
+            event: false,
             part: None,
             bytes_max: 128 << 20,
             prefix: prefix.to_owned(),
@@ -68,6 +76,7 @@ impl Config {
         Cut {
             segment: self.segment,
             window: self.window,
+            event: self.event,
             part: self.part,
             bytes_max: self.bytes_max,
         }

@@ -14,6 +14,8 @@ pub(crate) struct View<'a> {
     pub(crate) target: u64,
     /// Discontinuities that have left the window.
     pub(crate) discontinuities: u64,
+    /// There is no segment that is not in it.
+    pub(crate) names_all: bool,
     /// Those in the window, oldest first.
     pub(crate) segments: &'a VecDeque<Segment>,
     /// How many at the front of them are not in the window any more.
@@ -24,7 +26,7 @@ pub(crate) struct View<'a> {
     pub(crate) ended: bool,
 }
 
-/// Parts stand in the playlist for so many target durations from its end (§4.4.4.9).
+/// Parts stand in the playlist less than so many target durations from its end (§4.4.4.9).
 const PARTS_FOR: u64 = 3;
 /// Segments further from the end than so many target durations may be skipped (§4.4.3.8: at least six).
 const SKIP_UNTIL: u64 = 6;
@@ -44,6 +46,7 @@ impl View<'_> {
         let skipped = if skip { self.skippable() } else { 0 };
         self.put_head(out, skipped)?;
         let mut init = None;
+        let parts_from = self.first_within(PARTS_FOR, |start, _| start);
         for (index, segment) in self.segments.iter().enumerate().skip(self.gone) {
             let is_skipped = index < self.gone.saturating_add(skipped);
             if is_skipped {
@@ -51,7 +54,7 @@ impl View<'_> {
                 continue;
             }
             self.put_before(out, segment, &mut init)?;
-            if self.shows_parts(index) {
+            if index >= parts_from && self.shows_parts(segment) {
                 self.put_parts(out, segment)?;
             }
             writeln!(out, "#EXTINF:{},", seconds(segment.duration()))?;
@@ -77,6 +80,9 @@ impl View<'_> {
             "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{}",
             self.target
         )?;
+        if self.names_all {
+            writeln!(out, "#EXT-X-PLAYLIST-TYPE:EVENT")?;
+        }
         write!(out, "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES")?;
         write!(out, ",CAN-SKIP-UNTIL={}.000", self.target.saturating_mul(SKIP_UNTIL))?;
         match self.config.part {
@@ -148,26 +154,32 @@ impl View<'_> {
     }
 
     /// Parts of another length than is stated now are not named any more.
-    fn shows_parts(&self, index: usize) -> bool {
-        let parted = self.segments.get(index).and_then(|segment| segment.parted);
-        parted.is_some() && parted == self.config.part && self.behind(index) < self.targets(PARTS_FOR)
+    fn shows_parts(&self, segment: &Segment) -> bool {
+        segment.parted.is_some() && segment.parted == self.config.part
     }
 
     /// Segments at the front that a delta update leaves out.
     fn skippable(&self) -> usize {
-        let until = self.targets(SKIP_UNTIL);
-        let is_old = |index: &usize| self.behind(*index) >= until;
-        (self.gone..self.segments.len()).take_while(is_old).count()
+        let first = self.first_within(SKIP_UNTIL, |_, end| end);
+        first.saturating_sub(self.gone)
     }
 
-    /// From the end of a segment to the end of the playlist.
-    fn behind(&self, index: usize) -> Duration {
-        let later = self.segments.iter().skip(index.saturating_add(1)).chain(self.growing);
-        later.map(Segment::duration).sum()
-    }
-
-    fn targets(&self, count: u64) -> Duration {
-        Duration::from_secs(self.target.saturating_mul(count))
+    /// The first segment that is less than so many target durations from the end of the playlist, by the distance of its start or of its end. Looks at
+    /// no more segments than that.
+    fn first_within(&self, targets: u64, by: fn(Duration, Duration) -> Duration) -> usize {
+        let until = Duration::from_secs(self.target.saturating_mul(targets));
+        let mut end = self.growing.map_or(Duration::ZERO, Segment::duration);
+        let mut first = self.segments.len();
+        while let Some(before) = first.checked_sub(1)
+            && let Some(segment) = self.segments.get(before)
+        {
+            let start = end.saturating_add(segment.duration());
+            if by(start, end) >= until {
+                break;
+            }
+            (first, end) = (before, start);
+        }
+        first
     }
 }
 

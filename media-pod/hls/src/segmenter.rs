@@ -1,11 +1,17 @@
 //! From frames to a window of segments.
 
+mod cutting;
+mod muxer;
+mod window;
+
+use self::cutting::FRAMES_MAX;
+use self::muxer::Muxer;
 use crate::playlist::View;
 use crate::reload::{Directives, Edge, Reload, decide};
-use crate::segment::{Part, Segment, Whole};
+use crate::segment::{Segment, Whole};
 use crate::variant::Variant;
-use crate::{Config, Container, Cut, File};
-use bytes::{Bytes, BytesMut};
+use crate::{Config, Cut, File};
+use bytes::Bytes;
 use headgate_codec::{Frame, Timestamp, Track, TrackId, TrackKind};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -48,31 +54,12 @@ pub struct Segmenter {
     version: u64,
 }
 
-enum Muxer {
-    Ts(headgate_mpegts::Muxer),
-    Fmp4(headgate_fmp4::Muxer),
-}
-
-/// Key frames are not to the millisecond where they should be.
-const EARLY: Duration = Duration::from_millis(100);
-/// Without a key frame the first segment ends after so many times its length.
-const FIRST_MAX: u32 = 3;
-/// What a segment may be longer than its target duration: just not rounded up.
-const ROUNDING: Duration = Duration::from_millis(490);
-/// Frames of one part.
-const FRAMES_MAX: usize = 16_384;
-/// A jump of the stream's time, ahead and back.
-const JUMP: [Duration; 2] = [Duration::from_secs(10), Duration::from_millis(500)];
-
 impl Segmenter {
     /// Nothing yet.
     pub fn new(config: Config) -> Self {
         let config = config.bounded();
         Self {
-            muxer: match config.container {
-                Container::Ts => Muxer::Ts(headgate_mpegts::Muxer::default()),
-                Container::Fmp4 => Muxer::Fmp4(headgate_fmp4::Muxer::default()),
-            },
+            muxer: Muxer::new(config.container),
             next: config.first,
             config,
             tracks: Vec::new(),
@@ -165,7 +152,7 @@ impl Segmenter {
         if self.config.cut() == cut && self.coming.is_none() {
             return;
         }
-        (self.config.window, self.config.bytes_max) = (cut.window, cut.bytes_max);
+        (self.config.window, self.config.event, self.config.bytes_max) = (cut.window, cut.event, cut.bytes_max);
         self.coming = Some(cut);
         self.slide();
         self.changed();
@@ -219,6 +206,7 @@ impl Segmenter {
             config: &self.config,
             target: self.target.unwrap_or_else(|| self.wanted_target()),
             discontinuities: self.discontinuities_gone,
+            names_all: self.names_all(),
             segments: &self.segments,
             gone: self.gone,
             growing: self.growing.as_ref(),
@@ -271,193 +259,4 @@ impl Segmenter {
         let segments = self.segments.iter().chain(&self.growing);
         segments.fold(0, |sum, segment| sum.saturating_add(segment.bytes()))
     }
-
-    /// Whether a frame's time has nothing to do with those before. Pictures do not go back; other tracks may be a little behind.
-    fn jumps(&self, frame: &Frame) -> bool {
-        let [ahead, back] = JUMP;
-        let back = if self.lead == Some(frame.track) { back } else { ahead };
-        self.newest
-            .is_some_and(|newest| frame.dts.since(newest) > ahead || newest.since(frame.dts) > back)
-    }
-
-    /// Ends segment and part where this frame of the lead track says so.
-    fn follow(&mut self, frame: &Frame) {
-        let lasts = self
-            .newest
-            .map(|newest| frame.dts.since(newest))
-            .filter(|d| !d.is_zero());
-        self.frame_lasts = lasts.unwrap_or(self.frame_lasts);
-        self.newest = Some(frame.dts);
-        if frame.key && frame.kind == TrackKind::Video {
-            self.key_distance = self.newest_key.map_or(Duration::ZERO, |key| frame.dts.since(key));
-            self.newest_key = Some(frame.dts);
-        }
-        let Some(start) = self.growing.as_ref().map(|segment| segment.start) else {
-            return;
-        };
-        if self.ends_segment(frame, frame.dts.since(start)) {
-            self.close_segment(Some(frame));
-        } else if self.ends_part(frame) {
-            self.close_part(Some(frame));
-        }
-    }
-
-    fn ends_segment(&self, frame: &Frame, elapsed: Duration) -> bool {
-        let longest = match self.target {
-            Some(target) => Duration::from_secs(target).saturating_add(ROUNDING),
-            None => self.config.segment.saturating_mul(FIRST_MAX),
-        };
-        let too_long = |more: Duration| elapsed.saturating_add(more) > longest;
-        let is_due = elapsed.saturating_add(EARLY) >= self.config.segment;
-        (frame.key && (is_due || too_long(self.key_distance)))
-            || too_long(self.frame_lasts)
-            || self.frames.len() >= FRAMES_MAX
-            || self
-                .growing
-                .as_ref()
-                .is_some_and(|s| s.bytes() > self.config.bytes_max / 4)
-    }
-
-    fn ends_part(&self, frame: &Frame) -> bool {
-        let end = frame.dts.since(self.part_start).saturating_add(self.frame_lasts);
-        self.config.part.is_some_and(|part| end > part) && !self.frames.is_empty()
-    }
-
-    /// Begins a segment with this frame, unless nothing can begin with it.
-    fn open(&mut self, frame: &Frame, now: jiff::Timestamp) -> bool {
-        let starts = self.lead == Some(frame.track) && (frame.key || self.newest_key.is_some());
-        if !starts {
-            return false;
-        }
-        if let Some(Cut { segment, part, .. }) = self.coming.take() {
-            (self.config.segment, self.config.part) = (segment, part);
-            let wanted = self.wanted_target();
-            self.target = self.target.map(|target| target.max(wanted));
-        }
-        let (from, date) = *self.anchor.get_or_insert((frame.dts, now));
-        let date = jiff::SignedDuration::try_from(frame.dts.since(from))
-            .ok()
-            .and_then(|since| date.checked_add(since).ok())
-            .unwrap_or(now);
-        self.growing = Some(Segment {
-            number: self.next,
-            discontinuity: std::mem::take(&mut self.discontinuity),
-            date,
-            start: frame.dts,
-            init: self.inits.back().map_or(0, |(number, _)| *number),
-            parted: self.config.part,
-            parts: Vec::new(),
-        });
-        self.part_start = frame.dts;
-        if let Muxer::Ts(muxer) = &mut self.muxer {
-            muxer.start_anew();
-        }
-        true
-    }
-
-    fn close_part(&mut self, next: Option<&Frame>) {
-        let Some(segment) = self.growing.as_mut().filter(|_| !self.frames.is_empty()) else {
-            return;
-        };
-        let end = match (next, self.newest) {
-            (Some(next), _) if Some(next.track) == self.lead => next.dts.since(self.part_start),
-            (_, Some(newest)) => newest.since(self.part_start).saturating_add(self.frame_lasts),
-            (_, None) => Duration::ZERO,
-        };
-        let lead = self.lead;
-        let independent = self
-            .frames
-            .iter()
-            .find(|f| Some(f.track) == lead)
-            .is_some_and(|f| f.key);
-        segment.parts.push(Part {
-            bytes: self.muxer.put(&self.frames, next),
-            duration: end,
-            independent,
-        });
-        self.frames.clear();
-        self.part_start = next.map_or(self.part_start, |next| next.dts);
-        if self.config.part.is_some() {
-            self.changed();
-        }
-    }
-
-    fn close_segment(&mut self, next: Option<&Frame>) {
-        self.close_part(next);
-        let Some(segment) = self.growing.take_if(|segment| !segment.parts.is_empty()) else {
-            return;
-        };
-        let wanted = self.wanted_target();
-        self.target
-            .get_or_insert_with(|| wanted.max(rounded(segment.duration())));
-        self.next = segment.number.saturating_add(1);
-        self.segments.push_back(segment);
-        self.slide();
-        self.changed();
-    }
-
-    fn wanted_target(&self) -> u64 {
-        rounded(self.config.segment)
-    }
-
-    /// Takes out of the window and of memory what is beyond them.
-    fn slide(&mut self) {
-        while self.segments.len().saturating_sub(self.gone) > self.config.window {
-            self.leave_window();
-        }
-        let kept_max = self.config.window.saturating_mul(2).saturating_add(1);
-        while self.segments.len() > kept_max || (self.bytes() > self.config.bytes_max && self.segments.len() > 1) {
-            if self.gone == 0 {
-                self.leave_window();
-            }
-            self.segments.pop_front();
-            self.gone = self.gone.saturating_sub(1);
-        }
-        let oldest = self.segments.front().map(|segment| segment.init);
-        while self.inits.len() > 1 && self.inits.front().is_some_and(|(number, _)| Some(*number) < oldest) {
-            self.inits.pop_front();
-        }
-    }
-
-    fn leave_window(&mut self) {
-        let discontinuity = self
-            .segments
-            .get(self.gone)
-            .is_some_and(|segment| segment.discontinuity);
-        self.discontinuities_gone = self.discontinuities_gone.saturating_add(u64::from(discontinuity));
-        self.gone = self.gone.saturating_add(1);
-    }
-
-    fn changed(&mut self) {
-        self.texts = [None, None];
-        self.version = self.version.wrapping_add(1);
-    }
-}
-
-impl Muxer {
-    fn carries(&self, track: TrackId) -> bool {
-        match self {
-            Self::Ts(muxer) => muxer.carries(track),
-            Self::Fmp4(muxer) => muxer.carries(track),
-        }
-    }
-
-    fn put(&mut self, frames: &[Frame], next: Option<&Frame>) -> Bytes {
-        let mut out = BytesMut::new();
-        match self {
-            Self::Ts(muxer) => {
-                for frame in frames {
-                    // A frame that is broken leaves no trace.
-                    let _ = muxer.put(frame, &mut out);
-                }
-            }
-            Self::Fmp4(muxer) => muxer.put_all(frames, next, &mut out),
-        }
-        out.freeze()
-    }
-}
-
-/// To whole seconds, as the standard compares durations.
-fn rounded(duration: Duration) -> u64 {
-    duration.saturating_add(Duration::from_millis(500)).as_secs().max(1)
 }

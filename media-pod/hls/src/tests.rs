@@ -236,6 +236,91 @@ fn a_smaller_window_is_in_force_at_once() {
     assert_eq!(text(&mut segmenter, false).matches("#EXTINF:").count(), 3);
 }
 
+fn event() -> Config {
+    Config {
+        event: true,
+        window: 3,
+        ..Config::new(Container::Ts, "alice/", "k")
+    }
+}
+
+#[test]
+fn an_event_names_every_segment_from_the_first_on() {
+    let mut segmenter = Segmenter::new(event());
+    segmenter.set_tracks(&[video(), audio()]);
+    feed(&mut segmenter, 0, 1_060, 50);
+    let whole = text(&mut segmenter, false);
+    assert!(
+        whole.contains("#EXT-X-PLAYLIST-TYPE:EVENT\n") && whole.contains("MEDIA-SEQUENCE:0\n"),
+        "{whole}"
+    );
+    assert_eq!(whole.matches("#EXTINF:").count(), 21);
+    let delta = text(&mut segmenter, true);
+    assert!(delta.contains("#EXT-X-SKIP:SKIPPED-SEGMENTS=15\n"), "{delta}");
+    segmenter.end();
+    assert!(text(&mut segmenter, false).ends_with("#EXT-X-ENDLIST\n"));
+}
+
+#[test]
+fn an_event_that_has_no_room_any_more_goes_on_as_a_live_window() {
+    let mut segmenter = Segmenter::new(Config {
+        bytes_max: 100_000,
+        ..event()
+    });
+    segmenter.set_tracks(&[video(), audio()]);
+    let mut was_event = false;
+    for second in 0..500 {
+        feed(&mut segmenter, second * 1_000, 25, 25);
+        if !segmenter.is_ready() {
+            continue;
+        }
+        let text = text(&mut segmenter, false);
+        let names_all = text.contains("MEDIA-SEQUENCE:0\n");
+        assert_eq!(text.contains("PLAYLIST-TYPE"), names_all, "{text}");
+        was_event |= names_all;
+        assert!(segmenter.bytes() <= 130_000, "{}", segmenter.bytes());
+    }
+    assert!(was_event && !text(&mut segmenter, false).contains("PLAYLIST-TYPE"));
+}
+
+#[test]
+fn an_event_of_very_many_segments_is_bounded_and_quick() {
+    let mut segmenter = Segmenter::new(Config {
+        segment: Duration::from_secs(1),
+        part: Some(Duration::from_millis(500)),
+        container: Container::Fmp4,
+        ..event()
+    });
+    segmenter.set_tracks(&[video()]);
+    let count = i64::try_from(EVENT_MAX).unwrap() + 100;
+    (0..count * 2).for_each(|n| segmenter.push(&picture(n * 500, n % 2 == 0), wall(n * 500)));
+    let start = std::time::Instant::now();
+    let text = text(&mut segmenter, false);
+    assert_eq!(text.matches("#EXTINF:").count(), EVENT_MAX);
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_live_window_that_becomes_an_event_is_one_while_it_has_its_beginning() {
+    for (pictures, is_event) in [(110, true), (420, false)] {
+        let mut segmenter = Segmenter::new(Config {
+            event: false,
+            ..event()
+        });
+        segmenter.set_tracks(&[video()]);
+        feed(&mut segmenter, 0, pictures, 50);
+        let cut = segmenter.config().cut();
+        segmenter.recut(Cut { event: true, ..cut });
+        feed(&mut segmenter, pictures * 40, 420, 50);
+        let as_event = text(&mut segmenter, false);
+        assert_eq!(as_event.contains("PLAYLIST-TYPE"), is_event, "{as_event}");
+        segmenter.recut(cut);
+        let live = text(&mut segmenter, false);
+        assert!(!live.contains("PLAYLIST-TYPE"), "{live}");
+        assert_eq!(live.matches("#EXTINF:").count(), 3);
+    }
+}
+
 #[test]
 fn a_source_that_begins_again_comes_behind_a_discontinuity() {
     let mut segmenter = Segmenter::new(Config::new(Container::Ts, "", "k"));
@@ -316,6 +401,11 @@ impl Validator {
         assert!(sequence >= self.sequence, "the media sequence must not go back");
         let discontinuities = number("#EXT-X-DISCONTINUITY-SEQUENCE:");
         assert!(discontinuities >= self.discontinuity_sequence);
+        let is_event = value("#EXT-X-PLAYLIST-TYPE:").is_some();
+        assert!(
+            !is_event || sequence == segmenter.config().first,
+            "an event has its beginning"
+        );
         (self.sequence, self.discontinuity_sequence) = (sequence, discontinuities);
         let part_target = value("#EXT-X-PART-INF:PART-TARGET=").map(|v| v.parse::<f64>().unwrap());
         let (mut expected, mut duration, mut parts) = (sequence, None, 0.0);
@@ -377,12 +467,14 @@ proptest! {
         container in prop::sample::select(vec![Container::Ts, Container::Fmp4]),
         segment in 1..5_u64,
         window in 3..8_usize,
+        event in any::<bool>(),
         part in prop::option::of(200..1000_u64),
         sources in prop::collection::vec((0..1_000_000_i64, 1..300_i64, 1..120_i64, any::<bool>(), 1..6_i64), 1..5),
     ) {
         let mut segmenter = Segmenter::new(Config {
             segment: Duration::from_secs(segment),
             window,
+            event,
             part: part.map(Duration::from_millis),
             ..Config::new(container, "alice/", "k")
         });

@@ -229,6 +229,7 @@ impl Sink for Listener {
         }
         for (session, at) in &told.adopts {
             self.adopted.settle(*session, *at, true);
+            self.ledger.adopted(*session);
         }
         if !told.adopts.is_empty() {
             self.changed.send_modify(|version| *version = version.wrapping_add(1));

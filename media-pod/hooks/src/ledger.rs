@@ -36,7 +36,7 @@ pub struct LedgerView {
 pub struct LedgerChanges(broadcast::Receiver<Change>);
 
 impl LedgerChanges {
-    /// The next change: an `Open` or a `Closed`. `None` when some were missed, because this was not asked for too long, or when the hooks are gone: then only
+    /// The next change: an `Open` or a `Closed`, the latter also of orphans that are settled here. `None` when some were missed, because this was not asked for too long, or when the hooks are gone: then only
     /// a new [`crate::Hooks::ledger`] says what is open.
     pub async fn next(&mut self) -> Option<LedgerLine> {
         Some(match self.0.recv().await.ok()? {
@@ -69,6 +69,11 @@ impl Ledger {
         if let Some(Some(_)) = open.remove(&session) {
             let _ = self.changes.send(Change::Closed(session));
         }
+    }
+
+    /// A session of a pod that is gone has been closed here. Whoever heard that pod is told.
+    pub(crate) fn adopted(&self, session: Uuid) {
+        let _ = self.changes.send(Change::Closed(session));
     }
 
     pub(crate) fn is_open(&self, session: Uuid) -> bool {

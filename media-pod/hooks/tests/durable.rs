@@ -263,8 +263,13 @@ async fn an_orphan_is_told_of_once_by_its_adopter_and_by_nobody_else() {
     // First what the `Stream` knows of: the publisher alone. Its connection is closed with it, behind it.
     let (publisher, connection): (Vec<Orphan>, Vec<Orphan>) = all.iter().cloned().partition(|o| o.session == alice.id);
     changed.mark_unchanged();
+    let mut ledger = hooks.ledger();
     hooks.adopt(&publisher, "live-1");
     changed.changed().await.expect("it moves");
+    // Whoever heard the lost pod is told, of its connection too.
+    for session in [alice.id, connection[0].session] {
+        assert_eq!(ledger.changes.next().await, Some(LedgerLine::Closed { session }));
+    }
     soon("adopted", || hooks.adopted() == [alice.id]).await;
     soon("told", || backend.seen().len() == 2).await;
     assert_eq!(actions(&backend), ["on_unpublish", "on_close"]);

@@ -17,6 +17,7 @@ pub(crate) fn status(reason: Reason) -> StatusCode {
         | Reason::AddressNotAllowed
         | Reason::HookDenied => StatusCode::FORBIDDEN,
         Reason::UnknownVhost | Reason::UnknownApp | Reason::StreamNotFound => StatusCode::NOT_FOUND,
+        Reason::CodecsNotCarried => StatusCode::NOT_ACCEPTABLE,
         Reason::NameBusy => StatusCode::CONFLICT,
         Reason::LimitReached => StatusCode::TOO_MANY_REQUESTS,
         Reason::HookTimeout
@@ -59,6 +60,11 @@ pub(crate) fn ended(reason: EndReason) -> Response {
             StatusCode::NOT_FOUND,
             Reason::StreamNotFound.as_str(),
             "nobody publishes this stream",
+        ),
+        EndReason::CodecsNotCarried => problem(
+            StatusCode::NOT_ACCEPTABLE,
+            Reason::CodecsNotCarried.as_str(),
+            "this format carries none of the codecs of this stream",
         ),
         EndReason::Draining => elsewhere(problem(
             StatusCode::SERVICE_UNAVAILABLE,

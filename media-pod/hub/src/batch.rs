@@ -80,9 +80,7 @@ impl Batch {
 
 fn joined(packets: &[Bytes], total: usize) -> Bytes {
     let mut bytes = BytesMut::with_capacity(total);
-    for packet in packets {
-        bytes.extend_from_slice(packet);
-    }
+    packets.iter().for_each(|packet| bytes.extend_from_slice(packet));
     bytes.freeze()
 }
 

@@ -2,6 +2,8 @@
 
 use crate::hub::Inner;
 use crate::live::Live;
+use crate::player::UNFIT_MAX;
+use crate::stream::Stream;
 use crate::{
     Connection, EndReason, Format, Hub, Permit, Player, Publisher, Reason, Refusal, Request, Session, SessionKind,
     StreamName, Traffic,
@@ -51,25 +53,40 @@ impl Client {
 
     /// Asks to publish. The name is reserved before the gate is asked, and free again when the answer is no or this future is dropped.
     pub async fn publish(&self, name: StreamName, param: String) -> Result<Publisher, Refusal> {
-        self.ask(SessionKind::Publish, name, param).await.map(Publisher::new)
+        self.ask(SessionKind::Publish, name, param, None)
+            .await
+            .map(Publisher::new)
     }
 
     /// Asks to play. The stream need not be there yet: [`Player::next`] waits for it.
     pub async fn play(&self, name: StreamName, param: String, format: Arc<dyn Format>) -> Result<Player, Refusal> {
-        let admitted = self.ask(SessionKind::Play, name, param).await?;
+        let asked = self.ask(SessionKind::Play, name, param, Some(&*format));
+        let admitted = asked.await?;
         admitted.hub().miss(&admitted.live);
         Ok(Player::new(admitted, &format))
     }
 
-    async fn ask(&self, kind: SessionKind, name: StreamName, param: String) -> Result<Admitted, Refusal> {
-        let asked = self.admission(kind, name, param).await;
+    async fn ask(
+        &self,
+        kind: SessionKind,
+        name: StreamName,
+        param: String,
+        format: Option<&dyn Format>,
+    ) -> Result<Admitted, Refusal> {
+        let asked = self.admission(kind, name, param, format).await;
         if let Err(refusal) = &asked {
             self.0.hub.0.refuse(kind, &self.0.connection, refusal);
         }
         asked
     }
 
-    async fn admission(&self, kind: SessionKind, name: StreamName, param: String) -> Result<Admitted, Refusal> {
+    async fn admission(
+        &self,
+        kind: SessionKind,
+        name: StreamName,
+        param: String,
+        format: Option<&dyn Format>,
+    ) -> Result<Admitted, Refusal> {
         let hub = &self.0.hub.0;
         let request = Request {
             kind,
@@ -81,6 +98,7 @@ impl Client {
         let session = Arc::new(session(&request, &permit));
         let stream = hub.registry.lock().reserve(&session, &permit, &hub.settings.load())?;
         let _reservation = Reservation { hub, id: session.id };
+        check_fit(&stream, &session, format)?;
         let (answer, answered) = oneshot::channel();
         let (link, live) = (Arc::clone(&self.0), Arc::new(Live::new(session, stream)));
         hub.admissions.spawn(async move {
@@ -181,6 +199,23 @@ impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         self.hub.release(self.id);
     }
+}
+
+/// Refuses who would wait in vain: the stream is there, and nothing of it has a place in the format.
+fn check_fit(stream: &Stream, session: &Session, format: Option<&dyn Format>) -> Result<(), Refusal> {
+    let since = format.and_then(|format| stream.unfit_since(format));
+    if since.is_none_or(|since| since.elapsed() < UNFIT_MAX) {
+        return Ok(());
+    }
+    let codecs = stream
+        .codecs()
+        .iter()
+        .map(|codec| codec.as_str())
+        .collect::<Vec<_>>()
+        .join(", ");
+    let protocol = session.connection.protocol;
+    let message = format!("{protocol} carries none of the codecs of this stream: {codecs}");
+    Err(Refusal::new(Reason::CodecsNotCarried, message))
 }
 
 fn session(request: &Request, permit: &Permit) -> Session {

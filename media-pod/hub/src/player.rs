@@ -11,6 +11,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+/// How long the frames of a stream may come before it has a track that a viewer's format carries: pictures and sound do not begin together.
+pub(crate) const UNFIT_MAX: Duration = Duration::from_secs(3);
+
 /// An admitted viewer. Dropped, its session ends as [`EndReason::PeerClosed`].
 pub struct Player {
     pub(crate) admitted: Admitted,
@@ -57,13 +60,8 @@ impl Player {
     /// stream did not come or is gone for longer than the linger time. `had` says whether it ever had anything.
     pub fn look(&self, had: bool) -> Option<EndReason> {
         let gone = || self.deadline() <= Instant::now();
-        let absent = if had {
-            EndReason::StreamEnded
-        } else {
-            EndReason::StreamNotFound
-        };
         let ended = self.admitted.live.ended();
-        ended.or_else(|| gone().then(|| self.admitted.end(absent)))
+        ended.or_else(|| gone().then(|| self.admitted.end(self.absence(had))))
     }
 
     /// Counts what a viewer was sent that takes nothing from here.
@@ -186,6 +184,7 @@ impl Player {
         const WHILE_LIVE: Duration = Duration::from_hours(1);
         let until = self.patience_ends(self.admitted.live.stream.gone_since());
         until
+            .or_else(|| self.unfit_at())
             .or_else(|| Instant::now().checked_add(WHILE_LIVE))
             .unwrap_or_else(Instant::now)
     }
@@ -195,6 +194,12 @@ impl Player {
         let usual = self.admitted.hub().settings.load().linger;
         let linger = self.admitted.live.stream.linger(usual);
         gone?.max(self.admitted_at).checked_add(linger)
+    }
+
+    /// When this viewer has waited long enough for a track that its format carries.
+    pub(crate) fn unfit_at(&self) -> Option<Instant> {
+        let since = self.admitted.live.stream.unfit_since(self.format());
+        since?.checked_add(UNFIT_MAX)
     }
 
     /// Nothing came in time: the end, unless a publisher has come meanwhile.
@@ -207,11 +212,18 @@ impl Player {
 
     /// Ends the session because there is nothing to see.
     pub(crate) fn miss(&self) -> EndReason {
-        self.admitted.end(if self.cursor.is_fresh() {
-            EndReason::StreamNotFound
-        } else {
+        self.admitted.end(self.absence(!self.cursor.is_fresh()))
+    }
+
+    /// Why there is nothing to see for a viewer that ever had something, or did not.
+    fn absence(&self, had: bool) -> EndReason {
+        if self.unfit_at().is_some() {
+            EndReason::CodecsNotCarried
+        } else if had {
             EndReason::StreamEnded
-        })
+        } else {
+            EndReason::StreamNotFound
+        }
     }
 }
 

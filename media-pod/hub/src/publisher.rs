@@ -7,6 +7,7 @@ use bytes::Bytes;
 use headgate_codec::{Frame, Timestamp, Track};
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// An admitted publisher. Dropped, its session ends as [`EndReason::PeerClosed`]. Once its session has ended, what it sends goes nowhere.
@@ -71,6 +72,16 @@ impl Publisher {
             Pace::Wait(until) => Ok(Some(until)),
             Pace::TooFast => Err(EndReason::IngestTooFast),
         }
+    }
+
+    /// How long its first media may take; it is to be ended as [`EndReason::Idle`] then.
+    pub fn first_media_max(&self) -> Duration {
+        self.admitted.hub().settings.load().first_media_max
+    }
+
+    /// How long it may be silent afterwards.
+    pub fn silence_max(&self) -> Duration {
+        self.admitted.hub().settings.load().silence_max
     }
 
     /// Resolves when somebody else has ended the session; the connection should be closed then. Wait for it from the beginning on, once.

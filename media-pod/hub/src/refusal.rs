@@ -41,6 +41,8 @@ pub enum Reason {
     HookCircuitOpen,
     /// Nobody publishes this stream.
     StreamNotFound,
+    /// The format that was asked for carries none of the stream's codecs.
+    CodecsNotCarried,
     /// The server takes no new sessions.
     Draining,
     /// The request makes no sense.
@@ -101,6 +103,8 @@ pub enum EndReason {
     StreamEnded,
     /// The stream that should be played never came.
     StreamNotFound,
+    /// The viewer's format carries none of the stream's codecs.
+    CodecsNotCarried,
     /// The peer broke the protocol.
     ProtocolError,
 }

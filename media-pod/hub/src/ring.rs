@@ -43,6 +43,8 @@ struct Inner {
     bytes: usize,
     /// Where viewers can start, oldest first.
     joins: VecDeque<u64>,
+    /// A place to start whose own frame the format leaves out: what follows it is one.
+    vacant: Option<(u64, Join)>,
 }
 
 /// See the module.
@@ -161,10 +163,15 @@ impl Ring {
     /// Adds a packet and drops what is beyond the bounds. Does not wake anybody.
     pub(crate) fn push(&self, bytes: Bytes, epoch: u64, join: Option<Join>, keep: Duration) {
         if bytes.is_empty() {
+            if let Some(join) = join {
+                self.inner.write().vacant = Some((epoch, join));
+            }
             return;
         }
         let now = Instant::now();
         let mut inner = self.inner.write();
+        let vacant = inner.vacant.take().filter(|(of, _)| *of == epoch);
+        let join = join.or_else(|| vacant.map(|(_, join)| join));
         if join.is_some() {
             let head = inner.head();
             inner.joins.push_back(head);
@@ -195,7 +202,9 @@ impl Ring {
 
     /// Nobody can start at what is there now.
     pub(crate) fn forget_joins(&self) {
-        self.inner.write().joins.clear();
+        let mut inner = self.inner.write();
+        inner.joins.clear();
+        inner.vacant = None;
     }
 
     /// A new viewer, who starts at the newest join point or waits for the next.

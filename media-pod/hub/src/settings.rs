@@ -15,6 +15,10 @@ pub struct Settings {
     pub viewers_max: Option<usize>,
     /// Media of one publisher, in bytes a second: see [`crate::Publisher::pace`].
     pub ingest_max: Option<u64>,
+    /// From the admission of a publisher to its first media.
+    pub first_media_max: Duration,
+    /// Between two pieces of a publisher's media.
+    pub silence_max: Duration,
     /// How long a viewer waits for a stream that is not there: at the start, and after its publisher has gone.
     pub linger: Duration,
     /// How long a stream is brought from elsewhere after its last viewer has left.
@@ -35,6 +39,8 @@ impl Default for Settings {
             publishers_max: None,
             viewers_max: None,
             ingest_max: None,
+            first_media_max: Duration::from_secs(20),
+            silence_max: Duration::from_secs(10),
             linger: Duration::from_secs(10),
             edge_linger: Duration::from_secs(5),
             lag_max: Duration::from_secs(5),

@@ -2,13 +2,14 @@
 //!
 //! It outlives its publisher as long as a viewer waits for the next one.
 
-use crate::gop::Gop;
-use crate::meter::{Meter, Rates};
-use crate::ring::{Join, Ring, TrackSet};
-use crate::treatment::Clock;
+mod media;
+
+use self::media::Media;
+use crate::meter::Rates;
+use crate::ring::{Ring, TrackSet};
 use crate::{Format, Origin, Protocol, Settings, StreamName, Treatment};
 use bytes::Bytes;
-use headgate_codec::{Frame, Timestamp, Track, TrackId, TrackKind};
+use headgate_codec::{Codec, Frame, Timestamp, Track};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,63 +29,11 @@ struct Output {
     onlookers: usize,
 }
 
-struct Media {
-    /// Counts the publishers.
-    epoch: u64,
-    /// A publisher's session, or an edge.
-    publisher: Option<Uuid>,
-    /// Of an edge.
-    origin: Option<Origin>,
-    /// Of the publisher, or of the last one.
-    treatment: Treatment,
-    clock: Clock,
-    /// Its first picture, or a while of its sound, has come.
-    playable: bool,
-    /// Somebody has been asked about its absence.
-    missed: bool,
-    /// When the publisher came or, without one, went.
-    since: Instant,
-    set: Arc<TrackSet>,
-    gop: Gop,
-    meter: Meter,
-    outputs: Vec<Output>,
-    /// Decoding times of the newest frame, join point and video frame of this epoch.
-    newest: Timestamp,
-    joined: Option<Timestamp>,
-    pictured: Option<Timestamp>,
-}
-
-/// Tracks of one stream.
-const TRACKS_MAX: usize = 16;
-/// Bytes of one frame; an FLV tag holds no more.
-const FRAME_MAX: usize = (16 << 20) - 64;
-/// Without pictures a viewer can start at sound this far apart.
-const AUDIO_JOIN_EVERY: Duration = Duration::from_secs(1);
-/// Without a picture for so long, sound alone will do.
-const PICTURES_GONE: Duration = Duration::from_secs(5);
-
 impl Stream {
     pub(crate) fn new(name: StreamName) -> Self {
-        let media = Media {
-            epoch: 0,
-            publisher: None,
-            origin: None,
-            treatment: Treatment::default(),
-            clock: Clock::default(),
-            playable: false,
-            missed: false,
-            since: Instant::now(),
-            set: Arc::default(),
-            gop: Gop::default(),
-            meter: Meter::default(),
-            outputs: Vec::new(),
-            newest: Timestamp::default(),
-            joined: None,
-            pictured: None,
-        };
         Self {
             name,
-            media: Mutex::new(media),
+            media: Mutex::new(Media::new()),
         }
     }
 
@@ -234,6 +183,18 @@ impl Stream {
         media.publisher.is_none().then_some(media.since)
     }
 
+    /// Since when its frames come, when the format carries none of its tracks.
+    pub(crate) fn unfit_since(&self, format: &dyn Format) -> Option<Instant> {
+        let media = self.media.lock();
+        let is_carried = media.set.tracks.iter().any(|track| format.carries(track));
+        media.begun.filter(|_| !is_carried)
+    }
+
+    /// What it is coded in.
+    pub(crate) fn codecs(&self) -> Vec<Codec> {
+        self.media.lock().set.tracks.iter().map(|track| track.codec).collect()
+    }
+
     /// Whose frames it takes.
     pub(crate) fn source(&self) -> Option<Uuid> {
         self.media.lock().publisher
@@ -255,166 +216,5 @@ impl Stream {
     #[cfg(test)]
     pub(crate) fn outputs(&self) -> usize {
         self.media.lock().outputs.len()
-    }
-}
-
-impl Media {
-    /// Forgets everything of the publisher before; what the rings hold stays for those who still read it.
-    fn renew(&mut self, publisher: Option<Uuid>) {
-        self.publisher = publisher;
-        self.clock = Clock::default();
-        if publisher.is_some() {
-            self.treatment = Treatment::default();
-        }
-        (self.playable, self.missed) = (false, false);
-        self.origin = None;
-        self.since = Instant::now();
-        self.set = Arc::default();
-        self.meter = Meter::default();
-        self.gop.clear();
-        (self.joined, self.pictured) = (None, None);
-        for output in &self.outputs {
-            output.ring.forget_joins();
-            output.ring.news.notify_waiters();
-        }
-    }
-
-    fn track(&mut self, track: Track, keep: Duration) -> bool {
-        let known = self.set.tracks.iter().find(|t| t.id == track.id);
-        let is_new = known.is_none();
-        let count = self.set.tracks.len();
-        let kept = count < TRACKS_MAX && self.treatment.keeps(&track, count);
-        if known == Some(&track) || (is_new && !kept) {
-            return false;
-        }
-        let mut set = TrackSet::clone(&self.set);
-        set.tracks.retain(|t| t.id != track.id);
-        let id = track.id;
-        set.tracks.push(track);
-        set.tracks.sort_by_key(|t| t.id);
-        self.set = Arc::new(set);
-        if !is_new {
-            self.gop.clear();
-        }
-        self.announce(is_new, keep, |set, format, at| {
-            set.tracks
-                .iter()
-                .find(|t| t.id == id)
-                .map(|track| format.config(track, at))
-        });
-        true
-    }
-
-    fn metadata(&mut self, metadata: Bytes, keep: Duration) {
-        if self.set.metadata.as_ref() == Some(&metadata) {
-            return;
-        }
-        self.set = Arc::new(TrackSet {
-            metadata: Some(metadata),
-            tracks: self.set.tracks.clone(),
-        });
-        self.announce(true, keep, |set, format, at| {
-            set.metadata.as_ref().map(|m| format.metadata(m, at))
-        });
-    }
-
-    /// Tells the viewers who have started; those who come get it with their start.
-    fn announce(
-        &self,
-        widens: bool,
-        keep: Duration,
-        bytes: impl Fn(&TrackSet, &dyn Format, Timestamp) -> Option<Bytes>,
-    ) {
-        if self.joined.is_none() {
-            return;
-        }
-        for Output { ring, .. } in &self.outputs {
-            if widens {
-                ring.widen_join(&self.set);
-            }
-            let bytes = bytes(&self.set, &*ring.format, self.newest).unwrap_or_default();
-            ring.push(bytes, self.epoch, None, keep);
-            ring.news.notify_waiters();
-        }
-    }
-
-    fn frame(&mut self, frame: Frame, settings: &Settings) {
-        self.meter.record(
-            self.since.elapsed(),
-            frame.payload.len() as u64,
-            frame.kind == TrackKind::Video,
-        );
-        if frame.payload.len() > FRAME_MAX {
-            tracing::warn!(bytes = frame.payload.len(), "a frame is too large and was dropped");
-            return;
-        }
-        if !self.set.tracks.iter().any(|track| track.id == frame.track) {
-            return;
-        }
-        let frame = self.clock.stamp(frame, self.treatment.stamps, self.since.elapsed());
-        let joins = self.joins(&frame);
-        let undecodable = frame.kind == TrackKind::Video && !joins && self.pictured.is_none();
-        if undecodable {
-            return;
-        }
-        let Some(track) = self.set.tracks.iter().find(|t| t.id == frame.track) else {
-            return;
-        };
-        self.newest = frame.dts;
-        for Output { ring, .. } in &self.outputs {
-            if joins {
-                ring.format.tracks(&self.set.tracks);
-            }
-            let join = joins.then(|| Join {
-                set: Arc::clone(&self.set),
-                at: frame.dts,
-            });
-            ring.push(ring.format.frame(track, &frame), self.epoch, join, settings.lag_max);
-            ring.news.notify_waiters();
-        }
-        if joins {
-            self.playable |= frame.kind == TrackKind::Video || self.joined.is_some();
-            self.joined = Some(frame.dts);
-        }
-        if frame.kind == TrackKind::Video {
-            self.pictured = Some(frame.dts);
-        }
-        if settings.gop_cache {
-            self.gop.push(frame, joins);
-        } else {
-            self.gop.clear();
-        }
-    }
-
-    /// Whether a viewer can start at this frame: a key frame; the very first sound; and sound now and then while there are no pictures.
-    fn joins(&self, frame: &Frame) -> bool {
-        if frame.kind == TrackKind::Video {
-            return frame.key && self.lead() == Some(frame.track);
-        }
-        let Some(joined) = self.joined else { return true };
-        let has_video = self.set.tracks.iter().any(|t| t.kind() == TrackKind::Video);
-        let pictures_gone = frame.dts.since(self.pictured.unwrap_or(joined)) > PICTURES_GONE;
-        // A clock that was set back is no reason to wait until it is there again.
-        (!has_video || pictures_gone) && frame.dts.apart(joined) >= AUDIO_JOIN_EVERY
-    }
-
-    /// The track whose key frames count: of several with pictures the first.
-    fn lead(&self) -> Option<TrackId> {
-        let video = |track: &&Track| track.kind() == TrackKind::Video;
-        self.set.tracks.iter().find(video).map(|track| track.id)
-    }
-
-    fn replay(&self, ring: &Ring, settings: &Settings) {
-        ring.format.tracks(&self.set.tracks);
-        for (index, frame) in self.gop.frames().iter().enumerate() {
-            let Some(track) = self.set.tracks.iter().find(|t| t.id == frame.track) else {
-                continue;
-            };
-            let join = (index == 0).then(|| Join {
-                set: Arc::clone(&self.set),
-                at: frame.dts,
-            });
-            ring.push(ring.format.frame(track, frame), self.epoch, join, settings.lag_max);
-        }
     }
 }

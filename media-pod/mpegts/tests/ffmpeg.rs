@@ -155,6 +155,9 @@ fn what_ffmpeg_muxes_is_read_and_muxed_again_with_the_same_frames() {
     let cases = [
         "-c:v libx264 -c:a aac",
         "-c:v libx264 -c:a libmp3lame",
+        "-c:v libx264 -c:a libopus",
+        "-c:v libx265 -x265-params log-level=none -c:a aac",
+        "-c:v libx265 -x265-params log-level=none -c:a libmp3lame",
         "-c:v libx265 -x265-params log-level=none -c:a libopus",
     ];
     for (n, codecs) in cases.into_iter().enumerate() {

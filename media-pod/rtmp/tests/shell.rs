@@ -10,7 +10,7 @@
 mod support;
 
 use bytes::Bytes;
-use headgate_hub::{EndReason, Newcomers};
+use headgate_hub::{EndReason, Newcomers, Settings};
 use headgate_rtmp::amf0::Value;
 use headgate_rtmp::client::{Event, Purpose};
 use headgate_rtmp::serve::Options;
@@ -74,12 +74,12 @@ async fn chatter_keeps_nobody_alive() {
 
 #[tokio::test]
 async fn a_publisher_that_falls_silent_is_ended() {
-    let options = Options {
-        first_packet_timeout: Duration::from_millis(300),
-        idle_timeout: Duration::from_millis(200),
-        ..Options::default()
-    };
-    let server = Server::start(options).await;
+    let server = Server::start(Options::default()).await;
+    server.hub.configure(Settings {
+        first_media_max: Duration::from_millis(300),
+        silence_max: Duration::from_millis(200),
+        ..Settings::default()
+    });
     for packets in [0, 1] {
         let mut publisher = Peer::started(&server, Purpose::Publish, "alice").await;
         for _ in 0..packets {
@@ -176,11 +176,11 @@ async fn a_player_that_is_sent_elsewhere_gets_all_that_was_begun_and_hears_why()
 
 #[tokio::test]
 async fn a_publisher_that_sends_words_and_no_media_is_ended() {
-    let options = Options {
-        first_packet_timeout: Duration::from_millis(300),
-        ..Options::default()
-    };
-    let server = Server::start(options).await;
+    let server = Server::start(Options::default()).await;
+    server.hub.configure(Settings {
+        first_media_max: Duration::from_millis(300),
+        ..Settings::default()
+    });
     let mut publisher = Peer::started(&server, Purpose::Publish, "alice").await;
     let talk = async {
         while !server.publishers().is_empty() {

@@ -4,7 +4,7 @@ use super::BadConfig;
 use crate::gate::Policy;
 use crate::keys::KeyRing;
 use crate::{nofile, unwatched};
-use headgate_control::{HlsContainer, HlsPolicy, ListenerProtocol, PodConfig, StreamKey};
+use headgate_control::{HlsContainer, HlsPlaylist, HlsPolicy, ListenerProtocol, PodConfig, StreamKey};
 use headgate_front::Bounds;
 use headgate_http::HlsSettings;
 use headgate_hub::{Hub, Settings};
@@ -51,6 +51,8 @@ pub(super) fn settings(config: &PodConfig) -> Settings {
     Settings {
         gop_cache: config.play.gop_cache,
         merge_window: Duration::from_millis(config.play.max_latency_milliseconds.into()),
+        first_media_max: Duration::from_secs(config.publish.first_packet_timeout_seconds.into()),
+        silence_max: Duration::from_secs(config.publish.idle_timeout_seconds.into()),
         publishers_max: bound(config.limits.publishers_per_pod),
         viewers_max: bound(config.limits.viewers_per_pod),
         ingest_max: config
@@ -75,11 +77,17 @@ pub(super) fn hls(config: &PodConfig) -> HlsSettings {
         window_segments,
         container,
         part_milliseconds,
+        playlist,
+        memory_mebibytes,
     } = config.hls;
     let part = Duration::from_millis(part_milliseconds.into());
     HlsSettings {
         segment: Duration::from_secs(segment_seconds.into()),
         window: usize::try_from(window_segments).unwrap_or(usize::MAX),
+        event: playlist == HlsPlaylist::Event,
+        memory: usize::try_from(memory_mebibytes)
+            .unwrap_or(usize::MAX)
+            .saturating_mul(1 << 20),
         fmp4: container == HlsContainer::Fmp4,
         part: (!part.is_zero()).then_some(part),
     }

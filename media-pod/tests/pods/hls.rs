@@ -2,12 +2,12 @@
 
 use crate::back_end::BackEnd;
 use crate::client::RtmpClient;
-use crate::place::{Member, Server};
+use crate::place::{Member, Server, fake};
 use crate::watch::{announce, pictures};
 use axum::body::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::task::AbortOnDropHandle;
 
 /// A publisher that sends ten seconds in each, while it is not told to wait.
@@ -161,4 +161,47 @@ async fn a_word_that_a_client_made_up_leads_nowhere() {
     let forged = format!("{}AAAAAAAA", own.get(..own.len() - 8).unwrap());
     let answer = text(&server.0[1], &forged).await;
     assert!(answer.contains("#EXT-X-STREAM-INF"), "a session of its own: {answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_whose_pod_hangs_goes_on_elsewhere_in_some_seconds_and_the_next_ones_at_once() {
+    let healthy = Server::start(2, "Reject").await;
+    let live = Live::at(&healthy.0[0]).await;
+    let own = [live.begun(&healthy.0[1]).await, live.begun(&healthy.0[1]).await];
+    let segment = segments(&text(&healthy.0[1], &own[0]).await).pop().unwrap();
+    // Pods of the same names and the same key, and the second one takes requests and never answers.
+    let server = fake(axum::Router::new().fallback(|| std::future::pending::<()>())).await;
+    let pod = &server.0[0];
+    let _live = Live::at(pod).await;
+    let start = Instant::now();
+    assert!(!segments(&text(pod, &own[0]).await).is_empty());
+    let took = start.elapsed();
+    println!("behind a pod that hangs: {took:?}");
+    assert!(
+        took < Duration::from_secs(8),
+        "{took:?}: 2 s until it is left, and a segment"
+    );
+    let start = Instant::now();
+    let (first, file) = tokio::join!(text(pod, &own[1]), bytes(pod, &segment));
+    assert!(!segments(&first).is_empty() && file.0 == 404);
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    assert!(pod.metric_of("headgate_hls_peer_requests_total", "PeerHangs") >= 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_much_too_large_is_not_taken() {
+    let healthy = Server::start(2, "Reject").await;
+    let live = Live::at(&healthy.0[0]).await;
+    let own = live.begun(&healthy.0[1]).await;
+    let segment = segments(&text(&healthy.0[1], &own).await).pop().unwrap();
+    let large = || async {
+        let piece = Ok::<_, std::convert::Infallible>(Bytes::from(vec![7; 1 << 20]));
+        let body = axum::body::Body::from_stream(futures::stream::repeat(piece));
+        ([("content-length", (1_u64 << 30).to_string())], body)
+    };
+    let server = fake(axum::Router::new().fallback(large)).await;
+    let pod = &server.0[0];
+    assert_eq!(bytes(pod, &segment).await.0, 404);
+    assert!(pod.metric_of("headgate_hls_peer_requests_total", "TooLarge") >= 1.0);
 }

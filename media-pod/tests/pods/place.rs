@@ -146,6 +146,20 @@ impl Member {
         family.get_metric().iter().map(value).sum()
     }
 
+    /// Of the series with this value of a label.
+    pub fn metric_of(&self, name: &str, label: &str) -> f64 {
+        let families = self.pod.registry().gather();
+        let family = families.iter().find(|f| f.name() == name).unwrap();
+        let is_it = |m: &&prometheus::proto::Metric| m.get_label().iter().any(|l| l.value() == label);
+        family
+            .get_metric()
+            .iter()
+            .find(is_it)
+            .unwrap()
+            .get_counter()
+            .get_value()
+    }
+
     /// Waits until the pod's report is as wanted.
     pub async fn reports(&self, what: &str, wanted: impl Fn(&PodReport) -> bool) -> PodReport {
         let start = Instant::now();

@@ -14,12 +14,12 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 /// A self-signed certificate with its Secret.
-struct Issued {
-    pem: String,
-    secret: String,
+pub struct Issued {
+    pub pem: String,
+    pub secret: String,
 }
 
-fn issue(name: &str) -> Issued {
+pub fn issue(name: &str) -> Issued {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let (pem, key) = (made.cert.pem(), made.signing_key.serialize_pem());
     let secret = serde_json::json!({
@@ -33,7 +33,7 @@ fn issue(name: &str) -> Issued {
 }
 
 /// Trusts that certificate and no other.
-async fn dial(port: u16, trusted: &Issued) -> std::io::Result<impl Link + 'static> {
+pub async fn dial(port: u16, trusted: &Issued) -> std::io::Result<impl Link + 'static> {
     let mut roots = rustls::RootCertStore::empty();
     roots
         .add(CertificateDer::from_pem_slice(trusted.pem.as_bytes()).unwrap())

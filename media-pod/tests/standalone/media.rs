@@ -20,7 +20,7 @@ fn ffmpeg_is_missing() -> bool {
     found.is_err()
 }
 
-fn publish(url: &str) -> Child {
+pub fn publish(url: &str) -> Child {
     let source = "-re -f lavfi -i testsrc=size=320x240:rate=25 -f lavfi -i sine=frequency=440";
     let coding = "-c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv420p -g 25 -c:a aac -t 60 -f flv";
     let mut command = Command::new("ffmpeg");
@@ -39,7 +39,7 @@ fn publish(url: &str) -> Child {
 }
 
 /// `h264,320,240` and `aac`, as ffprobe sees them.
-async fn probe(url: &str) -> String {
+pub async fn probe(url: &str) -> String {
     let mut command = Command::new("ffprobe");
     command
         .args("-v error -rw_timeout 10000000 -show_entries stream=codec_name,width,height -of csv=p=0".split(' '))

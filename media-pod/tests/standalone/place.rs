@@ -103,6 +103,10 @@ impl Place {
         start.elapsed()
     }
 
+    pub fn admin_port(&self) -> u16 {
+        self.admin.rsplit(':').next().unwrap().parse().unwrap()
+    }
+
     pub async fn get(&self, path: &str) -> (u16, String) {
         let answer = reqwest::get(format!("{}{path}", self.admin)).await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())

@@ -63,13 +63,8 @@ pub async fn watch<K>(
     } else {
         Api::namespaced(client, &scope.namespace)
     };
-    let feed = Feed {
-        cache,
-        changed,
-        metrics,
-        listed: None,
-        turn: stop.run_until_cancelled(scope.turns.next()).await.flatten(),
-    };
+    let turn = stop.run_until_cancelled(scope.turns.next()).await.flatten();
+    let feed = Feed::new(cache, changed, metrics, turn);
     follow(api, watcher::Config::default().labels(scope.labels), feed, stop).await;
 }
 
@@ -83,13 +78,7 @@ pub async fn global_watch<K>(
 ) where
     K: Global + Kept + may::Watch + 'static,
 {
-    let feed = Feed {
-        cache,
-        changed,
-        metrics,
-        listed: None,
-        turn: None,
-    };
+    let feed = Feed::new(cache, changed, metrics, None);
     let api: Api<Guarded<K>> = Api::all(client);
     follow(api, watcher::Config::default(), feed, stop).await;
 }
@@ -117,6 +106,16 @@ struct Feed<K: 'static, F> {
 }
 
 impl<K: Kept, F: Fn(&Change<K>)> Feed<K, F> {
+    fn new(cache: Arc<Cache<K>>, changed: F, metrics: Arc<Metrics>, turn: Option<OwnedSemaphorePermit>) -> Self {
+        Self {
+            cache,
+            changed,
+            metrics,
+            listed: None,
+            turn,
+        }
+    }
+
     fn event(&mut self, event: Result<Event<Guarded<K>>, watcher::Error>) {
         match event {
             Ok(Event::Init) => self.listed = Some(Vec::new()),

@@ -11,6 +11,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+/// In a Lease that nobody holds.
+const RELEASED: Duration = Duration::from_secs(1);
+/// How long it is left to others by a process that was started anew: they look every [`RETRY_PERIOD`].
+const OFFERED: Duration = Duration::from_millis(2500);
+
 /// Where the Lease is kept.
 pub trait Leases: Send + Sync {
     /// Reads it.
@@ -50,6 +55,10 @@ pub struct Elector<L> {
     seen: Seen,
     /// As this one wrote it last, while nobody else did: renewed without being read.
     own: Option<Lease>,
+    /// Whether this very process has led.
+    led: bool,
+    /// When it gave up what an earlier process of its name held.
+    offered: Option<Instant>,
 }
 
 impl Elector<InCluster> {
@@ -77,6 +86,8 @@ impl<L: Leases> Elector<L> {
             claim,
             seen,
             own: None,
+            led: false,
+            offered: None,
         }
     }
 
@@ -102,7 +113,7 @@ impl<L: Leases> Elector<L> {
         if let Ok(Ok(Some(lease))) = timeout(ATTEMPT_TIMEOUT, self.leases.read()).await
             && record(&lease).holder == self.me
         {
-            let released = self.written(Some(lease), "", Duration::from_secs(1));
+            let released = self.written(Some(lease), "", RELEASED);
             if let Err(error) = self.leases.replace(&released).await {
                 tracing::warn!(%error, "lease not released; the next leader waits for it to run out");
             }
@@ -140,20 +151,39 @@ impl<L: Leases> Elector<L> {
         let lease = self.leases.read().await?;
         let now = Instant::now();
         self.seen = self.seen.clone().update(lease.as_ref().map(record), now);
-        let step = self.seen.step(&self.me, now);
-        let wanted = self.written(lease, &self.me, LEASE_DURATION);
+        let step = self.step(now);
         let done = match step {
             Step::Wait => return Ok(false),
-            Step::Create => self.leases.make(&wanted).await,
-            Step::Renew | Step::Take => self.leases.replace(&wanted).await,
+            Step::Offer => {
+                self.leases.replace(&self.written(lease, "", RELEASED)).await?;
+                self.offered = Some(now);
+                return Ok(false);
+            }
+            Step::Create => self.leases.make(&self.written(None, &self.me, LEASE_DURATION)).await,
+            Step::Renew | Step::Take => {
+                self.leases
+                    .replace(&self.written(lease, &self.me, LEASE_DURATION))
+                    .await
+            }
         };
         match done {
             Ok(lease) => {
+                self.led = true;
                 self.own = Some(lease);
                 Ok(true)
             }
             Err(error) if error.is_conflict() => Ok(false),
             Err(error) => Err(error),
+        }
+    }
+
+    /// What to do. A process that was started anew under its name has not heard what the pods have open, and one that waits has: that one is to lead.
+    fn step(&self, now: Instant) -> Step {
+        let is_offered = |at: Instant| now.saturating_duration_since(at) < OFFERED;
+        match self.seen.step(&self.me, now) {
+            Step::Renew if !self.led => Step::Offer,
+            Step::Take if self.offered.is_some_and(is_offered) => Step::Wait,
+            step => step,
         }
     }
 
@@ -317,6 +347,32 @@ mod tests {
         a.leases.replace(&labelled).await.unwrap();
         a.once().await;
         assert!(a.claim.holds() && a.own.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_leader_whose_process_is_started_anew_leaves_the_lead_to_who_waits_and_takes_it_back_where_nobody_does() {
+        for waits in [true, false] {
+            let kept = Kept::default();
+            let (mut a, mut b) = (elector(&kept, "a"), elector(&kept, "b"));
+            a.once().await;
+            b.once().await;
+            let mut again = elector(&kept, "a");
+            let mut took = 0;
+            while !again.claim.holds() && took < 10 {
+                again.once().await;
+                if waits {
+                    b.once().await;
+                }
+                pass(1).await;
+                took += 1;
+            }
+            assert_eq!(
+                (b.claim.holds(), again.claim.holds()),
+                (waits && took == 10, !waits),
+                "{waits}"
+            );
+            assert!(waits || took == 4, "after {took} looks");
+        }
     }
 
     #[tokio::test(start_paused = true)]

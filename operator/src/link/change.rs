@@ -28,7 +28,11 @@ impl Changes {
         Self {
             server: true,
             everything: true,
-            streams: view.stream_names().chain(view.edge_names()).cloned().collect(),
+            streams: view
+                .stream_names()
+                .chain(view.edge_names())
+                .map(str::to_owned)
+                .collect(),
             ..Self::default()
         }
     }
@@ -94,11 +98,11 @@ impl Changes {
     fn streams(&mut self, old: &View, new: &View) {
         let all = old.connected != new.connected;
         let names = old.stream_names().chain(new.stream_names());
-        let differs = names.filter(|n| all || old.stream(n) != new.stream(n));
-        self.streams.extend(differs.cloned());
+        let differs = names.filter(|n| all || old.stream_differs(new, n));
+        self.streams.extend(differs.map(str::to_owned));
         let names = old.edge_names().chain(new.edge_names());
         let differs = names.filter(|n| all || old.edge(n) != new.edge(n));
-        self.streams.extend(differs.cloned());
+        self.streams.extend(differs.map(str::to_owned));
     }
 }
 
@@ -120,18 +124,11 @@ fn summary(view: &View) -> Option<Summary<'_>> {
     Some(Summary {
         ready: report.ready,
         listeners: &report.listeners,
-        streams: report.streams.len(),
-        viewers: coarse(viewers(report)),
+        streams: view.stream_count(),
+        viewers: coarse(view.viewers()),
         adopted: &report.adopted,
         drains: drains.map(|d| (d.deadline, d.publishers, coarse(d.viewers.into()))),
     })
-}
-
-/// Viewers in one pod, of its own streams and of those that it relays.
-pub fn viewers(report: &PodReport) -> u64 {
-    let own = report.streams.iter().flat_map(|s| s.viewers.values());
-    let relayed = report.edges.iter().flat_map(|e| e.viewers.values());
-    own.chain(relayed).map(|v| u64::from(*v)).sum()
 }
 
 #[cfg(test)]

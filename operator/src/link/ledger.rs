@@ -3,9 +3,11 @@
 //! [`Ledger`] takes the lines in and knows no I/O; `follow` keeps the stream open. It outlives the rest of the link: what a pod
 //! says while it ends is heard even when its object is gone already.
 
+use super::ledgers::Siblings;
 use super::lines::Lines;
-use super::transport::LinkError;
-use super::{View, Wake, Wanted};
+use super::sealed::Sealed;
+use super::transport::{LinkError, Peer};
+use super::{View, Wake};
 use crate::link::Changes;
 use crate::names::ObjectKey;
 use crate::queue::backoff;
@@ -36,7 +38,10 @@ const UNKNOWN_WAIT: Duration = Duration::from_mins(5);
 /// A ledger, and how it is heard.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    open: HashMap<Uuid, Arc<str>>,
+    /// Each with what closes it, unless that stands in its Stream.
+    open: HashMap<Uuid, Option<Sealed>>,
+    /// What was left out because it stands in a Stream is to be said once more: it does not any longer.
+    again: bool,
     bytes: usize,
     closed: Recent,
     /// What has been said since the stream was opened; `None` once all has been.
@@ -77,9 +82,27 @@ impl Ledger {
         }
     }
 
-    /// The sessions that are open.
-    pub fn sessions(&self) -> impl Iterator<Item = (Uuid, &Arc<str>)> {
-        self.open.iter().map(|(session, sealed)| (*session, sealed))
+    /// The sessions that are open and whose Streams do not say what closes them.
+    pub fn sessions(&self) -> impl Iterator<Item = (Uuid, Arc<str>)> {
+        let texts = self.open.iter();
+        texts.filter_map(|(session, sealed)| Some((*session, sealed.as_ref()?.text())))
+    }
+
+    /// What closes an open session. One whose text is not kept is asked for once more.
+    pub fn text(&mut self, session: &Uuid) -> Option<Arc<str>> {
+        let kept = self.open.get(session)?;
+        self.again |= kept.is_none();
+        Some(kept.as_ref()?.text())
+    }
+
+    /// What closes a session stands in its Stream, with this digest, and need not be kept here.
+    pub fn stored(&mut self, session: &Uuid, digest: &str) {
+        let Some(kept) = self.open.get_mut(session) else { return };
+        let Some(sealed) = kept.as_ref().filter(|s| crate::cache::digest(&s.text()) == digest) else {
+            return;
+        };
+        self.bytes = self.bytes.saturating_sub(sealed.len());
+        *kept = None;
     }
 
     /// Whether nobody has to close it any more, by the pod's own word.
@@ -90,6 +113,26 @@ impl Ledger {
     /// Whether the pod has said all of it once.
     pub fn is_known(&self) -> bool {
         self.synced
+    }
+
+    /// Whether the stream has to be opened once more, so that all is said again.
+    fn is_asked_again(&self) -> bool {
+        self.again && self.said.is_none()
+    }
+
+    /// Whether it is open.
+    pub fn is_open(&self, session: &Uuid) -> bool {
+        self.open.contains_key(session)
+    }
+
+    /// How many they are, and the bytes of their entries.
+    pub fn size(&self) -> (usize, usize) {
+        (self.open.len(), self.bytes)
+    }
+
+    /// The pod has said something that is about others.
+    pub fn alive(&mut self, now: Instant) {
+        self.heard = Some(now);
     }
 
     /// Open sessions that were too many or too large to be remembered.
@@ -103,14 +146,24 @@ impl Ledger {
         self.bytes = 0;
     }
 
+    /// Another pod has closed a session for this one.
+    pub fn settled(&mut self, session: Uuid) {
+        self.forget(&session);
+        self.closed.add(session);
+    }
+
     /// Since when nothing has been heard on the open stream; `None` without one.
     pub fn silence(&self, now: Instant) -> Option<Duration> {
         self.heard.map(|at| now.saturating_duration_since(at))
     }
 
     fn open(&mut self, entry: &LedgerEntry) {
-        let known = self.open.get(&entry.session);
-        if known.is_none_or(|sealed| **sealed != *entry.sealed) && !self.keep(entry) {
+        let is_known = match self.open.get(&entry.session) {
+            Some(Some(kept)) => *kept == Sealed::of(&entry.sealed),
+            Some(None) => !self.again,
+            None => false,
+        };
+        if !is_known && !self.keep(entry) {
             self.left_out = self.left_out.saturating_add(1);
             return;
         }
@@ -122,12 +175,13 @@ impl Ledger {
 
     fn keep(&mut self, entry: &LedgerEntry) -> bool {
         self.forget(&entry.session);
-        let bytes = self.bytes.saturating_add(entry.sealed.len());
+        let sealed = Sealed::of(&entry.sealed);
+        let bytes = self.bytes.saturating_add(sealed.len());
         if self.open.len() >= SESSIONS_MAX || bytes > BYTES_MAX {
             return false;
         }
         self.bytes = bytes;
-        self.open.insert(entry.session, entry.sealed.as_str().into());
+        self.open.insert(entry.session, Some(sealed));
         true
     }
 
@@ -141,6 +195,7 @@ impl Ledger {
     fn sync(&mut self) {
         self.synced = true;
         let Some(said) = self.said.take() else { return };
+        self.again = false;
         let silent: Vec<Uuid> = self.open.keys().filter(|s| !said.contains(*s)).copied().collect();
         for session in silent {
             self.forget(&session);
@@ -150,7 +205,7 @@ impl Ledger {
 
     fn forget(&mut self, session: &Uuid) -> bool {
         let known = self.open.remove(session);
-        let bytes = known.as_ref().map_or(0, |sealed| sealed.len());
+        let bytes = known.iter().flatten().map(Sealed::len).sum();
         self.bytes = self.bytes.saturating_sub(bytes);
         known.is_some()
     }
@@ -171,27 +226,33 @@ impl Recent {
 }
 
 /// Whose ledger is followed, and who is told.
-pub struct Follower {
+pub struct Follower<W> {
     /// The server.
     pub server: ObjectKey,
     /// The pod.
     pub pod: ObjectKey,
     /// How to reach it; its sender goes when the pod is not to be dialled any more.
-    pub wanted: watch::Receiver<Wanted>,
+    pub wanted: watch::Receiver<W>,
     /// Where the lines go.
     pub ledger: Arc<Mutex<Ledger>>,
+    /// Those of the other pods, of which this one may have closed a session.
+    pub siblings: Siblings,
     /// Told when sessions are left out, and when none is any more.
     pub wake: Wake,
     /// Whose turn it is to open one.
     pub opening: Arc<Semaphore>,
 }
 
-impl Follower {
-    /// Until dropped. A stream that is open when nobody wants the pod any more is read to its end, and not opened again.
-    pub async fn run(mut self, mut view: watch::Receiver<View>) {
-        // A pod that does not report may yet say what it has open.
+impl<W: AsRef<Peer> + Send + Sync> Follower<W> {
+    /// The same, once the pod reports. One that does not may yet say what it has open.
+    pub async fn run_after(self, mut view: watch::Receiver<View>) {
         let _ = timeout(REPORT_FIRST, view.wait_for(|view| view.connected)).await;
         drop(view);
+        self.run().await;
+    }
+
+    /// Until dropped. A stream that is open when nobody wants the pod any more is read to its end, and not opened again.
+    pub async fn run(mut self) {
         let mut failures = 0_u32;
         loop {
             let error = self.follow().await;
@@ -211,7 +272,7 @@ impl Follower {
     }
 
     async fn follow(&mut self) -> LinkError {
-        let peer = self.wanted.borrow_and_update().peer.clone();
+        let peer = self.wanted.borrow_and_update().as_ref().clone();
         let turn = self.opening.clone().acquire_owned().await;
         let opened = Box::pin(Lines::open(&peer, LEDGER_PATH, LINE_MAX)).await;
         drop(turn);
@@ -222,6 +283,9 @@ impl Follower {
         self.ledger.lock().opened(Instant::now());
         let mut wanted = true;
         loop {
+            if wanted && self.ledger.lock().is_asked_again() {
+                return LinkError::Ended(peer.address);
+            }
             tokio::select! {
                 line = lines.next::<LedgerLine>() => match line {
                     Ok(line) => self.take(line),
@@ -229,7 +293,7 @@ impl Follower {
                 },
                 changed = self.wanted.changed(), if wanted => match changed {
                     Err(_) => wanted = false,
-                    Ok(()) if self.wanted.borrow_and_update().peer == peer => {}
+                    Ok(()) if *self.wanted.borrow_and_update().as_ref() == peer => {}
                     Ok(()) => return LinkError::Ended(peer.address),
                 },
             }
@@ -237,6 +301,12 @@ impl Follower {
     }
 
     fn take(&self, line: LedgerLine) {
+        if let LedgerLine::Closed { session } = &line
+            && !self.ledger.lock().is_open(session)
+            && self.siblings.closed(&self.server, session)
+        {
+            return self.ledger.lock().alive(Instant::now());
+        }
         let mut ledger = self.ledger.lock();
         let (before, known) = (ledger.left_out(), ledger.is_known());
         ledger.take(line, Instant::now());
@@ -320,6 +390,27 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_in_a_stream_is_not_kept_and_is_said_again_when_it_does_not_any_longer() {
+        let mut ledger = Ledger::default();
+        let said_all = || [open(1, "abcd"), open(2, "efgh"), LedgerLine::Synced];
+        said(&mut ledger, said_all());
+        ledger.stored(&id(1), &crate::cache::digest("other"));
+        assert_eq!((sessions(&ledger), ledger.bytes), (vec![1, 2], 6));
+        ledger.stored(&id(1), &crate::cache::digest("abcd"));
+        assert_eq!((sessions(&ledger), ledger.bytes), (vec![2], 3));
+        assert!(ledger.is_open(&id(1)) && ledger.text(&id(2)).as_deref() == Some("efgh"));
+        said(&mut ledger, said_all());
+        assert_eq!(sessions(&ledger), [2], "said again, it stands there still");
+        assert!(!ledger.is_asked_again());
+        assert!(ledger.text(&id(1)).is_none() && ledger.is_asked_again());
+        said(&mut ledger, said_all());
+        assert_eq!(
+            (ledger.text(&id(1)).as_deref(), ledger.is_asked_again()),
+            (Some("abcd"), false)
+        );
+    }
+
+    #[test]
     fn too_many_sessions_are_counted_and_not_remembered() {
         let mut ledger = Ledger::default();
         let many = u128::try_from(SESSIONS_MAX).unwrap();
@@ -333,7 +424,7 @@ mod tests {
 
     #[test]
     fn too_many_bytes_are_counted_and_not_remembered() {
-        let (mut ledger, large) = (Ledger::default(), "x".repeat(LINE_MAX));
+        let (mut ledger, large) = (Ledger::default(), "not base64 ".repeat(LINE_MAX / 11));
         said(&mut ledger, (0..1000).map(|n| open(n, &large)));
         assert!(ledger.bytes <= BYTES_MAX && ledger.left_out() > 700);
     }

@@ -5,7 +5,7 @@ use crate::names::ObjectKey;
 use headgate_control::PodConfig;
 use headgate_resolve::{EntryKind, entry_digests};
 use parking_lot::Mutex;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 /// Revisions of one server whose entries are remembered, so that a pod that runs one of them is understood.
@@ -90,6 +90,15 @@ impl Revisions {
         known.map(|(_, digests)| digests.clone())
     }
 
+    /// Nobody runs others any more than these and the last one: they go, and with them what a burst of edits took.
+    pub fn settle(&self, server: &ObjectKey, in_use: &HashSet<String>) {
+        let mut revisions = self.0.lock();
+        let Some(known) = revisions.get_mut(server) else { return };
+        let last = known.back().map(|(revision, _)| revision.clone());
+        known.retain(|(revision, _)| in_use.contains(revision) || Some(revision) == last.as_ref());
+        known.shrink_to_fit();
+    }
+
     /// A server is gone.
     pub fn forget(&self, server: &ObjectKey) {
         self.0.lock().remove(server);
@@ -141,5 +150,19 @@ mod tests {
         names.dedup();
         assert_eq!(names, ["b", "c", "d"]);
         assert_eq!(one.differences(&one).count(), 0);
+    }
+
+    #[test]
+    fn revisions_that_nobody_runs_are_forgotten_but_the_last() {
+        let (revisions, server) = (Revisions::default(), ObjectKey::new("n", "live"));
+        for revision in ["1", "2", "3", "4"] {
+            let yaml = format!(
+                "{{revision: '{revision}', server: {{namespace: n, name: live, uid: u}}, listeners: [], publish: {{authentication: None, onConflict: Reject}}, play: {{authentication: None, gopCache: true, maxLatencyMilliseconds: 0}}}}"
+            );
+            revisions.remember(&server, &serde_yaml::from_str(&yaml).unwrap());
+        }
+        revisions.settle(&server, &["2".to_owned()].into());
+        let known = |revision| revisions.get(&server, revision).is_some();
+        assert_eq!(["1", "2", "3", "4"].map(known), [false, true, false, true]);
     }
 }

@@ -26,6 +26,8 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::{BroadcastStream, WatchStream};
 use tokio_util::task::AbortOnDropHandle;
 
+mod standby;
+
 const NAME: &str = "live.n.media.headgate";
 
 /// A pod: what it reports, what was put into it, which sessions were ended.

@@ -105,6 +105,12 @@ impl PartialEq for Peer {
     }
 }
 
+impl AsRef<Self> for Peer {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 /// A connection, and the name that must be in the certificate.
 pub async fn connect(peer: &Peer) -> Result<(TcpStream, ServerName<'static>), LinkError> {
     let address = peer.address;

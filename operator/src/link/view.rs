@@ -1,5 +1,6 @@
 //! What is known of one pod.
 
+use super::streams::Streams;
 use headgate_control::{EdgeReport, PodReport, Problem, StreamReport};
 use headgate_resolve::stream_object_name;
 use std::collections::HashMap;
@@ -11,12 +12,12 @@ use tokio::time::Instant;
 pub struct View {
     /// Its report stream is open.
     pub connected: bool,
-    /// Its last report; stays when the stream breaks.
+    /// Its last report, without its streams; stays when the stream breaks.
     pub report: Option<Arc<PodReport>>,
     /// When that came.
     pub heard: Option<Instant>,
-    /// Where in the report each stream is, by the name of its object.
-    streams: Arc<HashMap<String, usize>>,
+    /// The streams of that report.
+    streams: Arc<Streams>,
     /// Where in the report each edge is, by the name of its stream's object.
     edges: Arc<HashMap<String, usize>>,
     /// The configuration in force in it; empty when not known.
@@ -34,13 +35,10 @@ pub struct View {
 const SETTLE: std::time::Duration = std::time::Duration::from_secs(2);
 
 impl View {
-    /// Takes a report in.
+    /// Takes a report in. Of what closes a session a digest is kept.
     pub fn heard(&mut self, server: &str, mut report: PodReport, now: Instant) {
-        if let Some(before) = self.report.clone() {
-            steady(&mut report, &before);
-        }
-        let streams = report.streams.iter().map(|s| (&s.vhost, &s.app, &s.stream));
-        self.streams = index(server, streams);
+        let streams = std::mem::take(&mut report.streams);
+        self.streams = Arc::new(Streams::of(server, streams, &self.streams));
         let edges = report.edges.iter().map(|e| (&e.vhost, &e.app, &e.stream));
         self.edges = index(server, edges);
         let restarted = self.report.as_ref().is_some_and(|r| r.instance != report.instance);
@@ -65,18 +63,35 @@ impl View {
     }
 
     /// The names of the objects of its streams.
-    pub fn stream_names(&self) -> impl Iterator<Item = &String> {
-        self.streams.keys()
+    pub fn stream_names(&self) -> impl Iterator<Item = &str> {
+        self.streams.names()
     }
 
     /// The names of the objects of the streams that it relays.
-    pub fn edge_names(&self) -> impl Iterator<Item = &String> {
-        self.edges.keys()
+    pub fn edge_names(&self) -> impl Iterator<Item = &str> {
+        self.edges.keys().map(String::as_str)
     }
 
     /// What it says of the stream with that object.
-    pub fn stream(&self, name: &str) -> Option<&StreamReport> {
-        self.report.as_ref()?.streams.get(*self.streams.get(name)?)
+    pub fn stream(&self, name: &str) -> Option<StreamReport> {
+        self.streams.get(name)
+    }
+
+    /// Whether something else is said of that stream than in `other`.
+    pub fn stream_differs(&self, other: &Self, name: &str) -> bool {
+        self.streams.differs(&other.streams, name)
+    }
+
+    /// How many streams have their publisher there.
+    pub fn stream_count(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// Viewers there, of its own streams and of those that it relays.
+    pub fn viewers(&self) -> u64 {
+        let edges = self.report.iter().flat_map(|r| &r.edges);
+        let relayed = edges.flat_map(|e| e.viewers.values()).map(|v| u64::from(*v));
+        self.streams.viewers().saturating_add(relayed.sum())
     }
 
     /// What it says of the stream with that object, which another pod has.
@@ -117,35 +132,9 @@ impl View {
 
 /// It stays until the next one, and lists that were read one by one have room for as many again.
 fn shrink(report: &mut PodReport) {
-    for stream in &mut report.streams {
-        stream.tracks.shrink_to_fit();
-    }
-    report.streams.shrink_to_fit();
     report.edges.shrink_to_fit();
     report.hooks.shrink_to_fit();
     report.listeners.shrink_to_fit();
-}
-
-/// Measures that wave are taken as they were: nobody is to look at thousands of streams every few seconds because of them.
-fn steady(report: &mut PodReport, before: &PodReport) {
-    let known = before.streams.iter().map(|s| (s.session, s));
-    let known: HashMap<_, _> = known.collect();
-    for stream in &mut report.streams {
-        let Some(old) = known.get(&stream.session) else {
-            continue;
-        };
-        let measured = stream.bitrate_kilobits;
-        if (measured.div_ceil(2)..=measured.saturating_mul(2)).contains(&old.bitrate_kilobits) {
-            stream.bitrate_kilobits = old.bitrate_kilobits;
-        }
-        for (track, old) in stream.tracks.iter_mut().zip(&old.tracks) {
-            if let (Some(new), Some(old)) = (track.frames_per_second, old.frames_per_second)
-                && new.abs_diff(old) <= 1
-            {
-                track.frames_per_second = Some(old);
-            }
-        }
-    }
 }
 
 fn index<'a>(
@@ -188,7 +177,8 @@ mod tests {
         let (mut view, now) = (View::default(), Instant::now());
         let mut seen = |bitrate, fps| {
             view.heard("live", stream(bitrate, fps), now);
-            let stream = view.report.as_ref().unwrap().streams[0].clone();
+            let name = view.stream_names().next().unwrap().to_owned();
+            let stream = view.stream(&name).unwrap();
             (stream.bitrate_kilobits, stream.tracks[0].frames_per_second)
         };
         assert_eq!(seen(2000, 30), (2000, Some(30)));

@@ -77,8 +77,10 @@ impl Fetched {
 pub enum Farewell {
     /// Its pods are drained first.
     Drain,
-    /// It does not wait for anybody: it was asked not to, or its whole namespace goes.
+    /// It does not wait for anybody: it was asked not to.
     AtOnce,
+    /// Nor then, and nothing waits for it: its whole namespace goes, perhaps with our right to let it go.
+    WithNamespace,
 }
 
 /// What stands under the names of a server's children.
@@ -156,7 +158,9 @@ pub async fn fetch(ctx: &Context, key: &ObjectKey) -> Result<Option<Fetched>, Er
     };
     let pods = linked(ctx, &server).await?;
     let farewell = farewell(ctx, &server, &pods).await?;
-    if farewell.is_some() && !server.finalizers().iter().any(|f| f == DRAIN_FINALIZER) {
+    let is_held = server.finalizers().iter().any(|f| f == DRAIN_FINALIZER);
+    let is_over = farewell != Some(Farewell::WithNamespace) || pods.is_empty();
+    if farewell.is_some() && !is_held && is_over {
         return Ok(None);
     }
     let attached = Word::server(&key.name);
@@ -195,6 +199,11 @@ async fn forget(ctx: &Context, key: &ObjectKey) {
         gone.metadata.uid = Some(uid);
         ctx.events.publish(&gone, &[dropped(sessions)]).await;
     }
+    tidy_clients(ctx);
+}
+
+/// Throws client certificates of servers that are gone away, when there are some.
+pub fn tidy_clients(ctx: &Context) {
     let servers = ctx.caches.servers.keys();
     if ctx.clients.count() <= servers.len().saturating_add(CLIENTS_SPARE) {
         return;
@@ -232,14 +241,12 @@ async fn children(ctx: &Context, key: &ObjectKey) -> Result<Children, Error> {
 async fn farewell(ctx: &Context, server: &MediaServer, pods: &[Linked]) -> Result<Option<Farewell>, Error> {
     let is_deleted = server.metadata.deletion_timestamp.is_some();
     let is_forced = annotation(server, FORCE_ANNOTATION) == Some("true") || server.spec.drain.deadline_seconds == 0;
-    if is_deleted && is_forced {
-        return Ok(Some(Farewell::AtOnce));
-    }
     let suspect = is_deleted || pods.iter().any(|l| l.pod.metadata.deletion_timestamp.is_some());
     if namespace::is_leaving(ctx, &server.namespace().unwrap_or_default(), suspect).await? {
-        return Ok(Some(Farewell::AtOnce));
+        return Ok(Some(Farewell::WithNamespace));
     }
-    Ok(is_deleted.then_some(Farewell::Drain))
+    let how = if is_forced { Farewell::AtOnce } else { Farewell::Drain };
+    Ok(is_deleted.then_some(how))
 }
 
 /// From the cache; where it knows none, one that carries no label of ours may yet hold the name.

@@ -130,16 +130,17 @@ fn goodbye(fetched: &Fetched, farewell: Farewell) -> Work {
     let leaving = |pod: &Pod| pod.metadata.deletion_timestamp.is_some();
     let is_over = match farewell {
         Farewell::Drain => fetched.pods.iter().all(|l| late > 0 && leaving(&l.pod)),
-        Farewell::AtOnce => {
+        Farewell::AtOnce | Farewell::WithNamespace => {
             work.delete = fleet::all_at_once(fetched);
             work.wishes = fleet::all_leave_now(fetched);
             work.marks.clear();
             let over = fleet::when_over(fetched);
             work.next = over.map(|wait| wait.max(AGAIN));
-            over.is_none()
+            over.is_none() || farewell == Farewell::WithNamespace
         }
     };
-    if is_over {
+    let is_held = fetched.server.finalizers().iter().any(|f| f == DRAIN_FINALIZER);
+    if is_over && is_held {
         work.finalizer = Finalizer::Remove;
     } else if farewell == Farewell::Drain && late <= 0 {
         let left = u64::try_from(late.saturating_neg()).unwrap_or(0).saturating_add(1);

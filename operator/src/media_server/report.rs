@@ -9,7 +9,7 @@ use super::trouble::{cut, trouble};
 use super::{addresses, is_leaving, is_ready, plan};
 use crate::context::Context;
 use crate::events::transitions;
-use crate::link::viewers;
+use crate::link::View;
 use crate::names::{self, ObjectKey, REVISION_LABEL, label};
 use crate::runner::{Error, Kind as _, Next};
 use crate::status::{Written, write_if_changed};
@@ -76,8 +76,8 @@ fn look_again(applied: &Applied) -> Option<Duration> {
 pub fn status(applied: &Applied) -> MediaServerStatus {
     let fetched = &applied.valid.fetched;
     let server = &fetched.server;
-    let reports = || fetched.pods.iter().filter_map(heard);
-    let viewers = || reports().map(viewers).sum();
+    let heard = || fetched.pods.iter().filter_map(heard).map(|(view, _)| view);
+    let viewers = || heard().map(View::viewers).sum();
     let ready = fetched.pods.iter().filter(|l| is_ready(&l.pod)).count();
     let unheard = fetched.pods.iter().any(|l| is_ready(&l.pod) && is_unheard(l));
     let before = server.status.as_ref().filter(|_| unheard);
@@ -109,7 +109,7 @@ pub fn status(applied: &Applied) -> MediaServerStatus {
         ready_replicas: count(ready),
         updated_replicas: count(updated(fetched)),
         selector: selector.join(","),
-        streams: before.map_or_else(|| count(reports().map(|r| r.streams.len()).sum()), |s| s.streams),
+        streams: before.map_or_else(|| count(heard().map(View::stream_count).sum()), |s| s.streams),
         viewers: before.map_or_else(|| coarse(viewers()), |s| s.viewers.clone()),
         addresses: addresses(server, fetched.children.client.as_deref()),
         pods: fetched
@@ -134,9 +134,10 @@ fn is_unheard(linked: &Linked) -> bool {
     linked.view.as_ref().is_none_or(nothing)
 }
 
-/// The last report of a pod that is heard of.
-fn heard(linked: &Linked) -> Option<&PodReport> {
-    linked.view.as_ref().filter(|v| v.connected)?.report.as_deref()
+/// What is known of a pod that is heard of, with its last report.
+fn heard(linked: &Linked) -> Option<(&View, &PodReport)> {
+    let view = linked.view.as_ref().filter(|v| v.connected)?;
+    Some((view, view.report.as_deref()?))
 }
 
 fn ready_finding(applied: &Applied, ready: usize) -> Finding {

@@ -119,7 +119,7 @@ impl Scene {
         let mut ledger = kept.ledger.lock();
         let left = ledger
             .sessions()
-            .filter(|(s, sealed)| estate.inherit(*s, (*sealed).clone()));
+            .filter(|(s, sealed)| estate.inherit(*s, sealed.clone()));
         outcome.inherit(left.count(), &kept.pod.name);
         ledger.clear_open();
         drop(ledger);

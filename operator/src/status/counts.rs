@@ -3,6 +3,7 @@
 
 use super::Of;
 use crate::pace::Pace;
+use crate::room::give_back;
 use headgate_api::{HookEndpointStatus, MediaServerStatus, StreamKeyStatus, StreamStatus};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -82,6 +83,7 @@ impl Turns {
                 return Some(wait);
             }
             given.turns.remove(of);
+            give_back(&mut given.turns);
             if now.saturating_duration_since(turn) <= KEPT {
                 return None;
             }

@@ -12,6 +12,10 @@ use headgate_api::{Stream, StreamStatus};
 use headgate_resolve::{live, stream_status};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
+use std::time::Duration;
+
+/// A pod's ledger may say later than its report what closes a session; one that is too long never says it.
+const SEALED_LATER: [Duration; 2] = [Duration::from_secs(1), Duration::from_mins(1)];
 
 /// Writes the status, if it says something new.
 pub async fn report(ctx: &Context, applied: Applied) -> Result<Next, Error> {
@@ -19,16 +23,18 @@ pub async fn report(ctx: &Context, applied: Applied) -> Result<Next, Error> {
         return Ok(Next::Resync);
     };
     let old = object.status.as_ref();
-    let (new, sealed) = match &applied.live {
+    let (new, unwritten) = match &applied.live {
         Some(sighting) => (status(old, sighting, applied.now), unwritten(&object, sighting)),
         None => (lost(old, applied.now), None),
     };
+    let sealed = unwritten.and_then(|s| ctx.links.sealed(&s.pod_uid, s.report.session));
+    let late = unwritten.filter(|_| sealed.is_none()).map(|s| again(s, applied.now));
     let at = ObjectKey::of(object.as_ref());
     let written = match due(ctx, Streams::NAME, &at, old, &new)? {
         Due::Later(wait) => Written::Later(wait),
         Due::Same if sealed.is_none() => Written::Same,
         Due::Same | Due::Now => {
-            let patch = patch(&object, &new, sealed)?;
+            let patch = patch(&object, &new, sealed.as_deref())?;
             let written = ctx.cluster.patch::<Stream>(&at, patch).await;
             Written::of(match written {
                 Ok(object) => Ok(kept(object)?),
@@ -36,7 +42,12 @@ pub async fn report(ctx: &Context, applied: Applied) -> Result<Next, Error> {
             })?
         }
     };
-    Ok(written.next(&ctx.caches.streams))
+    if let (Some(sighting), None) = (&applied.live, unwritten)
+        && let Some(digest) = &sighting.report.sealed
+    {
+        ctx.links.stored(&sighting.pod_uid, sighting.report.session, digest);
+    }
+    Ok(written.next(&ctx.caches.streams).or_sooner(late))
 }
 
 /// A written object that came back with its status.
@@ -47,11 +58,17 @@ pub fn kept(object: Stream) -> Result<Stream, Error> {
     Ok(object)
 }
 
-/// What its closing events need, where the object does not have it.
-fn unwritten<'a>(object: &Stream, sighting: &'a Sighting) -> Option<&'a str> {
+fn again(sighting: &Sighting, now: Timestamp) -> Duration {
+    let [soon, later] = SEALED_LATER;
+    let age = now.duration_since(sighting.report.started).unsigned_abs();
+    if age < later { soon } else { later }
+}
+
+/// The publisher, where the object does not have what its closing events need.
+fn unwritten<'a>(object: &Stream, sighting: &'a Sighting) -> Option<&'a Sighting> {
     let wanted = sighting.report.sealed.as_deref()?;
     let known = annotation(object, SEALED_ANNOTATION).map(digest);
-    (known != Some(digest(wanted))).then_some(wanted)
+    (known != Some(digest(wanted))).then_some(sighting)
 }
 
 fn patch(object: &Stream, new: &StreamStatus, sealed: Option<&str>) -> Result<Value, Error> {
@@ -211,15 +228,16 @@ mod tests {
         let mut object = object();
         object.status = Some(status(None, &live, at(10)));
         let status = object.status.clone().unwrap();
-        let patched = patch(&object, &status, unwritten(&object, &live)).unwrap();
+        assert!(unwritten(&object, &live).is_some());
+        let patched = patch(&object, &status, Some("sealed")).unwrap();
         assert_eq!(patched["metadata"]["annotations"][SEALED_ANNOTATION], "sealed");
         object.metadata.annotations = Some([(SEALED_ANNOTATION.to_owned(), "sealed".to_owned())].into());
-        assert_eq!(unwritten(&object, &live), None);
+        assert!(unwritten(&object, &live).is_none());
         object.slim();
         assert_ne!(annotation(&object, SEALED_ANNOTATION), Some("sealed"));
-        assert_eq!(unwritten(&object, &live), None);
+        assert!(unwritten(&object, &live).is_none());
         live.report.sealed = Some("another".into());
-        assert_eq!(unwritten(&object, &live), Some("another"));
+        assert!(unwritten(&object, &live).is_some());
     }
 
     #[test]

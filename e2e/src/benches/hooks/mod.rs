@@ -8,7 +8,7 @@ mod floor;
 mod forwarding;
 mod measure;
 mod notifications;
-mod people;
+pub(super) mod people;
 pub mod receiver;
 
 use super::release;

@@ -6,14 +6,17 @@ pub(super) mod clip;
 pub(super) mod cpu;
 pub mod floor;
 pub mod load;
+mod measures;
 mod part;
 mod player;
 mod publisher;
+mod series;
 mod server;
 pub mod soak;
 
 pub use part::Part;
 pub use player::Wire;
+pub(super) use series::median;
 
 use super::release;
 use super::results::{Figure, Results};
@@ -21,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::ui::{say, step};
 use load::Outcome;
 use part::Case;
+use series::Series;
 use server::Bench;
 
 /// What to measure.
@@ -36,10 +40,10 @@ pub struct Options {
     #[arg(long, default_value_t = 1000)]
     players: usize,
     /// How long each figure is measured, in seconds.
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 4)]
     seconds: u64,
-    /// How often each is measured; the cheapest run counts.
-    #[arg(long, default_value_t = 1)]
+    /// How often each is measured, in turn with the others; the median counts.
+    #[arg(long, default_value_t = 3)]
     passes: usize,
     /// Prints only, and keeps nothing.
     #[arg(long)]
@@ -76,31 +80,22 @@ pub async fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// What is worth knowing of one run, beside its cost.
-fn figures_of(case: &Case, outcome: &Outcome) -> Vec<Figure> {
+/// What is worth knowing of a case, beside its cost.
+fn figures_of(case: &Case, series: &Series) -> Vec<Figure> {
     let name = case.name();
     let mut figures = Vec::new();
     if matches!(case.wire, Wire::Rtmp | Wire::Flv) {
         let goal = if case.wire == Wire::Rtmp { 0.6 } else { 0.3 };
-        figures.push(Figure::new(format!("{name}: join to key frame, p50"), outcome.join.0, "ms").goal(goal));
-        figures.push(Figure::new(
-            format!("{name}: join to key frame, p95"),
-            outcome.join.1,
-            "ms",
-        ));
-        figures.push(Figure::new(
-            format!("{name}: publish to play, p50"),
-            outcome.latency.0,
-            "ms",
-        ));
-        figures.push(Figure::new(
-            format!("{name}: publish to play, p99"),
-            outcome.latency.1,
-            "ms",
-        ));
+        let of = |what: &str, of: fn(&Outcome) -> f64| Figure::new(format!("{name}: {what}"), series.median(of), "ms");
+        let played = of("publish to play, p50", |run| run.asleep.latency.0);
+        figures.extend([
+            of("join to key frame, p50", |run| run.join.0).goal(goal),
+            of("join to key frame, p95", |run| run.join.1),
+            if case.window == 0 { played.goal(10.0) } else { played },
+            of("publish to play, p99", |run| run.asleep.latency.1),
+        ]);
     }
-    #[allow(clippy::cast_precision_loss, reason = "thousands")]
-    let lost = (outcome.dead.saturating_add(outcome.starved)) as f64;
+    let lost = series.most(|run| run.dead.saturating_add(run.starved));
     figures.push(Figure::new(format!("{name}: dead or starved"), lost, "players").goal(0.0));
     figures
 }

@@ -15,10 +15,11 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
 
 /// The server's core; the load has the other.
-const SERVER_CORE: &str = "0";
-const LOAD_CORE: &str = "1";
+const SERVER_CORE: usize = 0;
+const LOAD_CORE: usize = 1;
 /// For a server that has all.
 pub const BOTH: &str = "0,1";
 /// Where it takes and gives RTMP, answers HTTP, and tells of itself.
@@ -52,32 +53,10 @@ impl Bench {
         self.wires.is_empty() || self.wires.contains(&wire)
     }
 
-    /// The floor in this window.
+    /// The floor in this window, once.
     pub async fn floor(&self, window: u64, players: usize) -> Result<Outcome> {
-        let mut runs = Vec::new();
-        for _ in 0..self.passes {
-            runs.push(self.one_of_floor(window, players).await?);
-        }
-        cheapest(runs)
-    }
-
-    /// The server.
-    pub async fn server(&self, case: &Case) -> Result<Outcome> {
-        let mut runs = Vec::new();
-        for _ in 0..self.passes {
-            runs.push(self.one_of_server(case, self.seconds).await?);
-        }
-        cheapest(runs)
-    }
-
-    /// The server, with players that come and go; once.
-    pub async fn churn(&self, case: &Case, seconds: u64) -> Result<Outcome> {
-        self.one_of_server(case, seconds).await
-    }
-
-    async fn one_of_floor(&self, window: u64, players: usize) -> Result<Outcome> {
-        let window = window.to_string();
-        let mut floor = own(&["bench", "floor", "--window", &window, "--core", SERVER_CORE, "--clip"])?
+        let (window, core) = (window.to_string(), SERVER_CORE.to_string());
+        let mut floor = own(&["bench", "floor", "--window", &window, "--core", &core, "--clip"])?
             .arg(&self.clip)
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -90,29 +69,64 @@ impl Bench {
             .await
             .context("the floor's port")?;
         let address = line.context("the floor ended")?;
-        let case = Case {
-            window: 0,
-            wire: Wire::Raw,
-            players,
-            streams: 1,
-            stay: None,
-            both_cores: false,
-        };
-        let outcome = self.load(&floor, &address, &case, self.seconds).await;
+        let case = Case::new(0, Wire::Raw, players);
+        let mut load = self.load(&floor, &address, &case, self.seconds)?;
+        load.arg("--awake");
+        let outcome = outcome(load, &case).await;
         floor.kill().await.context("ending the floor")?;
         outcome
     }
 
-    async fn one_of_server(&self, case: &Case, seconds: u64) -> Result<Outcome> {
-        let cores = if case.both_cores { BOTH } else { SERVER_CORE };
-        let server = Server::start(&self.server, case.window, cores).await?;
-        let address = if case.wire == Wire::Rtmp { RTMP } else { HTTP };
-        let outcome = self.load(&server.process, address, case, seconds).await;
+    /// The server on a core of its own, once; with a load that sleeps, and with one that does not.
+    pub async fn server(&self, case: &Case) -> Result<Outcome> {
+        let server = Server::start(&self.server, case.window, &SERVER_CORE.to_string()).await?;
+        let mut load = self.load(&server.process, address(case), case, self.seconds)?;
+        load.arg("--awake");
+        let outcome = outcome(load, case).await;
         server.stop().await?;
         outcome
     }
 
-    async fn load(&self, server: &Child, address: &str, case: &Case, seconds: u64) -> Result<Outcome> {
+    /// The server with players that come and go.
+    pub async fn churn(&self, case: &Case, seconds: u64) -> Result<Outcome> {
+        let server = Server::start(&self.server, case.window, &SERVER_CORE.to_string()).await?;
+        let outcome = outcome(self.load(&server.process, address(case), case, seconds)?, case).await;
+        server.stop().await?;
+        outcome
+    }
+
+    /// The server on these cores, and on each of them a load with as many players as the case has, which shares it. All play what the first load
+    /// publishes. The outcome is the first's, with the players of all.
+    pub async fn shared(&self, case: &Case, cores: &[usize]) -> Result<Outcome> {
+        let names: Vec<String> = cores.iter().map(ToString::to_string).collect();
+        let server = Server::start(&self.server, case.window, &names.join(",")).await?;
+        let mut loads = JoinSet::new();
+        for (number, core) in cores.iter().enumerate() {
+            let mut load = self.load_on(&server.process, (address(case), number == 0), case, self.seconds)?;
+            load.args(["--core", &core.to_string()]);
+            let case = *case;
+            loads.spawn(async move { (number, outcome(load, &case).await) });
+        }
+        let mut all = loads.join_all().await;
+        server.stop().await?;
+        all.sort_by_key(|(number, _)| *number);
+        let all: Vec<Outcome> = all.into_iter().map(|(_, outcome)| outcome).collect::<Result<_>>()?;
+        together(all)
+    }
+
+    fn load(&self, server: &Child, address: &str, case: &Case, seconds: u64) -> Result<Command> {
+        let mut command = self.load_on(server, (address, case.wire != Wire::Raw), case, seconds)?;
+        command.args(["--core", &LOAD_CORE.to_string()]);
+        Ok(command)
+    }
+
+    fn load_on(
+        &self,
+        server: &Child,
+        (address, publishes): (&str, bool),
+        case: &Case,
+        seconds: u64,
+    ) -> Result<Command> {
         let mut command = own(&["bench", "load", "--address", address])?;
         let numbers = [
             ("--players", case.players as u64),
@@ -124,22 +138,45 @@ impl Bench {
             command.args([name, &number.to_string()]);
         }
         command.args(["--wire", wire(case.wire)]).arg("--clip").arg(&self.clip);
-        if case.wire != Wire::Raw {
+        if publishes {
             command.args(["--publish", RTMP]);
         }
         if let Some(stay) = case.stay {
             command.args(["--stay", &stay.to_string()]);
         }
-        if !case.both_cores {
-            command.args(["--core", LOAD_CORE]);
-        }
-        let output = command.stderr(Stdio::inherit()).kill_on_drop(true).output().await;
-        let output = output.context("running the load")?;
-        ensure!(output.status.success(), "the load failed: {}", output.status);
-        let outcome: Outcome = serde_json::from_slice(&output.stdout)?;
-        say(format_args!("{case:?}: {outcome:?}"));
-        Ok(outcome)
+        command.stderr(Stdio::inherit()).kill_on_drop(true);
+        Ok(command)
     }
+}
+
+/// Where players of a case connect.
+fn address(case: &Case) -> &'static str {
+    if case.wire == Wire::Rtmp { RTMP } else { HTTP }
+}
+
+/// Runs a load to its end.
+async fn outcome(mut load: Command, case: &Case) -> Result<Outcome> {
+    let output = load.output().await.context("running the load")?;
+    ensure!(output.status.success(), "the load failed: {}", output.status);
+    let outcome: Outcome = serde_json::from_slice(&output.stdout)?;
+    say(format_args!("{case:?}: {outcome:?}"));
+    Ok(outcome)
+}
+
+/// What several loads of one server saw.
+fn together(all: Vec<Outcome>) -> Result<Outcome> {
+    let of = |number: fn(&Outcome) -> usize| all.iter().map(number).fold(0, usize::saturating_add);
+    let (live, dead, starved) = (of(|o| o.live), of(|o| o.dead), of(|o| o.starved));
+    let mut first = all.into_iter().next().context("nothing was measured")?;
+    #[allow(clippy::cast_precision_loss, reason = "thousands")]
+    let count = live.max(1) as f64;
+    first.asleep.each = first.asleep.spent / count;
+    Ok(Outcome {
+        live,
+        dead,
+        starved,
+        ..first
+    })
 }
 
 impl Server {
@@ -183,11 +220,6 @@ impl Server {
     pub async fn stop(mut self) -> Result<()> {
         self.process.kill().await.context("ending the server")
     }
-}
-
-fn cheapest(runs: Vec<Outcome>) -> Result<Outcome> {
-    let cheapest = runs.into_iter().min_by(|a, b| a.spent.total_cmp(&b.spent));
-    cheapest.context("nothing was measured")
 }
 
 fn wire(wire: Wire) -> &'static str {

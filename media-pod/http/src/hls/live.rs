@@ -56,6 +56,7 @@ impl Live {
         let config = Config {
             segment: cut.segment,
             window: cut.window,
+            event: cut.event,
             part: cut.part,
             bytes_max: cut.bytes_max,
             first: u64::try_from(first).unwrap_or(0),

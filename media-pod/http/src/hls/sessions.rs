@@ -125,6 +125,11 @@ impl Hls {
         self.recut();
     }
 
+    /// Whether streams are to be cut from their beginning on, though nobody watches.
+    pub fn keeps_all(&self) -> bool {
+        self.settings().event
+    }
+
     pub(crate) fn settings(&self) -> HlsSettings {
         *self.0.settings.read()
     }

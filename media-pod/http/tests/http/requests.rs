@@ -1,6 +1,7 @@
 //! Heads, refusals, and connections that come to an end in every way.
 
 use crate::support::*;
+use bytes::Bytes;
 use headgate_codec::{AudioInfo, Codec, Frame, Timestamp, Track, TrackId, TrackKind};
 use headgate_hub::{EndReason, Publisher, Settings};
 use std::sync::atomic::Ordering;
@@ -263,4 +264,48 @@ async fn a_connection_without_a_next_request_is_closed() {
     let mut answer = Vec::new();
     let closed = tokio::time::timeout(Duration::from_secs(3), socket.read_to_end(&mut answer)).await;
     assert!(closed.is_ok(), "the connection is closed");
+}
+
+/// Pictures in a codec that MPEG-TS has no place for.
+async fn pictures(publisher: &mut Publisher, from: i64, count: i64) {
+    let track = Track::plain(
+        TrackId::VIDEO,
+        Codec::Vp9,
+        Bytes::from_static(&[1, 0, 0, 0, 0, 20, 0x82, 2, 2, 2, 0, 0]),
+    );
+    publisher.track(track);
+    for n in from..from + count {
+        let dts = Timestamp::from_millis(n * 40);
+        publisher.frame(Frame {
+            track: TrackId::VIDEO,
+            kind: TrackKind::Video,
+            dts,
+            pts: dts,
+            key: n % 25 == 0,
+            payload: Bytes::from_static(&[1; 50]),
+        });
+        tokio::time::sleep(Duration::from_millis(40)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_format_that_carries_nothing_of_the_stream_is_refused_with_what_it_is_coded_in() {
+    let server = server().await;
+    let mut publisher = server.publisher("__defaultVhost__", "x").await;
+    // One who waits for it already, one who comes later.
+    for path in ["/live/x.ts", "/live/x/hls.m3u8"] {
+        let head = format!("GET {path}");
+        let (early, ()) = tokio::join!(server.ask(&head), pictures(&mut publisher, 0, 100));
+        let late = server.ask(&head).await;
+        for answer in [early, late] {
+            assert!(answer.starts_with("HTTP/1.1 406 "), "{path}: {answer}");
+            assert!(answer.contains("\"reason\":\"CodecsNotCarried\""), "{path}: {answer}");
+        }
+        publisher = server.publisher_again(publisher, "__defaultVhost__", "x").await;
+    }
+    let (answer, ()) = tokio::join!(
+        tokio::time::timeout(Duration::from_secs(1), server.ask("GET /live/x.flv")),
+        pictures(&mut publisher, 0, 50)
+    );
+    assert!(answer.is_err(), "what carries it goes on");
 }

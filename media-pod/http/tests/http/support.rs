@@ -173,6 +173,12 @@ impl Server {
         self.hub.open(connection).publish(name, String::new()).await.unwrap()
     }
 
+    /// The same stream anew.
+    pub async fn publisher_again(&self, old: Publisher, vhost: &str, stream: &str) -> Publisher {
+        old.finish(EndReason::Unpublished);
+        self.publisher(vhost, stream).await
+    }
+
     /// Sends a request and gives the open socket.
     pub async fn open(&self, head: &str) -> TcpStream {
         let mut socket = TcpStream::connect(self.address).await.unwrap();

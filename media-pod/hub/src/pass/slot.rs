@@ -175,15 +175,15 @@ impl Slot {
         self.catch_up(scratch)
     }
 
-    /// Now and then: ends who is stuck, and who has nothing to see. `gone`: since when the stream has no publisher.
-    pub(super) fn review(&mut self, now: Instant, gone: Option<Instant>, stall_max: Duration) {
+    /// Now and then: ends who is stuck, and who has nothing to see, from `in_vain` on.
+    pub(super) fn review(&mut self, now: Instant, in_vain: Option<Instant>, stall_max: Duration) {
         if self.over {
             return;
         }
         let patience = self.patience.min(stall_max);
         if self.stuck.is_some_and(|since| now.duration_since(since) > patience) {
             self.end(EndReason::TooSlow);
-        } else if self.player.patience_ends(gone).is_some_and(|until| until <= now) {
+        } else if in_vain.is_some_and(|until| until <= now) {
             self.over = true;
             self.player.miss();
         }

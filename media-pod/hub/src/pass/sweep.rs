@@ -222,12 +222,13 @@ impl Pass {
     fn review(&mut self) {
         let Some((_, first)) = self.slots.first() else { return };
         let gone = first.player().admitted.live.stream.gone_since();
+        let unfit = first.player().unfit_at();
         let (now, stall_max) = (Instant::now(), self.hub.settings.load().stall_max);
         for (stance, slot) in self.stances.iter_mut().zip(self.slots.values_mut()) {
-            if gone.is_none() && stance.is_in_step() {
+            if gone.is_none() && unfit.is_none() && stance.is_in_step() {
                 continue;
             }
-            slot.review(now, gone, stall_max);
+            slot.review(now, slot.player().patience_ends(gone).or(unfit), stall_max);
             if slot.is_over() {
                 stance.step_out(slot);
             }

@@ -34,10 +34,6 @@ pub struct Options {
     pub handshake_timeout: Duration,
     /// From the end of a publish or play to the next one on the same connection.
     pub reuse_timeout: Duration,
-    /// From a publish to its first packet.
-    pub first_packet_timeout: Duration,
-    /// Between two packets of a publisher.
-    pub idle_timeout: Duration,
     /// How long a peer may take over what was given to the socket together: some packets, a second of the stream or so.
     pub stall_timeout: Duration,
     /// Fires when the listener is to close while its connections go on.
@@ -52,8 +48,6 @@ impl Default for Options {
             vhosts: Arc::default(),
             handshake_timeout: Duration::from_secs(10),
             reuse_timeout: Duration::from_mins(3),
-            first_packet_timeout: Duration::from_secs(20),
-            idle_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
             closed: CancellationToken::new(),
         }

@@ -88,7 +88,17 @@ impl Shell {
     }
 
     fn tell_player(&mut self, reason: EndReason) -> End {
-        self.session.end_play();
+        match reason {
+            EndReason::CodecsNotCarried => {
+                let said = "CodecsNotCarried: this player takes none of the tracks of this stream";
+                self.session.reject_play("NetStream.Play.Failed", said);
+            }
+            EndReason::StreamNotFound => {
+                let said = "StreamNotFound: nobody publishes this stream";
+                self.session.reject_play("NetStream.Play.StreamNotFound", said);
+            }
+            _ => self.session.end_play(),
+        }
         if reason == EndReason::Draining {
             self.session.ask_to_reconnect(super::MOVED);
         }

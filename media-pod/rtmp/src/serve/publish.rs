@@ -47,7 +47,7 @@ impl Shell {
         let asked_to_leave = publisher.asked_to_leave();
         let shutdown = self.shutdown.clone().cancelled_owned();
         let mut demuxer = Demuxer::default();
-        let mut patience = Patience::new(self.options.first_packet_timeout);
+        let mut patience = Patience::new(publisher.first_media_max());
         let silence = sleep(patience.most);
         tokio::pin!(kicked, asked_to_leave, shutdown, silence);
         let (mut has_been_asked, mut hold) = (false, None);
@@ -60,7 +60,9 @@ impl Shell {
                 }
             }
             if media > 0 {
-                patience.renew(self.options.idle_timeout);
+                if let Some(sooner) = patience.renew(publisher.silence_max()) {
+                    silence.as_mut().reset(sooner);
+                }
                 hold = publisher.pace(media).map_err(|reason| self.tell_publisher(reason))?;
             }
             self.flush().await?;
@@ -74,7 +76,9 @@ impl Shell {
                 }
                 () = until(hold), if hold.is_some() => {
                     hold = None;
-                    patience.renew(self.options.idle_timeout);
+                    if let Some(sooner) = patience.renew(publisher.silence_max()) {
+                        silence.as_mut().reset(sooner);
+                    }
                 }
                 () = &mut silence, if hold.is_none() => match patience.left() {
                     Some(left) => silence.as_mut().reset(left),
@@ -107,8 +111,10 @@ impl Patience {
         Self { since, most }
     }
 
-    fn renew(&mut self, most: Duration) {
-        *self = Self::new(most);
+    /// When it ends then, if it is shorter than it was: a timer that was set before would be late.
+    fn renew(&mut self, most: Duration) -> Option<Instant> {
+        let before = std::mem::replace(self, Self::new(most)).most;
+        self.since.checked_add(most).filter(|_| most < before)
     }
 
     /// When it ends; `None` when it has.

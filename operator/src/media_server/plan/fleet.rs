@@ -227,9 +227,9 @@ fn is_live(linked: &Linked) -> Option<bool> {
 
 /// By its last report.
 pub fn publishers(linked: &Linked) -> usize {
-    let report = linked.view.as_ref().and_then(|v| v.report.as_ref());
-    report.map_or(0, |r| {
-        let left = r.draining.as_ref().map_or(0, |d| d.publishers);
-        r.streams.len().max(usize::try_from(left).unwrap_or(usize::MAX))
+    linked.view.as_ref().map_or(0, |view| {
+        let draining = view.report.as_ref().and_then(|r| r.draining.as_ref());
+        let left = draining.map_or(0, |d| d.publishers);
+        view.stream_count().max(usize::try_from(left).unwrap_or(usize::MAX))
     })
 }

@@ -1,7 +1,7 @@
 //! What is known of each pod, as [`choose`](super::super::choose) wants it.
 
 use super::{address, pod};
-use crate::link::{View, viewers};
+use crate::link::View;
 use crate::media_server::choose::{Drain, Load, Phase, PodState};
 use crate::media_server::fetch::{Fetched, Linked};
 use crate::media_server::is_ready;
@@ -113,14 +113,14 @@ pub fn age(pod: &Pod, now: Timestamp) -> i64 {
 /// By its report, if it is heard of. Without any nobody can tell of one whose container runs and that has been ready.
 fn load(linked: &Linked) -> Load {
     let heard = linked.view.as_ref().filter(|v| v.connected);
-    let Some(report) = heard.and_then(|v| v.report.as_ref()) else {
+    let Some((view, report)) = heard.and_then(|v| Some((v, v.report.as_ref()?))) else {
         let quiet = is_new(&linked.pod) || !is_running(&linked.pod);
         return if quiet { Load::Idle } else { Load::Unknown };
     };
     let left = report.draining.as_ref().map_or((0, 0), |d| (d.publishers, d.viewers));
-    if !report.streams.is_empty() || left.0 > 0 {
+    if view.stream_count() > 0 || left.0 > 0 {
         Load::Live
-    } else if viewers(report) > 0 || left.1 > 0 {
+    } else if view.viewers() > 0 || left.1 > 0 {
         Load::Viewers
     } else {
         Load::Idle

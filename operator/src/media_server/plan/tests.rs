@@ -531,13 +531,22 @@ fn a_server_that_waits_for_nobody_lets_its_pods_say_goodbye_and_no_longer() {
 }
 
 #[test]
-fn a_server_whose_namespace_goes_makes_no_pod_for_one_that_was_deleted_there() {
-    let mut fetched = fetched("{}");
-    Arc::make_mut(&mut fetched.server).metadata.finalizers = Some(vec![DRAIN_FINALIZER.into()]);
-    fetched.farewell = Some(Farewell::AtOnce);
-    let work = work(fetched);
-    assert!(work.create.is_empty() && work.services.is_empty());
-    assert_eq!(work.finalizer, Finalizer::Remove);
+fn a_server_whose_namespace_goes_is_let_go_before_its_pods_are_gone_and_makes_none() {
+    let goes = |pods, held: bool| {
+        let mut fetched = fetched("{}");
+        Arc::make_mut(&mut fetched.server).metadata.finalizers = held.then(|| vec![DRAIN_FINALIZER.into()]);
+        (fetched.pods, fetched.farewell) = (pods, Some(Farewell::WithNamespace));
+        let work = work(fetched);
+        assert!(work.create.is_empty() && work.services.is_empty());
+        (
+            work.finalizer,
+            work.delete.first().and_then(|d| d.grace),
+            work.next.is_some(),
+        )
+    };
+    assert_eq!(goes(vec![], true), (Finalizer::Remove, None, false));
+    assert_eq!(goes(vec![live(0)], true), (Finalizer::Remove, Some(6), true));
+    assert_eq!(goes(vec![live(0)], false), (Finalizer::Leave, Some(6), true));
 }
 
 #[test]

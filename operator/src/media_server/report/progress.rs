@@ -99,7 +99,7 @@ pub fn stopped(applied: &Applied) -> Option<String> {
 
 /// On its way out, by our hand or by somebody else's.
 pub fn is_draining(linked: &Linked) -> bool {
-    plan::deadline(&linked.pod).is_some() || heard(linked).is_some_and(|r| r.draining.is_some())
+    plan::deadline(&linked.pod).is_some() || heard(linked).is_some_and(|(_, r)| r.draining.is_some())
 }
 
 /// Who is left in a pod that drains, and until when.
@@ -107,15 +107,15 @@ pub fn drain_message(linked: &Linked) -> Option<String> {
     if !is_draining(linked) {
         return None;
     }
-    let report = heard(linked);
-    let own = report.and_then(|r| r.draining.as_ref());
+    let heard = heard(linked);
+    let own = heard.and_then(|(_, r)| r.draining.as_ref());
     let deadline = plan::deadline(&linked.pod).or_else(|| whole(own?.deadline));
     let until = deadline.map_or_else(String::new, |d| format!(", until {d}"));
-    let Some(report) = report else {
+    let Some((view, _)) = heard else {
         return Some(format!("drains, and is not heard of{until}"));
     };
     let publishers = plan::publishers(linked);
-    let viewers = own.map_or_else(|| crate::link::viewers(report), |d| d.viewers.into());
+    let viewers = own.map_or_else(|| view.viewers(), |d| d.viewers.into());
     let s = |one: bool| if one { "" } else { "s" };
     Some(format!(
         "{publishers} publisher{}, {} viewer{}{until}",

@@ -1,6 +1,6 @@
 //! Players that come and go all the time.
 
-use super::{Load, Outcome, milliseconds, number_of, percentile};
+use super::{Cost, Load, Outcome, milliseconds, number_of, percentile};
 use crate::benches::media::player::Player;
 use crate::benches::media::{clip, cpu};
 use crate::error::Result;
@@ -45,7 +45,10 @@ impl Load {
             dead,
             starved,
             published: self.published,
-            spent: number_of(spent) / 1e3 / length.as_secs_f64(),
+            asleep: Cost {
+                spent: number_of(spent) / 1e3 / length.as_secs_f64(),
+                ..Cost::default()
+            },
             resident_before,
             resident,
             join: (percentile(joins.clone(), 50), percentile(joins, 95)),

@@ -26,6 +26,8 @@ use std::time::{Duration, Instant};
 const AHEAD: Duration = Duration::from_secs(3);
 /// After the last join, before it is measured.
 const SETTLE: Duration = Duration::from_secs(2);
+/// Between two measures.
+const TURN: Duration = Duration::from_millis(500);
 /// Joins take so long in all, but not more than [`JOINS_MAX`] a second.
 const JOINING: Duration = Duration::from_secs(2);
 const JOINS_MAX: f64 = 500.0;
@@ -68,6 +70,22 @@ pub struct Order {
     /// The core that this process runs on; any, when none is named.
     #[arg(long)]
     pub core: Option<usize>,
+    /// Measures a second time without ever sleeping.
+    #[arg(long)]
+    pub awake: bool,
+}
+
+/// What the server cost for a while.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Cost {
+    /// CPU in microseconds a second.
+    pub spent: f64,
+    /// The same for a player.
+    pub each: f64,
+    /// What a player got, in Mbit/s, on average.
+    pub mbps: f64,
+    /// From publishing a video frame to having it, in milliseconds: median and 99th percentile. Nothing where nobody published.
+    pub latency: (f64, f64),
 }
 
 /// What came of it.
@@ -81,20 +99,16 @@ pub struct Outcome {
     pub starved: usize,
     /// Publishers that came, those who came again among them.
     pub published: usize,
-    /// What a player got, in Mbit/s, on average.
-    pub mbps: f64,
-    /// CPU of the server in microseconds a second.
-    pub spent: f64,
-    /// The same for a player.
-    pub cost: f64,
+    /// With a load that sleeps when it has nothing to do.
+    pub asleep: Cost,
+    /// With one that does not.
+    pub awake: Option<Cost>,
     /// Resident bytes of the server before the players came.
     pub resident_before: u64,
     /// And at the end.
     pub resident: u64,
     /// From connecting to the whole first key frame, in milliseconds: median and 95th percentile.
     pub join: (f64, f64),
-    /// From publishing a video frame to having it, in milliseconds: median and 99th percentile. Nothing where nobody published.
-    pub latency: (f64, f64),
 }
 
 /// All that runs.
@@ -114,6 +128,21 @@ struct Load {
     published: usize,
     /// Never sleeps.
     awake: bool,
+}
+
+/// A cost, and what each player got meanwhile that is there.
+struct Measured {
+    cost: Cost,
+    live: Vec<u64>,
+}
+
+impl Measured {
+    /// Those who got less than half of what is usual.
+    fn starved(&self) -> usize {
+        #[allow(clippy::cast_precision_loss, reason = "thousands")]
+        let mean = number_of(self.live.iter().sum()) / self.live.len().max(1) as f64;
+        self.live.iter().filter(|got| number_of(**got) < mean / 2.0).count()
+    }
 }
 
 /// Does it, and takes the time that the order says.
@@ -183,45 +212,60 @@ impl Load {
         Ok(())
     }
 
-    /// On a core of its own the reader does not sleep meanwhile: a core that sleeps must be woken by an interrupt, which the sender pays for, and
-    /// whether that comes once a pass or once a player is up to the machine. Two runs of one program were seen to differ by half.
     fn measure(mut self, resident_before: u64) -> Result<Outcome> {
-        self.awake = self.order.core.is_some();
-        self.latencies.clear();
-        let (before, begun) = (cpu::nanoseconds(self.order.server)?, Instant::now());
-        let players = |load: &Self| load.players.iter().flatten().map(|p| p.received).collect::<Vec<u64>>();
-        let received = players(&self);
-        self.until(Duration::from_secs(self.order.seconds))?;
-        let spent = cpu::nanoseconds(self.order.server)?.saturating_sub(before);
-        let seconds = begun.elapsed().as_secs_f64();
-        let got = players(&self)
-            .into_iter()
-            .zip(received)
-            .map(|(now, before)| now.saturating_sub(before));
+        let asleep = self.cost()?;
+        let awake = if self.order.awake {
+            self.awake = true;
+            self.until(TURN)?;
+            Some(self.cost()?)
+        } else {
+            None
+        };
+        let starved = asleep.starved().max(awake.as_ref().map_or(0, Measured::starved));
         let all: Vec<&Player> = self.players.iter().flatten().collect();
-        let live: Vec<u64> = all
-            .iter()
-            .zip(got)
-            .filter(|(p, _)| p.is_live())
-            .map(|(_, n)| n)
-            .collect();
+        let live = all.iter().filter(|player| player.is_live()).count();
         let joins: Vec<f64> = all.iter().filter_map(|p| p.joined).map(milliseconds).collect();
-        #[allow(clippy::cast_precision_loss, reason = "thousands")]
-        let count = live.len().max(1) as f64;
-        let mean = number_of(live.iter().sum()) / count;
         Ok(Outcome {
-            live: live.len(),
-            dead: all.len().saturating_sub(live.len()),
+            live,
+            dead: all.len().saturating_sub(live),
             published: self.published,
-            starved: live.iter().filter(|n| number_of(**n) < mean / 2.0).count(),
-            mbps: mean * 8.0 / seconds / 1e6,
-            spent: number_of(spent) / 1e3 / seconds,
-            cost: number_of(spent) / 1e3 / seconds / count,
+            starved,
+            asleep: asleep.cost,
+            awake: awake.map(|measured| measured.cost),
             resident_before,
             resident: cpu::resident(self.order.server)?,
             join: (percentile(joins.clone(), 50), percentile(joins, 95)),
-            latency: (percentile(self.latencies.clone(), 50), percentile(self.latencies, 99)),
         })
+    }
+
+    /// What the server costs from now on for as long as is asked.
+    fn cost(&mut self) -> Result<Measured> {
+        self.latencies.clear();
+        let (before, begun) = (cpu::nanoseconds(self.order.server)?, Instant::now());
+        let received = self.received();
+        self.until(Duration::from_secs(self.order.seconds))?;
+        let spent = number_of(cpu::nanoseconds(self.order.server)?.saturating_sub(before));
+        let seconds = begun.elapsed().as_secs_f64();
+        let got = self.received().into_iter().zip(received);
+        let got: Vec<u64> = got.map(|(now, before)| now.saturating_sub(before)).collect();
+        let live = self.players.iter().flatten().zip(&got).filter(|(p, _)| p.is_live());
+        let live: Vec<u64> = live.map(|(_, n)| *n).collect();
+        #[allow(clippy::cast_precision_loss, reason = "thousands")]
+        let count = live.len().max(1) as f64;
+        let latencies = std::mem::take(&mut self.latencies);
+        Ok(Measured {
+            cost: Cost {
+                spent: spent / 1e3 / seconds,
+                each: spent / 1e3 / seconds / count,
+                mbps: number_of(live.iter().sum()) * 8.0 / count / seconds / 1e6,
+                latency: (percentile(latencies.clone(), 50), percentile(latencies, 99)),
+            },
+            live,
+        })
+    }
+
+    fn received(&self) -> Vec<u64> {
+        self.players.iter().flatten().map(|player| player.received).collect()
     }
 
     /// Goes on for so long.
