@@ -180,11 +180,7 @@ impl Receiver {
 
     /// Listens on this address for https alone, with this certificate and for these clients.
     pub async fn secured(address: &str, config: ServerConfig) -> Result<Self> {
-        let secured = Secured {
-            tcp: bound(address).await?,
-            acceptor: TlsAcceptor::from(Arc::new(config)),
-        };
-        Self::on(secured, Shared::default())
+        Self::on(Secured::bind(address, config).await?, Shared::default())
     }
 
     async fn with(address: &str, shared: Shared) -> Result<Self> {
@@ -259,9 +255,19 @@ impl Receiver {
 }
 
 /// Shakes hands before a connection is one.
-struct Secured {
+pub(crate) struct Secured {
     tcp: TcpListener,
     acceptor: TlsAcceptor,
+}
+
+impl Secured {
+    /// Listens on this address; port 0 is any.
+    pub(crate) async fn bind(address: &str, config: ServerConfig) -> Result<Self> {
+        Ok(Self {
+            tcp: bound(address).await?,
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+        })
+    }
 }
 
 impl Listener for Secured {
@@ -284,7 +290,7 @@ impl Listener for Secured {
 
 async fn bound(address: &str) -> Result<TcpListener> {
     let listener = TcpListener::bind(address).await;
-    listener.context(format_args!("listening on {address} for hooks"))
+    listener.context(format_args!("listening on {address}"))
 }
 
 async fn receive(State(shared): State<Arc<Shared>>, request: Request) -> Response {

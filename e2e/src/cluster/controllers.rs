@@ -18,6 +18,8 @@ pub fn manager(layout: &Layout) -> Daemon {
         "--use-service-account-credentials=true".into(),
         // A scenario waits for it: half of the default, and still five times a kubelet's report.
         "--node-monitor-grace-period=20s".into(),
+        // As well: a third of it.
+        "--horizontal-pod-autoscaler-sync-period=5s".into(),
         format!(
             "--service-account-private-key-file={}",
             layout.pki("service-accounts.key")

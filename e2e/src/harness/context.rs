@@ -73,11 +73,18 @@ impl Cluster {
         self.heal().await?;
         self.helm.adopt_all().await?;
         self.helm.uninstall_all().await?;
+        self.unregister().await?;
         self.let_go().await?;
         self.kubectl
             .run(&["delete", "namespace", "-l", LABEL, "--wait=true", "--timeout=50s"])
             .await
             .map(drop)
+    }
+
+    /// Takes the APIs away that scenarios serve themselves: no namespace goes while nobody knows what is in them.
+    pub(super) async fn unregister(&self) -> Result<()> {
+        let delete = ["delete", "apiservices", "-l", LABEL];
+        self.kubectl.run(&delete).await.map(drop)
     }
 
     /// Takes the finalizers off all objects of the scenarios, whose operator is gone, and their pods away. Their own way did not work, and the next

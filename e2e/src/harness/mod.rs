@@ -2,6 +2,7 @@
 
 mod backend;
 mod context;
+mod custom_metrics;
 mod eventually;
 mod evidence;
 mod faults;

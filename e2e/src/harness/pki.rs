@@ -107,6 +107,17 @@ impl Authority {
         })
     }
 
+    /// A server with this pair for whoever comes.
+    pub fn server_for_all(pair: &Pair) -> Result<ServerConfig> {
+        let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).map_err(wrong)?;
+        ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(wrong)?
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate(&pair.certificate)?], key)
+            .map_err(wrong)
+    }
+
     /// A server with this pair whose clients must have one of this authority.
     pub fn server_for_clients(&self, pair: &Pair) -> Result<ServerConfig> {
         let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(self.roots()?), provider()).build();

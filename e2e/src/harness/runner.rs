@@ -93,9 +93,14 @@ pub(crate) async fn clean(context: &Context) -> Result<()> {
     let objects_gone = delete_objects(context).await;
     let uninstalled = context.helm.uninstall_all().await;
     let released = release_lease(context).await;
+    let unregistered = context.cluster.unregister().await;
     let args = ["delete", "namespace", "-l", LABEL, "--wait=false"];
     let deleted = context.kubectl.run(&args).await.map(drop);
-    objects_gone.and(uninstalled).and(released).and(deleted)
+    objects_gone
+        .and(uninstalled)
+        .and(released)
+        .and(unregistered)
+        .and(deleted)
 }
 
 /// helm takes the operator's permissions before the operator, which then cannot release its Lease; the next scenario's operator

@@ -3,16 +3,17 @@
 use super::fleet::pods;
 use super::site::{CHART_DIR, RELEASE, SOON, START, SYSTEM, becomes};
 use crate::ensure;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::harness::{Context, eventually};
 use crate::media::{Player, Publisher};
 use crate::tools::paths::workspace;
 use std::time::Duration;
 
 /// What it proves.
-pub(super) const ABOUT: &str =
-    "helm install with watchNamespace: media in that namespace, nothing anywhere else, and no right to it";
+pub(super) const ABOUT: &str = "helm install with watchNamespace: media in that namespace, nothing anywhere else, and no right to it; the namespace can be deleted, also with the operator in it";
 
+/// From the deletion of a namespace to its end: Kubernetes waits 5 s before it begins, and looks at pods that are left some seconds later.
+const GONE: Duration = Duration::from_mins(1);
 /// How long nothing must happen.
 const STILL: Duration = Duration::from_secs(5);
 
@@ -49,7 +50,46 @@ pub(super) async fn run(context: &Context) -> Result<()> {
         let may = may_list_secrets(context, namespace).await?;
         ensure!(may == expected, "may it read Secrets in {namespace}: {may}");
     }
-    Ok(())
+    goes_with_all(context, &context.namespace).await?;
+    // What it could do there went with the namespace, so its last Job has no place.
+    let no_job = ["uninstall", RELEASE, "-n", SYSTEM, "--no-hooks", "--wait"];
+    context.helm.run(&no_job).await?;
+
+    let only = format!("watchNamespace={other}");
+    let set = ["--set", &only, "--set", "rbac.aggregate=false"];
+    context
+        .helm
+        .install(RELEASE, &other, &chart.to_string_lossy(), &set)
+        .await?;
+    goes_with_all(context, &other).await
+}
+
+/// A namespace is deleted while somebody is live in it. The operator's Role in it is deleted, too, and the operator itself where it is there.
+async fn goes_with_all(context: &Context, namespace: &str) -> Result<()> {
+    let pod = eventually(START, "a pod serves", async || {
+        let pods = pods(&context.kubectl, namespace).await?;
+        pods.into_iter()
+            .find(|p| p.serves)
+            .ok_or_else(|| Error::new("none does"))
+    })
+    .await?;
+    let mut publisher = Publisher::start(&pod.rtmp("somebody")).await?;
+    eventually(SOON, "a stream is live there", async || {
+        let streams = context.kubectl.list("streams.headgate.dev", namespace, "").await?;
+        ensure!(streams.len() == 1, "{} Streams", streams.len());
+        Ok(())
+    })
+    .await?;
+    let delete = ["delete", "namespace", namespace, "--wait=false"];
+    context.kubectl.run(&delete).await?;
+    eventually(GONE, "the namespace is gone", async || {
+        let left = context.kubectl.try_get("namespace", None, namespace).await?;
+        let status = left.as_ref().and_then(|n| n.pointer("/status"));
+        ensure!(left.is_none(), "it is {status:?}");
+        Ok(())
+    })
+    .await?;
+    publisher.ends_within(SOON).await.map(drop)
 }
 
 /// A stream is published and played, and shown while it is.

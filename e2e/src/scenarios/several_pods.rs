@@ -1,7 +1,9 @@
 //! Several pods act as one server: what one takes in, each gives out, and a name has one publisher among them all.
 
-use super::fleet::{Pod, origin_and_other, scale, settled};
-use super::site::{SOON, START, Site, becomes, operators};
+mod autoscaler;
+
+use super::fleet::{Pod, origin_and_other, scale};
+use super::site::{SOON, Site, becomes, operators};
 use crate::ensure;
 use crate::error::{Context as _, Result};
 use crate::harness::{Context, eventually};
@@ -12,8 +14,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// What it proves.
-pub(super) const ABOUT: &str =
-    "kubectl scale and autoscale: each pod plays what any pod takes in, one publisher a name, also without an operator";
+pub(super) const ABOUT: &str = "kubectl scale, autoscaling by viewers: each pod plays what any pod takes in, one publisher a name, also without an operator";
 
 const ANYONE: &str = "
 apiVersion: headgate.dev/v1alpha1
@@ -32,7 +33,7 @@ pub(super) async fn run(context: &Context) -> Result<()> {
 
     let mut publisher = Publisher::start(&site.alice().await?).await?;
     site.stream().await?;
-    autoscaled(context).await?;
+    autoscaler::within_bounds(context).await?;
     publisher.must_be_live()?;
     let (origin, edge) = origin_and_other(context, &site.stream().await?).await?;
     plays_from_each(&site, &origin, &edge).await?;
@@ -43,31 +44,9 @@ pub(super) async fn run(context: &Context) -> Result<()> {
     one_of_two(context, &site, &origin, &edge, &key).await?;
     takeover(context, &site, &origin, &edge, &key).await?;
     without_operator(context, &origin, &edge, &key).await?;
+    autoscaler::by_viewers(context).await?;
     publisher.must_be_live()?;
     publisher.stop().await
-}
-
-/// The controller of HorizontalPodAutoscalers moves the server by its scale subresource. No metrics are needed where the present number is outside of its bounds.
-async fn autoscaled(context: &Context) -> Result<()> {
-    let (kubectl, namespace) = (&context.kubectl, &context.namespace);
-    let autoscale = ["autoscale", "mediaserver", "live", "-n", namespace];
-    kubectl
-        .run(&[autoscale.as_slice(), &["--min=3", "--max=4"]].concat())
-        .await?;
-    settled(context, 3, START).await?;
-    let lower = json!({"spec": {"minReplicas": 1, "maxReplicas": 2}});
-    kubectl
-        .patch("horizontalpodautoscaler", namespace, "live", &lower)
-        .await?;
-    settled(context, 2, START).await?;
-    let seen = eventually(START, "the autoscaler knows how many pods there are", async || {
-        let autoscaler = context.get("horizontalpodautoscaler", "live").await?;
-        let current = autoscaler.pointer("/status/currentReplicas").cloned();
-        ensure!(current == Some(json!(2)), "it sees {current:?}");
-        Ok(())
-    });
-    seen.await?;
-    kubectl.delete("horizontalpodautoscaler", namespace, "live").await
 }
 
 /// Over every output, with the viewer's hooks from where the viewer is.

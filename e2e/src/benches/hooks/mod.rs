@@ -4,7 +4,7 @@
 //! machine's and the client's is in both.
 
 mod forwarding;
-mod people;
+pub(super) mod people;
 pub mod receiver;
 
 use super::release;

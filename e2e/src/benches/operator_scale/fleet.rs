@@ -3,6 +3,7 @@
 //! Each has a loopback address of its own, so that each has the control port, and the certificates of its server's Secret.
 
 use super::pod::{Played, routes};
+use super::sealed::Sealed;
 use super::waits::Waits;
 use crate::error::{Context as _, Error, Result};
 use axum::Router;
@@ -42,6 +43,7 @@ pub struct Fleet {
     client: Client,
     pods: Mutex<HashMap<String, Member>>,
     addresses: AtomicU32,
+    sealed: Option<Sealed>,
     /// Keys with a limit that are awaited in a pod's configuration.
     pub in_force: Arc<Waits>,
     /// Publishers that were live in a pod that was taken away, as `NAMESPACE/POD STREAM`.
@@ -54,14 +56,19 @@ struct Member {
 }
 
 impl Fleet {
-    /// No pod yet.
-    pub fn new(client: Client) -> Arc<Self> {
-        Self::from_address(client, FIRST_ADDRESS)
+    /// No pod yet. Each is to say what its sessions' closing events need.
+    pub fn sealing(client: Client, sealed: Sealed) -> Arc<Self> {
+        Self::with(client, FIRST_ADDRESS, Some(sealed))
     }
 
-    /// The same, with addresses from this one on, so that two fleets can be on one machine.
+    /// The same, with addresses from this one on, so that two fleets can be on one machine, and with no closing events.
     pub fn from_address(client: Client, first: Ipv4Addr) -> Arc<Self> {
+        Self::with(client, first, None)
+    }
+
+    fn with(client: Client, first: Ipv4Addr, sealed: Option<Sealed>) -> Arc<Self> {
         Arc::new(Self {
+            sealed,
             client,
             pods: Mutex::default(),
             addresses: AtomicU32::new(first.into()),
@@ -140,6 +147,7 @@ impl Fleet {
             (namespace.clone(), pod.name_any()),
             serde_json::from_slice(entry(&secret, CONFIG_FILE)?)?,
             self.in_force.clone(),
+            self.sealed,
         ));
         let tls = TlsAcceptor::from(Arc::new(tls(&secret)?));
         let address = Ipv4Addr::from(self.addresses.fetch_add(1, Ordering::Relaxed));

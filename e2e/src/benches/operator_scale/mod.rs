@@ -8,6 +8,7 @@ pub(super) mod identity;
 mod objects;
 mod operator;
 pub(super) mod pod;
+mod sealed;
 mod shares;
 mod streams;
 mod waits;
@@ -23,6 +24,7 @@ use fleet::Fleet;
 use futures::{StreamExt as _, TryStreamExt as _};
 use objects::Names;
 use operator::{Memory, Operator, Setup};
+use sealed::Sealed;
 use shares::Shares;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -118,7 +120,7 @@ async fn measured(plane: &ControlPlane, programs: &Path, scale: &Scale) -> Resul
     let mut bench = Bench {
         scale,
         plane,
-        fleet: Fleet::new(client.clone()),
+        fleet: Fleet::sealing(client.clone(), Sealed::measured().await?),
         client,
         operator,
         kubeconfig,

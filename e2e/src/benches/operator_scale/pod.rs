@@ -1,29 +1,34 @@
 //! One played media pod: what it runs, its streams, and the control protocol as `media-pod/control` has it.
 
+use super::sealed::{Entries, Sealed};
 use super::waits::Waits;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::StatusCode;
 use axum::routing::{delete, get, put};
 use axum::{Json, Router};
-use futures::stream::unfold;
+use futures::StreamExt as _;
+use futures::future::ready;
+use futures::stream::{once, unfold};
 use headgate_control::{
     Applied, CONFIG_PATH, DRAIN_PATH, DrainReport, DrainRequest, HookReport, LEDGER_PATH, LedgerLine, Listener,
     ListenerReport, PodConfig, PodReport, REPORT_PATH, SESSIONS_PATH, StreamReport, TrackReport,
 };
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 /// As the real pod: changes that come closer together are one report.
 const COALESCE: Duration = Duration::from_millis(200);
+/// Changes of a ledger that a reader may be behind.
+const LINES: usize = 256;
 /// As the real pod: the longest silence.
 const EVERY: Duration = Duration::from_secs(5);
 
@@ -38,6 +43,10 @@ pub struct Played {
     sequence: AtomicU64,
     running: Mutex<Running>,
     streams: Mutex<BTreeMap<Uuid, StreamReport>>,
+    /// Where it has closing events to be told, how long what it says of them is.
+    sealed: Option<Sealed>,
+    open: Mutex<HashMap<Uuid, Entries>>,
+    ledger: broadcast::Sender<LedgerLine>,
     /// Until when it drains.
     draining: Mutex<Option<Timestamp>>,
     /// Streams whose publishers were told to end.
@@ -54,11 +63,15 @@ struct Running {
     listeners: Vec<Listener>,
     hooks: Vec<String>,
     keys: Vec<String>,
+    /// Sessions of pods that are gone, which it was told to close; that is done at once.
+    adopted: Vec<Uuid>,
 }
 
 impl Running {
-    fn of(config: PodConfig) -> Self {
+    fn of(config: PodConfig, name: &str) -> Self {
+        let mine = config.orphans.iter().filter(|o| o.adopter == name);
         Self {
+            adopted: mine.map(|o| o.session).collect(),
             revision: config.revision,
             listeners: config.listeners,
             hooks: config.hooks.into_iter().map(|h| h.name).collect(),
@@ -74,13 +87,21 @@ pub fn edit(namespace: &str, key: &str, limit: u32) -> String {
 
 impl Played {
     /// Starts from the configuration in its Secret.
-    pub fn new((namespace, name): (String, String), config: PodConfig, in_force: Arc<Waits>) -> Self {
+    pub fn new(
+        (namespace, name): (String, String),
+        config: PodConfig,
+        in_force: Arc<Waits>,
+        sealed: Option<Sealed>,
+    ) -> Self {
         Self {
+            running: Mutex::new(Running::of(config, &name)),
             namespace,
             name,
+            sealed,
+            open: Mutex::default(),
+            ledger: broadcast::Sender::new(LINES),
             instance: Uuid::new_v4().to_string(),
             sequence: AtomicU64::new(0),
-            running: Mutex::new(Running::of(config)),
             streams: Mutex::default(),
             draining: Mutex::default(),
             kicked: Mutex::default(),
@@ -99,13 +120,44 @@ impl Played {
 
     /// The same under an id that is known before: its object may be there before this returns.
     pub fn publish_as(&self, name: &str, session: Uuid) {
-        self.streams.lock().insert(session, stream(name, session));
+        let entries = self.sealed.map(|s| s.entries(session));
+        let mut stream = stream(name, session);
+        if let Some(entries) = entries {
+            stream.sealed = Some(entries.0[0].sealed.clone());
+            self.opens(session, entries);
+        }
+        self.streams.lock().insert(session, stream);
         self.news.send_replace(());
+    }
+
+    fn opens(&self, session: Uuid, entries: Entries) {
+        let mut open = self.open.lock();
+        for entry in &entries.0 {
+            let _ = self.ledger.send(LedgerLine::Open(entry.clone()));
+        }
+        open.insert(session, entries);
+    }
+
+    fn closes(&self, session: Uuid) {
+        let mut open = self.open.lock();
+        for entry in open.remove(&session).into_iter().flat_map(|e| e.0) {
+            let session = entry.session;
+            let _ = self.ledger.send(LedgerLine::Closed { session });
+        }
+    }
+
+    /// What is open, that this was all, and what comes then.
+    fn ledger(&self) -> (Vec<LedgerLine>, broadcast::Receiver<LedgerLine>) {
+        let open = self.open.lock();
+        let entries = open.values().flat_map(|e| e.0.iter().cloned());
+        let lines = entries.map(LedgerLine::Open).chain([LedgerLine::Synced]).collect();
+        (lines, self.ledger.subscribe())
     }
 
     /// A publisher goes; `false` when there is none.
     pub fn unpublish(&self, session: Uuid) -> bool {
         let gone = self.streams.lock().remove(&session).is_some();
+        self.closes(session);
         self.news.send_replace(());
         gone
     }
@@ -154,7 +206,7 @@ impl Played {
         let applied = Applied {
             revision: config.revision.clone(),
         };
-        *self.running.lock() = Running::of(config);
+        *self.running.lock() = Running::of(config, &self.name);
         self.news.send_replace(());
         applied
     }
@@ -195,6 +247,7 @@ impl Played {
             streams,
             hooks: running.hooks.iter().map(|name| hook(name)).collect(),
             key_use,
+            adopted: running.adopted.clone(),
             ..PodReport::default()
         }
     }
@@ -309,13 +362,18 @@ async fn reports(State(pod): State<Arc<Played>>) -> Body {
     }))
 }
 
-async fn ledger() -> Body {
-    Body::from_stream(unfold(true, |first| async move {
-        if !first {
-            sleep(EVERY).await;
-        }
-        Some((Ok::<_, Infallible>(line(&LedgerLine::Synced)), false))
-    }))
+async fn ledger(State(pod): State<Arc<Played>>) -> Body {
+    let (lines, changes) = pod.ledger();
+    let first = lines.iter().flat_map(line).collect::<Bytes>();
+    let said = once(ready(first)).chain(unfold(changes, |mut changes| async move {
+        // As the real pod: who is too slow to hear of every change has to ask again.
+        let next = match timeout(EVERY, changes.recv()).await {
+            Ok(next) => next.ok()?,
+            Err(_) => LedgerLine::Synced,
+        };
+        Some((line(&next), changes))
+    }));
+    Body::from_stream(said.map(Ok::<_, Infallible>))
 }
 
 fn line(value: &impl serde::Serialize) -> Bytes {
