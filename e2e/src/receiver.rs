@@ -148,6 +148,8 @@ impl Answer {
 struct Shared {
     calls: Mutex<Vec<Call>>,
     answers: Mutex<HashMap<String, Answer>>,
+    /// What is answered where nothing else was said.
+    usual: Mutex<Option<Answer>>,
     /// Says each call on standard output.
     prints: bool,
 }
@@ -210,6 +212,11 @@ impl Receiver {
     /// From now on answers this event so.
     pub fn answer(&self, event: &str, answer: Answer) {
         self.shared.answers.lock().insert(event.to_owned(), answer);
+    }
+
+    /// From now on answers so whatever no other answer was given for.
+    pub fn answer_all(&self, answer: Answer) {
+        *self.shared.usual.lock() = Some(answer);
     }
 
     /// Every call so far, in the order in which they came.
@@ -310,6 +317,7 @@ async fn receive(State(shared): State<Arc<Shared>>, request: Request) -> Respons
     };
     shared.record(call);
     let answer = shared.answers.lock().get(&event).cloned();
+    let answer = answer.or_else(|| shared.usual.lock().clone());
     answer.unwrap_or_else(Answer::allow).give().await
 }
 

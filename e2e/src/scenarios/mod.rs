@@ -8,6 +8,7 @@ mod crashes;
 mod definitions;
 mod drain;
 mod faults;
+mod five_dialects;
 pub mod fleet;
 mod goodbye;
 mod invalid_manifests;
@@ -57,6 +58,7 @@ pub fn all() -> Vec<Scenario> {
         scenario!(rollout, needs_images: true),
         scenario!(drain, needs_images: true),
         scenario!(closing_events, needs_images: true),
+        scenario!(five_dialects, needs_images: true),
         scenario!(faults, needs_images: true),
         scenario!(crashes, needs_images: true),
         scenario!(goodbye, needs_images: true),
