@@ -7,6 +7,7 @@ use crate::samples::Fields;
 use bytes::{BufMut, BytesMut};
 
 /// A fragment of one frame.
+#[derive(Clone, Copy)]
 struct Piece<'a> {
     sequence: u32,
     /// The track's id on the wire.

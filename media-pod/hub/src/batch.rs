@@ -80,7 +80,9 @@ impl Batch {
 
 fn joined(packets: &[Bytes], total: usize) -> Bytes {
     let mut bytes = BytesMut::with_capacity(total);
-    packets.iter().for_each(|packet| bytes.extend_from_slice(packet));
+    for packet in packets {
+        bytes.extend_from_slice(packet);
+    }
     bytes.freeze()
 }
 

@@ -99,7 +99,7 @@ async fn publisher(hub: Hub, dice: Dice) {
     let Ok(mut publisher) = publish(&hub, &stream(&dice), param(&dice)).await else {
         return;
     };
-    for second in 0..1 + draw(&dice, 8) {
+    for second in 0..=draw(&dice, 8) {
         if draw(&dice, 3) > 0 {
             publisher.track(video_track());
         }
@@ -126,7 +126,7 @@ async fn player(hub: Hub, dice: Dice) {
         return;
     };
     let mut out = Vec::new();
-    for _ in 0..1 + draw(&dice, 10) {
+    for _ in 0..=draw(&dice, 10) {
         tokio::select! {
             biased;
             next = player.next(&mut out, 8) => if next.is_err() { return },
@@ -149,7 +149,7 @@ async fn seated(hub: Hub, dice: Dice) {
     };
     let pipe = Pipe::with_room(draw(&dice, 5_000));
     let seated = player.seat(Arc::clone(&pipe) as _, Vec::new(), Duration::from_secs(3));
-    for _ in 0..1 + draw(&dice, 10) {
+    for _ in 0..=draw(&dice, 10) {
         tokio::select! {
             biased;
             _ = seated.over() => break,
