@@ -129,7 +129,7 @@ enum ClusterCommand {
 
 /// Runs the command line that this process was given.
 pub async fn main() -> ExitCode {
-    match run(Cli::parse().command).await {
+    match Box::pin(run(Cli::parse().command)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(cause) => {
             complain(format_args!("error: {cause}"));

@@ -67,12 +67,11 @@ async fn connection(socket: TcpStream, routes: Router, stop: &CancellationToken)
         ended = &mut served => Some(ended),
         () = stop.cancelled() => None,
     };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
-            served.as_mut().graceful_shutdown();
-            served.await
-        }
+    let ended = if let Some(ended) = ended {
+        ended
+    } else {
+        served.as_mut().graceful_shutdown();
+        served.await
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection to the admin port ended");

@@ -105,7 +105,7 @@ mod tests {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if path.is_dir() && !["tests", "fuzz"].contains(&name.as_str()) {
                 gather(&path, text);
-            } else if name.ends_with(".rs") && name != "tests.rs" {
+            } else if path.extension().is_some_and(|it| it == "rs") && name != "tests.rs" {
                 text.push_str(&std::fs::read_to_string(&path).unwrap());
             }
         }

@@ -170,7 +170,7 @@ async fn a_session_whose_pod_hangs_goes_on_elsewhere_in_some_seconds_and_the_nex
     let own = [live.begun(&healthy.0[1]).await, live.begun(&healthy.0[1]).await];
     let segment = segments(&text(&healthy.0[1], &own[0]).await).pop().unwrap();
     // Pods of the same names and the same key, and the second one takes requests and never answers.
-    let server = fake(axum::Router::new().fallback(|| std::future::pending::<()>())).await;
+    let server = fake(axum::Router::new().fallback(std::future::pending::<()>)).await;
     let pod = &server.0[0];
     let _live = Live::at(pod).await;
     let start = Instant::now();

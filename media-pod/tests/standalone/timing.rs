@@ -35,7 +35,7 @@ pub type Times = Arc<Mutex<Vec<(usize, Instant)>>>;
 
 /// Each picture has its number in it, to be found in whatever it is wrapped in.
 fn picture(number: usize) -> Bytes {
-    let is_key = number % GOP == 0;
+    let is_key = number.is_multiple_of(GOP);
     let mut body = vec![if is_key { 0x17 } else { 0x27 }, 1, 0, 0, 0, 0, 0, 0, 121];
     body.push(if is_key { 0x65 } else { 0x41 });
     body.extend_from_slice(MARK);
@@ -207,7 +207,7 @@ async fn pictures_are_held_back_as_long_as_the_setting_says_and_no_longer() {
         let _publisher = publish(RtmpClient::publish(place.rtmp, "cam").await.unwrap(), Arc::clone(&sent));
         tokio::time::sleep(FRAME * 5).await;
         let watching = viewers(&place, &mut tasks);
-        tokio::time::sleep(Duration::from_millis(4_000)).await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
         let (sent, window) = (sent.lock().clone(), Duration::from_millis(setting));
         for (output, seen) in watching {
             // What a viewer begins with is older.
