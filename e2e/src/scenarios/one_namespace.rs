@@ -55,8 +55,9 @@ pub(super) async fn run(context: &Context) -> Result<()> {
     let no_job = ["uninstall", RELEASE, "-n", SYSTEM, "--no-hooks", "--wait"];
     context.helm.run(&no_job).await?;
 
-    let only = format!("watchNamespace={other}");
-    let set = ["--set", &only, "--set", "rbac.aggregate=false"];
+    // The definitions that were kept belong to the release that is gone, which was in another namespace.
+    let only = format!("watchNamespace={other},rbac.aggregate=false,crds.install=false");
+    let set = ["--set", &only];
     context
         .helm
         .install(RELEASE, &other, &chart.to_string_lossy(), &set)
