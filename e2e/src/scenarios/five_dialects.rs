@@ -21,6 +21,8 @@ const CLOSED: Duration = Duration::from_secs(40);
 const REFUSED: &str = "dev.headgate.close.v1";
 /// The program in the pods.
 const PROGRAM: &str = "media-pod";
+/// The session of what belongs to none.
+const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
 /// An endpoint: where it calls below the back end's address, in which dialect, of what; and what closes what in it.
 struct Hook {
@@ -395,7 +397,8 @@ fn word(call: &Call) -> String {
 /// Every session that began has its end, each under one id; and as many began as came.
 fn told_once(hook: &Hook, calls: &[Call], crowds: usize) -> Result<()> {
     let mut ids: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
-    for call in calls {
+    // The start and the end of a server are of no session: each pod has its own.
+    for call in calls.iter().filter(|call| call.header("x-media-session") != NOBODY) {
         let about = (call.header("x-media-session"), word(call));
         ids.entry(about).or_default().insert(call.header("webhook-id"));
     }
