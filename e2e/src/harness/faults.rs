@@ -14,8 +14,8 @@ use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
 /// How long a slow etcd stands still, and how long it runs then.
-const STOPPED: Duration = Duration::from_millis(800);
-const RUNS: Duration = Duration::from_millis(200);
+const STOPPED: Duration = Duration::from_millis(500);
+const RUNS: Duration = Duration::from_millis(300);
 /// How long a component may take to serve again.
 const BACK: Duration = Duration::from_mins(1);
 

@@ -18,8 +18,8 @@ pub(super) const ABOUT: &str = "no API server for a minute, a slow etcd, an oper
 
 /// How long the API server is away.
 const AWAY: Duration = Duration::from_mins(1);
-/// From a change to what it asks for while etcd is slow: some ten of its answers.
-const SLOWLY: Duration = Duration::from_secs(30);
+/// From a change to what it asks for while etcd is slow: some ten of its answers, between those that all others in the cluster wait for.
+const SLOWLY: Duration = Duration::from_mins(1);
 
 /// From the end of a leader that gives nothing up to the next one, as the docs have it (10 s), and what a slow machine takes.
 const TAKEOVER: Duration = Duration::from_secs(15);
@@ -108,7 +108,7 @@ async fn no_api_server(context: &Context, player: &mut Player) -> Result<()> {
     eventually(START, "an operator leads", async || leader(context).await.map(drop)).await
 }
 
-/// Every answer of the API server takes most of a second: who leads goes on to, and what is asked for and taken away comes.
+/// Answers of the API server take up to half a second more: who leads goes on to, and what is asked for and taken away comes.
 async fn slow_etcd(context: &Context, site: &Site<'_>) -> Result<()> {
     let before = leader(context).await?;
     let slow = context.slow_etcd()?;
