@@ -9,9 +9,11 @@ mod accept;
 mod census;
 mod door;
 mod forwarded;
+mod link;
 mod metrics;
 mod networks;
 mod proxy;
+mod rounds;
 mod socket;
 mod tls;
 
@@ -22,5 +24,6 @@ pub use forwarded::client_behind;
 pub use metrics::Metrics;
 pub use networks::Networks;
 pub use proxy::{BadHeader, HEADER_MAX, Header, parse};
+pub use rounds::{Caller, Rounds};
 pub use socket::Socket;
 pub use tls::{Alpn, BadCertificate, Certificate, server_config};

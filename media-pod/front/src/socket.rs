@@ -4,6 +4,8 @@
 //! the connection, on a state machine without I/O: no task more, no channel. What was taken for sending may wait inside as ciphertext: see
 //! [`Socket::is_flushed`].
 
+use crate::Rounds;
+use crate::link::{Link, Wire};
 use bytes::BufMut;
 use headgate_hub::Outlet;
 use parking_lot::Mutex;
@@ -15,7 +17,7 @@ use std::os::fd::RawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Plaintext of one record of TLS.
@@ -23,14 +25,17 @@ const RECORD: usize = 16 << 10;
 
 /// A connection.
 pub struct Socket {
-    tcp: TcpStream,
+    link: Link,
     /// Never held across an await. The connection's task reads, a pass of the hub writes.
     tls: Option<Box<Mutex<ServerConnection>>>,
 }
 
 impl From<TcpStream> for Socket {
     fn from(tcp: TcpStream) -> Self {
-        Self { tcp, tls: None }
+        Self {
+            link: Link::Alone(tcp),
+            tls: None,
+        }
     }
 }
 
@@ -38,10 +43,11 @@ impl Socket {
     /// Shakes hands as the server. Bound it in time.
     pub async fn accept(tcp: TcpStream, config: Arc<ServerConfig>) -> io::Result<Self> {
         let mut connection = ServerConnection::new(config).map_err(io::Error::other)?;
+        let link = Link::Alone(tcp);
         while connection.is_handshaking() {
-            match flush(&tcp, &mut connection) {
+            match flush(&link, &mut connection) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    tcp.writable().await?;
+                    link.writable().await?;
                     continue;
                 }
                 other => other?,
@@ -49,8 +55,8 @@ impl Socket {
             if !connection.is_handshaking() {
                 break;
             }
-            tcp.readable().await?;
-            match take(&tcp, &mut connection) {
+            link.readable().await?;
+            match take(&link, &mut connection) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -58,7 +64,7 @@ impl Socket {
             }
         }
         Ok(Self {
-            tcp,
+            link,
             tls: Some(Box::new(Mutex::new(connection))),
         })
     }
@@ -74,14 +80,31 @@ impl Socket {
         self.tls.as_deref().is_some_and(agreed)
     }
 
-    /// The connection below, for its options.
-    pub fn tcp(&self) -> &TcpStream {
-        &self.tcp
+    /// The options of the connection below.
+    pub fn options(&self) -> SockRef<'_> {
+        self.link.options()
+    }
+
+    /// From now on what comes is heard together with what comes on others, a little later: for those who send much and often. On an error it stays
+    /// as it is.
+    pub fn join(&mut self, rounds: &Rounds) -> io::Result<()> {
+        self.link.join(rounds)
+    }
+
+    /// From now on what comes is heard at once. On an error it stays as it is.
+    pub fn leave_rounds(&mut self) -> io::Result<()> {
+        self.link.leave()
     }
 
     /// The connection itself, when there is nothing between it and its bytes.
     pub fn into_tcp(self) -> Result<TcpStream, Self> {
-        if self.is_tls() { Err(self) } else { Ok(self.tcp) }
+        match self {
+            Self {
+                link: Link::Alone(tcp),
+                tls: None,
+            } => Ok(tcp),
+            other => Err(other),
+        }
     }
 
     /// Waits until there may be something to read.
@@ -89,23 +112,22 @@ impl Socket {
         if self.has_plaintext() {
             return Ok(());
         }
-        self.tcp.readable().await
+        self.link.readable().await
     }
 
     /// Waits until something may be written.
     pub async fn writable(&self) -> io::Result<()> {
-        self.tcp.writable().await
+        self.link.writable().await
     }
 
     /// Reads what is there; 0 at the end.
     pub fn try_read_buf(&self, buffer: &mut impl BufMut) -> io::Result<usize> {
         let Some(tls) = &self.tls else {
-            let room = buffer.chunk_mut().len();
-            return read_out(&self.tcp, room, || self.tcp.try_read_buf(buffer));
+            return self.link.try_read_buf(buffer);
         };
         let mut record = [0; RECORD];
         let room = buffer.chunk_mut().len().min(RECORD);
-        let count = read(&self.tcp, &mut tls.lock(), record.get_mut(..room).unwrap_or_default())?;
+        let count = read(&self.link, &mut tls.lock(), record.get_mut(..room).unwrap_or_default())?;
         buffer.put_slice(record.get(..count).unwrap_or_default());
         Ok(count)
     }
@@ -113,16 +135,16 @@ impl Socket {
     /// Reads what is there; 0 at the end.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match &self.tls {
-            None => read_out(&self.tcp, buffer.len(), || self.tcp.try_read(buffer)),
-            Some(tls) => read(&self.tcp, &mut tls.lock(), buffer),
+            None => self.link.try_read(buffer),
+            Some(tls) => read(&self.link, &mut tls.lock(), buffer),
         }
     }
 
     /// Takes what goes now.
     pub fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match &self.tls {
-            None => self.tcp.try_write_vectored(slices),
-            Some(tls) => write(&self.tcp, &mut tls.lock(), slices),
+            None => self.link.try_write_vectored(slices),
+            Some(tls) => write(&self.link, &mut tls.lock(), slices),
         }
     }
 
@@ -135,7 +157,7 @@ impl Socket {
     pub fn try_flush(&self) -> io::Result<()> {
         match &self.tls {
             None => Ok(()),
-            Some(tls) => flush(&self.tcp, &mut tls.lock()),
+            Some(tls) => flush(&self.link, &mut tls.lock()),
         }
     }
 
@@ -145,9 +167,9 @@ impl Socket {
             let mut tls = tls.lock();
             tls.send_close_notify();
             // A peer that does not read any more hears it from the end of the connection.
-            let _ = flush(&self.tcp, &mut tls);
+            let _ = flush(&self.link, &mut tls);
         }
-        SockRef::from(&self.tcp).shutdown(Shutdown::Write)
+        self.link.options().shutdown(Shutdown::Write)
     }
 
     /// Resolves when the peer has closed its side. When it sends something instead this does not resolve, and what it sent is read later.
@@ -155,7 +177,7 @@ impl Socket {
         let is_closed = match &self.tls {
             None => {
                 let mut one = [0; 1];
-                matches!(self.tcp.peek(&mut one).await, Ok(0) | Err(_))
+                matches!(self.link.peek(&mut one).await, Ok(0) | Err(_))
             }
             Some(tls) => self.closed_tls(tls).await,
         };
@@ -172,10 +194,10 @@ impl Socket {
                 Ok(state) if !state.peer_has_closed() => {}
                 _ => return true,
             }
-            if self.tcp.readable().await.is_err() {
+            if self.link.readable().await.is_err() {
                 return true;
             }
-            match take(&self.tcp, &mut tls.lock()) {
+            match take(&self.link, &mut tls.lock()) {
                 Ok(count) if count > 0 => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 _ => return true,
@@ -192,22 +214,8 @@ impl Socket {
     }
 }
 
-/// A read that was given more room than it filled has taken all there was: to be told at once that nothing is left spares another one, which would
-/// find that out. What comes meanwhile makes the connection readable again.
-fn read_out(tcp: &TcpStream, room: usize, mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    let mut count = None;
-    let outcome = tcp.try_io(Interest::READABLE, || match read()? {
-        some if some > 0 && some < room => {
-            count = Some(some);
-            Err(io::ErrorKind::WouldBlock.into())
-        }
-        other => Ok(other),
-    });
-    count.map_or(outcome, Ok)
-}
-
 /// The plaintext that is there, or comes with the ciphertext that is there.
-fn read(tcp: &TcpStream, tls: &mut ServerConnection, buffer: &mut [u8]) -> io::Result<usize> {
+fn read(link: &Link, tls: &mut ServerConnection, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         match tls.reader().read(buffer) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -215,16 +223,16 @@ fn read(tcp: &TcpStream, tls: &mut ServerConnection, buffer: &mut [u8]) -> io::R
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
             done => return done,
         }
-        take(tcp, tls)?;
+        take(link, tls)?;
     }
 }
 
 /// Ciphertext from the connection; 0 at its end.
-fn take(tcp: &TcpStream, tls: &mut ServerConnection) -> io::Result<usize> {
-    let count = tls.read_tls(&mut Wire(tcp))?;
+fn take(link: &Link, tls: &mut ServerConnection) -> io::Result<usize> {
+    let count = tls.read_tls(&mut Wire(link))?;
     let processed = tls.process_new_packets();
     // An alert, or the answer to a renewal of keys. Where it does not go now, it goes with the next write.
-    match flush(tcp, tls) {
+    match flush(link, tls) {
         Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
         _ => {}
     }
@@ -235,53 +243,30 @@ fn take(tcp: &TcpStream, tls: &mut ServerConnection) -> io::Result<usize> {
 }
 
 /// Takes plaintext up to the bound of what waits inside.
-fn write(tcp: &TcpStream, tls: &mut ServerConnection, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-    flush(tcp, tls)?;
+fn write(link: &Link, tls: &mut ServerConnection, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    flush(link, tls)?;
     let taken = tls.writer().write_vectored(slices)?;
-    match flush(tcp, tls) {
+    match flush(link, tls) {
         Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
         _ => Ok(taken),
     }
 }
 
 /// All of the ciphertext, or [`io::ErrorKind::WouldBlock`].
-fn flush(tcp: &TcpStream, tls: &mut ServerConnection) -> io::Result<()> {
+fn flush(link: &Link, tls: &mut ServerConnection) -> io::Result<()> {
     while tls.wants_write() {
-        if tls.write_tls(&mut Wire(tcp))? == 0 {
+        if tls.write_tls(&mut Wire(link))? == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
     }
     Ok(())
 }
 
-/// The connection as rustls wants it.
-struct Wire<'a>(&'a TcpStream);
-
-impl Read for Wire<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
-    }
-}
-
-impl Write for Wire<'_> {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.0.try_write(buffer)
-    }
-
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_write_vectored(slices)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 impl Outlet for Socket {
     fn offer(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match &self.tls {
-            None => self.tcp.offer(pieces),
-            Some(tls) => write(&self.tcp, &mut tls.lock(), pieces),
+            None => self.link.try_write_vectored(pieces),
+            Some(tls) => write(&self.link, &mut tls.lock(), pieces),
         }
     }
 
@@ -290,22 +275,23 @@ impl Outlet for Socket {
     }
 
     fn descriptor(&self) -> Option<RawFd> {
-        if self.is_tls() { None } else { self.tcp.descriptor() }
+        if self.is_tls() { None } else { self.link.descriptor() }
     }
 
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.tcp.poll_write_ready(cx)
+        self.link.poll_writable(cx)
     }
 }
 
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.tls.is_none() {
-            return Pin::new(&mut self.tcp).poll_read(cx, buffer);
+        let Self { link, tls } = &mut *self;
+        if let (Link::Alone(tcp), None) = (link, tls) {
+            return Pin::new(tcp).poll_read(cx, buffer);
         }
         loop {
             match self.try_read(buffer.initialize_unfilled()) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.tcp.poll_read_ready(cx))?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.link.poll_readable(cx))?,
                 Err(error) => return Poll::Ready(Err(error)),
                 Ok(count) => {
                     buffer.advance(count);
@@ -326,12 +312,13 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.tls.is_none() {
-            return Pin::new(&mut self.tcp).poll_write_vectored(cx, slices);
+        let Self { link, tls } = &mut *self;
+        if let (Link::Alone(tcp), None) = (link, tls) {
+            return Pin::new(tcp).poll_write_vectored(cx, slices);
         }
         loop {
             match self.try_write_vectored(slices) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.tcp.poll_write_ready(cx))?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.link.poll_writable(cx))?,
                 done => return Poll::Ready(done),
             }
         }
@@ -344,7 +331,7 @@ impl AsyncWrite for Socket {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             match self.try_flush() {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.tcp.poll_write_ready(cx))?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.link.poll_writable(cx))?,
                 done => return Poll::Ready(done),
             }
         }
@@ -355,6 +342,6 @@ impl AsyncWrite for Socket {
             tls.lock().send_close_notify();
         }
         ready!(self.as_mut().poll_flush(cx))?;
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+        Poll::Ready(self.link.options().shutdown(Shutdown::Write))
     }
 }

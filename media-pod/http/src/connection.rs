@@ -21,7 +21,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
@@ -92,7 +91,7 @@ impl Requests {
 /// Runs a connection to its end.
 pub(crate) async fn run(arrival: Arrival, shared: Arc<Shared>) {
     let Arrival { socket, peer, guest } = arrival;
-    if let Err(error) = prepare(socket.tcp()) {
+    if let Err(error) = prepare(&socket.options()) {
         tracing::debug!(%peer, %error, "a socket option could not be set");
     }
     let requests = Arc::new(Requests {
@@ -183,10 +182,10 @@ where
 }
 
 /// No waiting for full packets; a peer that vanished is found even while nothing is sent.
-fn prepare(stream: &TcpStream) -> std::io::Result<()> {
+fn prepare(socket: &socket2::SockRef<'_>) -> std::io::Result<()> {
     let keepalive = socket2::TcpKeepalive::new()
         .with_time(Duration::from_secs(30))
         .with_interval(Duration::from_secs(10));
-    stream.set_nodelay(true)?;
-    socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&keepalive)
 }

@@ -64,6 +64,15 @@ impl Settings {
             .unwrap_or_default();
         if window < NOTHING { Duration::ZERO } else { window }
     }
+
+    /// How long what publishers send may wait so that many are heard together: small beside the window, and nothing where that is so small that
+    /// frames go out as they come.
+    pub fn ingest_pause(&self) -> Duration {
+        const MOST: Duration = Duration::from_millis(5);
+        const LEAST: Duration = Duration::from_millis(1);
+        let pause = (self.merge_window / 20).min(MOST);
+        if pause < LEAST { Duration::ZERO } else { pause }
+    }
 }
 
 #[cfg(test)]
@@ -80,5 +89,18 @@ mod tests {
             ..settings
         };
         assert_eq!(settings.window(10_000), Duration::ZERO);
+    }
+
+    #[test]
+    fn publishers_wait_for_each_other_a_twentieth_of_the_window_and_five_milliseconds_at_most() {
+        let pause = |millis| {
+            let merge_window = Duration::from_millis(millis);
+            let settings = Settings {
+                merge_window,
+                ..Settings::default()
+            };
+            settings.ingest_pause().as_millis()
+        };
+        assert_eq!([0, 10, 40, 100, 350, 1000].map(pause), [0, 0, 2, 5, 5, 5]);
     }
 }

@@ -8,7 +8,8 @@ mod shell;
 
 use crate::chunk::Limits;
 use arc_swap::ArcSwap;
-use headgate_front::{Arrival, Door, Ends};
+use futures::future::BoxFuture;
+use headgate_front::{Arrival, Door, Ends, Rounds};
 use headgate_hub::Hub;
 use shell::Shell;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument, debug, debug_span};
+use tracing::{Instrument, debug, debug_span, warn};
 
 /// What a client is told that should come again.
 const MOVED: &str = "this server is on its way out: connect again";
@@ -67,17 +68,39 @@ pub async fn serve(listener: TcpListener, hub: Hub, options: Options, shutdown: 
         shutdown: shutdown.clone(),
     };
     let door = options.door.clone();
+    let (rounds, caller) = rounds(&hub);
     let serve = move |arrival: Arrival| {
         let Arrival { socket, peer, guest } = arrival;
-        let (hub, options, shutdown) = (hub.clone(), Arc::clone(&options), shutdown.clone());
+        let mut shell = Shell::new(socket, peer, hub.clone(), Arc::clone(&options), shutdown.clone());
+        shell.rounds.clone_from(&rounds);
         async move {
-            Shell::new(socket, peer, hub, options, shutdown).run().await;
+            shell.run().await;
             drop(guest);
         }
         .instrument(debug_span!("rtmp", %peer))
     };
-    door.keep(listener, &tasks, &ends, serve).await;
-    tasks.close();
-    tasks.wait().await;
-    debug!("listener ended");
+    let connections = async {
+        door.keep(listener, &tasks, &ends, serve).await;
+        tasks.close();
+        tasks.wait().await;
+    };
+    tokio::select! {
+        () = connections => debug!("listener ended"),
+        () = caller => {}
+    }
+}
+
+/// For publishers, and what looks at them as long as it is polled. Without a descriptor for it each is heard alone.
+fn rounds(hub: &Hub) -> (Option<Rounds>, BoxFuture<'static, ()>) {
+    match Rounds::new() {
+        Ok((rounds, caller)) => {
+            let hub = hub.clone();
+            let pause = move || hub.settings().ingest_pause();
+            (Some(rounds), Box::pin(caller.keep(pause)))
+        }
+        Err(error) => {
+            warn!(%error, "publishers are heard one by one");
+            (None, Box::pin(std::future::pending()))
+        }
+    }
 }

@@ -2,9 +2,13 @@
 
 use super::shell::{End, Shell, bytes, until};
 use crate::server::Event;
+use futures::future::{BoxFuture, FutureExt as _};
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use headgate_codec::TrackKind;
 use headgate_flv::{Demuxed, Demuxer, Found};
 use headgate_hub::{EndReason, Publisher, Reason, Refusal};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info};
@@ -21,7 +25,9 @@ impl Shell {
         };
         info!(session = %publisher.session().id, stream = %publisher.session().name, "publisher is live");
         self.session.accept_publish();
+        self.join_rounds();
         let end = self.take_media(&mut publisher).await;
+        self.leave_rounds();
         let reason = end.as_ref().map_or_else(End::reason, |()| EndReason::Unpublished);
         info!(session = %publisher.session().id, %reason, "publisher ended");
         publisher.finish(reason);
@@ -40,17 +46,13 @@ impl Shell {
 
     /// `Ok` when the publisher said goodbye and keeps the connection.
     ///
-    /// This runs once for each message of each publisher: what is waited for beside the socket is made once, and the timer is not touched until it
-    /// has run out.
+    /// This runs once for each message of each publisher, which finds little of its memory in the processor's cache: what is rare is not looked at
+    /// unless it happens.
     async fn take_media(&mut self, publisher: &mut Publisher) -> Result<(), End> {
-        let kicked = publisher.kicked();
-        let asked_to_leave = publisher.asked_to_leave();
-        let shutdown = self.shutdown.clone().cancelled_owned();
         let mut demuxer = Demuxer::default();
-        let mut patience = Patience::new(publisher.first_media_max());
-        let silence = sleep(patience.most);
-        tokio::pin!(kicked, asked_to_leave, shutdown, silence);
-        let (mut has_been_asked, mut hold) = (false, None);
+        let patience = Arc::new(Patience::new(publisher.first_media_max()));
+        let mut rare = self.rare(publisher, &patience);
+        let mut hold = None;
         loop {
             let mut media = 0_u64;
             while let Some(event) = self.session.poll_event() {
@@ -60,33 +62,35 @@ impl Shell {
                 }
             }
             if media > 0 {
-                if let Some(sooner) = patience.renew(publisher.silence_max()) {
-                    silence.as_mut().reset(sooner);
-                }
                 hold = publisher.pace(media).map_err(|reason| self.tell_publisher(reason))?;
+                patience.renew(hold.unwrap_or_else(Instant::now), publisher.silence_max());
             }
             self.flush().await?;
             tokio::select! {
                 biased;
-                reason = &mut kicked => return Err(self.tell_publisher(reason)),
-                () = &mut shutdown => return Err(self.tell_publisher(EndReason::Shutdown)),
-                () = &mut asked_to_leave, if !has_been_asked => {
-                    has_been_asked = true;
-                    self.session.ask_to_reconnect(super::MOVED);
-                }
-                () = until(hold), if hold.is_some() => {
-                    hold = None;
-                    if let Some(sooner) = patience.renew(publisher.silence_max()) {
-                        silence.as_mut().reset(sooner);
-                    }
-                }
-                () = &mut silence, if hold.is_none() => match patience.left() {
-                    Some(left) => silence.as_mut().reset(left),
-                    None => return Err(End::Idle(patience.most)),
+                Some(rare) = rare.next() => match rare {
+                    Rare::Ended(reason) => return Err(self.tell_publisher(reason)),
+                    Rare::AskedToLeave => self.session.ask_to_reconnect(super::MOVED),
+                    Rare::Silence => return Err(End::Idle(patience.most())),
                 },
+                () = until(hold), if hold.is_some() => hold = None,
                 read = self.read(), if hold.is_none() => read?,
             }
         }
+    }
+
+    fn rare(&self, publisher: &Publisher, patience: &Arc<Patience>) -> FuturesUnordered<BoxFuture<'static, Rare>> {
+        let (kicked, leave) = (publisher.kicked(), publisher.asked_to_leave());
+        let (shutdown, patience) = (self.shutdown.clone(), Arc::clone(patience));
+        let all: [BoxFuture<'static, Rare>; 4] = [
+            kicked.map(Rare::Ended).boxed(),
+            async move { shutdown.cancelled_owned().await }
+                .map(|()| Rare::Ended(EndReason::Shutdown))
+                .boxed(),
+            leave.map(|()| Rare::AskedToLeave).boxed(),
+            async move { patience.out().await }.map(|()| Rare::Silence).boxed(),
+        ];
+        all.into_iter().collect()
     }
 
     fn tell_publisher(&mut self, reason: EndReason) -> End {
@@ -99,28 +103,68 @@ impl Shell {
     }
 }
 
+/// What happens beside the media.
+enum Rare {
+    /// Somebody else ends the session.
+    Ended(EndReason),
+    /// The publisher should come back elsewhere.
+    AskedToLeave,
+    /// Nothing but chatter came for too long.
+    Silence,
+}
+
 /// How long nothing but chatter may come.
 struct Patience {
-    since: Instant,
-    most: Duration,
+    begun: Instant,
+    /// Milliseconds from there to the last media.
+    heard: AtomicU64,
+    /// Milliseconds.
+    most: AtomicU64,
 }
 
 impl Patience {
+    /// How often it looks whether it has run out, or become shorter.
+    const LOOK: Duration = Duration::from_secs(1);
+
     fn new(most: Duration) -> Self {
-        let since = Instant::now();
-        Self { since, most }
+        Self {
+            begun: Instant::now(),
+            heard: AtomicU64::new(0),
+            most: AtomicU64::new(millis(most)),
+        }
     }
 
-    /// When it ends then, if it is shorter than it was: a timer that was set before would be late.
-    fn renew(&mut self, most: Duration) -> Option<Instant> {
-        let before = std::mem::replace(self, Self::new(most)).most;
-        self.since.checked_add(most).filter(|_| most < before)
+    fn renew(&self, heard: Instant, most: Duration) {
+        self.heard
+            .store(millis(heard.duration_since(self.begun)), Ordering::Relaxed);
+        self.most.store(millis(most), Ordering::Relaxed);
     }
 
-    /// When it ends; `None` when it has.
-    fn left(&self) -> Option<Instant> {
-        self.since.checked_add(self.most).filter(|end| *end > Instant::now())
+    fn most(&self) -> Duration {
+        Duration::from_millis(self.most.load(Ordering::Relaxed))
     }
+
+    /// Zero when it has run out.
+    fn left(&self) -> Duration {
+        let heard = Duration::from_millis(self.heard.load(Ordering::Relaxed));
+        let end = heard.saturating_add(self.most());
+        end.saturating_sub(self.begun.elapsed())
+    }
+
+    /// Resolves when it has run out.
+    async fn out(&self) {
+        loop {
+            let left = self.left();
+            if left.is_zero() {
+                return;
+            }
+            sleep(left.min(Self::LOOK)).await;
+        }
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Bytes of media: other data, and pauses, keep nobody alive.

@@ -5,7 +5,7 @@ use crate::server::{Connect, Event, ServerSession};
 use crate::url::Target;
 use bytes::{Buf, Bytes};
 use futures::future::BoxFuture;
-use headgate_front::Socket;
+use headgate_front::{Rounds, Socket};
 use headgate_hub::{
     Client, Connection, EndReason, Hub, Protocol, Refusal, StreamName, Traffic, client_id, resolve_vhost,
 };
@@ -89,6 +89,8 @@ pub(super) struct Shell {
     client: Option<Client>,
     /// Counted before there was a client.
     early: Traffic,
+    /// In which publishers are heard together.
+    pub(super) rounds: Option<Rounds>,
 }
 
 impl Shell {
@@ -110,18 +112,19 @@ impl Shell {
             connect: Connect::default(),
             client: None,
             early: Traffic::default(),
+            rounds: None,
         }
     }
 
     pub(super) async fn run(mut self) {
         // The command phase is a dialogue of small messages: without this each answer waits for an acknowledgement.
-        let _ = self.socket.tcp().set_nodelay(true);
+        let _ = self.socket.options().set_tcp_nodelay(true);
         // A peer that is gone without a word, and that we have nothing to send to, would stay for ever: a paused player, for one.
         let keepalive = socket2::TcpKeepalive::new()
             .with_time(KEEPALIVE)
             .with_interval(KEEPALIVE_AGAIN)
             .with_retries(3);
-        let _ = socket2::SockRef::from(self.socket.tcp()).set_tcp_keepalive(&keepalive);
+        let _ = self.socket.options().set_tcp_keepalive(&keepalive);
         let Err(end) = self.serve().await;
         match &end {
             End::Protocol(error) => info!(reason = "ProtocolError", %error, "connection closed"),
@@ -198,6 +201,26 @@ impl Shell {
         info!(reason = %refusal.reason, "connection refused: {}", refusal.message);
         self.session.reject_connect(&refusal.to_string());
         Err(End::Refused)
+    }
+
+    /// A publisher is heard together with others, where the server lets its players wait for that.
+    pub(super) fn join_rounds(&mut self) {
+        let rounds = self
+            .rounds
+            .as_ref()
+            .filter(|_| !self.hub.settings().ingest_pause().is_zero());
+        if let (Some(rounds), Some(socket)) = (rounds, Arc::get_mut(&mut self.socket)) {
+            if let Err(error) = socket.join(rounds) {
+                debug!(%error, "this publisher is heard alone");
+            }
+        }
+    }
+
+    /// What comes next is a dialogue.
+    pub(super) fn leave_rounds(&mut self) {
+        if let Some(Err(error)) = Arc::get_mut(&mut self.socket).map(Socket::leave_rounds) {
+            debug!(%error, "this connection goes on in rounds");
+        }
     }
 
     /// Waits for input and acts upon it.
