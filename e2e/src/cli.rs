@@ -174,7 +174,7 @@ async fn run_bench(bench: Bench) -> Result<()> {
         Bench::OperatorScale(scale) => benches::operator_scale::run(&Paths::find()?, &scale).await,
         Bench::OperatorFaults { one_in } => {
             let paths = Paths::find()?;
-            let program = images::programs(&paths).await?.join("headgate-operator");
+            let program = images::programs(&paths).await?.operator;
             benches::operator_faults::run(&paths, &program, one_in).await
         }
         Bench::Hooks(options) => benches::hooks::run(&options).await,

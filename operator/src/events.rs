@@ -19,6 +19,8 @@ const INTERVAL: Duration = Duration::from_secs(10);
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 const REMEMBERED: usize = 1024;
 const NOTE_MAX: usize = 1000;
+/// Events in a row that are kept to be counted.
+const COUNTED: usize = 128;
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +37,7 @@ pub struct Note {
 
 /// Publishes Events.
 pub struct Events {
-    recorder: Recorder,
+    recorders: Mutex<Recorders>,
     claim: Claim,
     metrics: Arc<Metrics>,
     last: Mutex<HashMap<(String, String), Instant>>,
@@ -49,7 +51,7 @@ impl Events {
             instance: Some(identity),
         };
         Self {
-            recorder: Recorder::new(client, reporter),
+            recorders: Mutex::new(Recorders::new(client, reporter)),
             claim,
             metrics,
             last: Mutex::default(),
@@ -87,7 +89,8 @@ impl Events {
             action: note.action.into(),
             secondary: None,
         };
-        match timeout(PUBLISH_TIMEOUT, self.recorder.publish(&event, about)).await {
+        let recorder = self.recorders.lock().next();
+        match timeout(PUBLISH_TIMEOUT, recorder.publish(&event, about)).await {
             Ok(done) => Ok(done?),
             Err(_) => Err(ClusterError::Timeout),
         }
@@ -105,6 +108,35 @@ impl Events {
         }
         last.insert(key, now);
         true
+    }
+}
+
+/// A recorder keeps each Event of the last minutes whole, to count those that happen again. Where all servers have something to say at once that is
+/// more than anything else that is known of them, so it is left behind after a while: an Event that happens again is then one more.
+struct Recorders {
+    client: Client,
+    reporter: Reporter,
+    recorder: Recorder,
+    left: usize,
+}
+
+impl Recorders {
+    fn new(client: Client, reporter: Reporter) -> Self {
+        Self {
+            recorder: Recorder::new(client.clone(), reporter.clone()),
+            client,
+            reporter,
+            left: COUNTED,
+        }
+    }
+
+    /// Whom to publish one Event by.
+    fn next(&mut self) -> Recorder {
+        if self.left == 0 {
+            *self = Self::new(self.client.clone(), self.reporter.clone());
+        }
+        self.left = self.left.saturating_sub(1);
+        self.recorder.clone()
     }
 }
 

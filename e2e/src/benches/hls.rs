@@ -41,7 +41,7 @@ pub async fn run(options: &Options) -> Result<()> {
     let programs = release::programs("headgate-media-pod").await?;
     apt::install_also(&["nginx-light", "wrk"]).await?;
     let clip = step("clip of 1 Mbit/s", clip::clip()).await?;
-    let place = Place::of(&programs.join("media-pod"), Some(SERVER)).await?;
+    let place = Place::of(&programs.join("release/media-pod"), Some(SERVER)).await?;
     let publishers = publish(&place, &clip)?;
     let mut figures = step("segmenting", segmenting(&place, options)).await?;
     let nginx = Nginx::start(&place.dir().join("nginx")).await?;

@@ -10,7 +10,12 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
+use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
 
+/// How long a slow etcd stands still, and how long it runs then: each answer takes a tenth of a second more, and it does an eighth of its work.
+const STOPPED: Duration = Duration::from_millis(105);
+const RUNS: Duration = Duration::from_millis(15);
 /// How long a component may take to serve again.
 const BACK: Duration = Duration::from_mins(1);
 
@@ -19,6 +24,7 @@ impl Cluster {
     /// take no pods.
     pub(super) async fn heal(&self) -> Result<()> {
         let Some(layout) = &self.local else { return Ok(()) };
+        etcd::daemon(layout).pid(layout).into_iter().for_each(go_on);
         let start = |daemon: &Daemon| match daemon.pid(layout) {
             Some(_) => Ok(()),
             None => daemon.start(layout),
@@ -105,6 +111,16 @@ impl Context {
         self.cluster.serves().await
     }
 
+    /// etcd runs an eighth of the time, in slices, as on a disk that others use: until what is returned is dropped.
+    pub fn slow_etcd(&self) -> Result<SlowEtcd> {
+        let layout = self.local()?;
+        let pid = etcd::daemon(layout).pid(layout).context("etcd does not run")?;
+        Ok(SlowEtcd {
+            pid,
+            slices: AbortOnDropHandle::new(tokio::spawn(slices(pid))),
+        })
+    }
+
     /// Kills the process of a pod's container as the kernel does when memory is out. The kubelet starts another.
     pub fn kill_process(&self, pod_uid: &str, program: &str) -> Result<()> {
         self.signal(pod_uid, program, Signal::SIGKILL)
@@ -120,6 +136,33 @@ impl Context {
         }
         Ok(())
     }
+}
+
+/// etcd is slow as long as this lives.
+#[derive(Debug)]
+pub struct SlowEtcd {
+    pid: Pid,
+    slices: AbortOnDropHandle<()>,
+}
+
+impl Drop for SlowEtcd {
+    fn drop(&mut self) {
+        self.slices.abort();
+        go_on(self.pid);
+    }
+}
+
+async fn slices(pid: Pid) {
+    loop {
+        let _ = kill(pid, Signal::SIGSTOP);
+        sleep(STOPPED).await;
+        go_on(pid);
+        sleep(RUNS).await;
+    }
+}
+
+fn go_on(pid: Pid) {
+    let _ = kill(pid, Signal::SIGCONT);
 }
 
 fn stop(layout: &Layout, daemon: &Daemon) -> Result<()> {

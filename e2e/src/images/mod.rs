@@ -52,8 +52,9 @@ pub async fn product(paths: &Paths) -> Result<Vec<Archive>> {
     let binaries = step("release binaries of operator and media pod", programs(paths)).await?;
     let base = base::archive(paths).await?;
     let context = base::scratch()?;
-    for binary in ["headgate-operator", "media-pod"] {
-        base::copy(&binaries.join(binary), &context.path().join(binary))?;
+    for binary in [&binaries.operator, &binaries.media_pod] {
+        let name = binary.file_name().context("a program without a name")?;
+        base::copy(binary, &context.path().join(name))?;
     }
     let dockerfile = crate::tools::paths::read(&workspace().join("images/Dockerfile"))?;
     let mut archives = Vec::new();
@@ -68,24 +69,40 @@ pub async fn product(paths: &Paths) -> Result<Vec<Archive>> {
     Ok(archives)
 }
 
-/// The folder of the release binaries of operator and media pod, which are built if they are not.
-pub async fn programs(paths: &Paths) -> Result<PathBuf> {
+/// What is in the images.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// Built by a profile of its own, which keeps it small.
+    pub operator: PathBuf,
+    /// Built to be fast.
+    pub media_pod: PathBuf,
+}
+
+/// The programs as users run them, which are built if they are not.
+pub async fn programs(paths: &Paths) -> Result<Programs> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| paths.cache.join("target"), PathBuf::from);
+    build(&target, "release", "headgate-media-pod").await?;
+    Ok(Programs {
+        operator: operator(&target).await?,
+        media_pod: target.join("release/media-pod"),
+    })
+}
+
+/// The operator alone, built into this folder.
+pub async fn operator(target: &Path) -> Result<PathBuf> {
+    build(target, "operator", "headgate-operator").await?;
+    Ok(target.join("operator/headgate-operator"))
+}
+
+/// One package at a time: built together, each would get the features of the other's dependencies.
+pub async fn build(target: &Path, profile: &str, package: &str) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let build = Cmd::new(cargo).dir(workspace()).env("CARGO_TARGET_DIR", &target);
+    let build = Cmd::new(cargo).dir(workspace()).env("CARGO_TARGET_DIR", target);
     build
-        .args([
-            "build",
-            "--quiet",
-            "--release",
-            "-p",
-            "headgate-operator",
-            "-p",
-            "headgate-media-pod",
-        ])
+        .args(["build", "--quiet", "--profile", profile, "-p", package])
         .run()
-        .await?;
-    Ok(target.join("release"))
+        .await
+        .map(drop)
 }
 
 /// Imports what a node does not have yet, into all nodes.

@@ -15,6 +15,6 @@ const ONE_IN: usize = 5;
 /// The scenario. It has a control plane of its own.
 pub(super) async fn run(_: &Context) -> Result<()> {
     let paths = Paths::find()?;
-    let program = images::programs(&paths).await?.join("headgate-operator");
+    let program = images::programs(&paths).await?.operator;
     operator_faults::run(&paths, &program, ONE_IN).await
 }

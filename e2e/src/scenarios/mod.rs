@@ -2,6 +2,7 @@
 //!
 //! A scenario is an `async fn run(&Context) -> Result<()>` with an `ABOUT` line; it is entered in [`all`].
 
+mod clocks;
 mod closing_events;
 mod cluster_works;
 mod crashes;
@@ -60,6 +61,7 @@ pub fn all() -> Vec<Scenario> {
         scenario!(closing_events, needs_images: true),
         scenario!(five_dialects, needs_images: true),
         scenario!(faults, needs_images: true),
+        scenario!(clocks, needs_images: true),
         scenario!(crashes, needs_images: true),
         scenario!(goodbye, needs_images: true),
         scenario!(metrics, needs_images: true),

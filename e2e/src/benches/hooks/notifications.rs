@@ -12,6 +12,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
+/// So many end at once.
+const CROWD: u32 = 100;
+
 /// How long it takes to deliver what ten seconds of the promised pace bring, and what handing one over costs whoever does it.
 pub(super) async fn delivered(options: &Options, receiver: &Receiver) -> Result<Vec<Figure>> {
     let state = folder()?;
@@ -23,9 +26,11 @@ pub(super) async fn delivered(options: &Options, receiver: &Receiver) -> Result<
         .collect();
     let before = receiver.answered().await?;
     let (begun, mut handing, mut busy) = (Instant::now(), Times::default(), Times::default());
+    let (mut first, mut others) = (Times::default(), Times::default());
     for number in 0..count {
         // In steps of a hundredth of a second, as sessions end in crowds.
-        if number.is_multiple_of(100) {
+        let is_first = number.is_multiple_of(CROWD);
+        if is_first {
             until(begun, number, 10_000).await;
         }
         let at = usize::try_from(number).unwrap_or(0).checked_rem(STREAMS).unwrap_or(0);
@@ -33,7 +38,10 @@ pub(super) async fn delivered(options: &Options, receiver: &Receiver) -> Result<
         let (started, before) = (Instant::now(), own_time());
         hooks.unpublish(session, TRAFFIC);
         let after = own_time();
-        handing.0.push(started.elapsed());
+        let took = started.elapsed();
+        handing.0.push(took);
+        let kind = if is_first { &mut first } else { &mut others };
+        kind.0.push(took);
         busy.0.push(after.saturating_sub(before));
     }
     let left = hooks.flush(Duration::from_mins(1)).await;
@@ -46,6 +54,7 @@ pub(super) async fn delivered(options: &Options, receiver: &Receiver) -> Result<
     }
     let bare = bare_posts(receiver, count.min(50_000)).await?;
     let (handing, busy) = (handing.sorted(), busy.sorted());
+    let (first, others) = (first.sorted(), others.sorted());
     Ok(vec![
         Figure::new(
             format!("{count} notifications at 10,000/s, until the last is taken"),
@@ -63,6 +72,12 @@ pub(super) async fn delivered(options: &Options, receiver: &Receiver) -> Result<
         )
         .goal(10.0),
         Figure::new("the same, time of the processor alone, p99", busy.p99() * 1000.0, "µs"),
+        Figure::new(
+            format!("the same, of the first of each {CROWD}, who finds nothing in the processor's caches, p50"),
+            first.p50() * 1000.0,
+            "µs",
+        ),
+        Figure::new("the same, of the others, p99", others.p99() * 1000.0, "µs"),
         Figure::new(
             "from there to its write, share within 3 ms",
             appended_within(&registry, 0.003),

@@ -55,7 +55,7 @@ pub async fn run(options: &Options) -> Result<()> {
     let programs = release::programs("headgate-media-pod").await?;
     let clip = step("clip of 1 Mbit/s", clip::clip()).await?;
     let bench = Bench {
-        server: programs.join("media-pod"),
+        server: programs.join("release/media-pod"),
         clip,
         seconds: options.seconds,
         passes: options.passes.max(1),

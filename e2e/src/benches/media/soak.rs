@@ -61,15 +61,15 @@ struct Look {
 pub async fn run(options: &Options) -> Result<()> {
     let programs = release::programs("headgate-media-pod").await?;
     let clip = step("clip of 100 kbit/s", clip::thin()).await?;
-    let server = Server::start(&programs.join("media-pod"), 100, BOTH).await?;
-    let before = look(&server, Duration::ZERO).await?;
+    let server = Server::start(&programs.join("release/media-pod"), 100, BOTH).await?;
+    let before = step("before anybody soaks", rested(&server, options, &clip)).await?;
     let (mut looks, segments) = (Vec::new(), Arc::new(AtomicU64::new(0)));
     let mut viewers = JoinSet::new();
     for number in 0..HLS_VIEWERS {
         viewers.spawn(watch_hls(number, options.streams, Arc::clone(&segments)));
     }
     let outcome = tokio::select! {
-        outcome = load(&server, options, &clip) => outcome?,
+        outcome = load(&server, options, Duration::from_mins(options.minutes), &clip) => outcome?,
         broken = keep_looking(&server, &mut looks) => return broken,
     };
     viewers.shutdown().await;
@@ -96,14 +96,31 @@ pub async fn run(options: &Options) -> Result<()> {
     results.save()
 }
 
-async fn load(server: &Server, options: &Options, clip: &Path) -> Result<Outcome> {
+/// The server when a few have come and gone: what it makes for the first of them and keeps, as the journal of its hooks, is not left by those who soak.
+async fn rested(server: &Server, options: &Options, clip: &Path) -> Result<Look> {
+    let fresh = look(server, Duration::ZERO).await?;
+    let few = Options {
+        streams: 2,
+        players: STAY,
+        ..options.clone()
+    };
+    load(server, &few, Duration::from_secs(5), clip).await?;
+    let most = Look {
+        descriptors: f64::INFINITY,
+        files: f64::INFINITY,
+        ..fresh
+    };
+    left(server, most).await
+}
+
+async fn load(server: &Server, options: &Options, time: Duration, clip: &Path) -> Result<Outcome> {
     let mut command = own(&["bench", "load", "--address", HTTP, "--publish", RTMP, "--wire", "mixed"])?;
     let numbers = [
         ("--players", options.players.div_ceil(STAY)),
         ("--stay", STAY),
         ("--streams", options.streams as u64),
         ("--restart", RESTART),
-        ("--seconds", options.minutes.saturating_mul(60)),
+        ("--seconds", time.as_secs()),
         ("--server", server.pid()?.into()),
     ];
     for (name, number) in numbers {

@@ -110,7 +110,7 @@ pub async fn run(paths: &Paths, scale: &Scale) -> Result<()> {
 }
 
 async fn measured(plane: &ControlPlane, programs: &Path, scale: &Scale) -> Result<Vec<Figure>> {
-    let operator = programs.join("headgate-operator");
+    let operator = programs.join("operator/headgate-operator");
     let kubeconfig = step(
         "definitions, rules, the operator's account",
         identity::install(plane, &operator),
@@ -174,7 +174,8 @@ impl Bench<'_> {
             begun.elapsed().as_secs_f64(),
             "s",
         ));
-        step("at rest", rest(operator)).await
+        step("at rest", rest(operator)).await?;
+        Ok(())
     }
 
     async fn filled(&self) -> Result<()> {
@@ -200,7 +201,8 @@ impl Bench<'_> {
         })
         .await?;
         step("all of them shown", came(&shown)).await?;
-        step("at rest", rest(operator)).await?;
+        let took = step("at rest", rest(operator)).await?;
+        self.figure(Figure::new("streams live → all counts of their keys and servers written", took, "s"));
         shown.take();
         Ok(())
     }
@@ -252,7 +254,8 @@ impl Bench<'_> {
 
     /// Nothing happens but reports whose figures wave.
     async fn quiet(&mut self, operator: &Operator) -> Result<()> {
-        step("at rest", rest(operator)).await?;
+        let took = step("at rest", rest(operator)).await?;
+        self.figure(Figure::new("streams come and go no more → all counts written", took, "s"));
         let time = Duration::from_secs(self.scale.quiet_seconds);
         let (writes, cpu) = (operator.writes().await?, operator.cpu()?);
         step("nothing happens", async {
@@ -376,22 +379,19 @@ async fn leads(operator: &Operator) -> Result<()> {
     Ok(())
 }
 
-/// Until nothing was written for a while.
-async fn rest(operator: &Operator) -> Result<()> {
-    let (mut last, mut since) = (operator.writes().await?, Instant::now());
+/// Until nothing was written for a while. Seconds until the last write.
+async fn rest(operator: &Operator) -> Result<f64> {
     let begun = Instant::now();
+    let (mut last, mut since) = (operator.writes().await?, begun);
     while since.elapsed() < REST {
-        crate::ensure!(
-            begun.elapsed() < Duration::from_mins(2),
-            "it goes on writing: {last} writes so far"
-        );
+        crate::ensure!(begun.elapsed() < LIMIT, "it goes on writing: {last} writes so far");
         sleep(Duration::from_millis(250)).await;
         let now = operator.writes().await?;
         if now > last {
             (last, since) = (now, Instant::now());
         }
     }
-    Ok(())
+    Ok(since.saturating_duration_since(begun).as_secs_f64())
 }
 
 async fn came(waits: &Waits) -> Result<()> {

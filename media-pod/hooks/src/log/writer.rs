@@ -208,16 +208,19 @@ impl Writer {
         synced.is_ok()
     }
 
-    fn written(&mut self, batch: Batch, segment: u64, synced: bool) {
+    fn written(&mut self, mut batch: Batch, segment: u64, synced: bool) {
+        // Somebody is let in when this is said: before anything that can wait.
+        for (op, _) in &mut batch.ops {
+            if let Some(ack) = op.ack.take() {
+                let _ = ack.send(synced || !op.sync);
+            }
+        }
         for (op, size) in batch.ops {
             self.index.apply(&op.record, segment, size);
             self.metrics
                 .append_seconds
                 .observe(op.submitted.elapsed().as_secs_f64());
             self.sink.written(&op.record);
-            if let Some(ack) = op.ack {
-                let _ = ack.send(synced || !op.sync);
-            }
         }
     }
 
