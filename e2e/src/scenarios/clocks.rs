@@ -30,8 +30,7 @@ spec: {serverRefs: [{name: early}, {name: live}], stream: {app: live, name: earl
 ";
 
 /// What it proves.
-pub(super) const ABOUT: &str =
-    "operators whose clocks differ by 50 minutes, one after the other: every certificate is good to both sides, nobody is cut";
+pub(super) const ABOUT: &str = "operators whose clocks differ by 50 minutes, one after the other: every certificate is good to both sides, nobody is cut";
 
 /// The scenario.
 pub(super) async fn run(context: &Context) -> Result<()> {

@@ -5,6 +5,7 @@ use crate::rounds::Member;
 use bytes::BufMut;
 use headgate_hub::Outlet;
 use socket2::SockRef;
+use std::future::poll_fn;
 use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::{AsFd, RawFd};
 use std::task::{Context, Poll, ready};
@@ -46,14 +47,9 @@ impl Link {
         }
     }
 
+    /// Waited for by one task at a time, which spares each of many that wait a place in a list.
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        match self {
-            Self::Alone(tcp) => tcp.readable().await,
-            Self::InRounds(member) => {
-                member.readable().await;
-                Ok(())
-            }
-        }
+        poll_fn(|cx| self.poll_readable(cx)).await
     }
 
     pub(crate) async fn writable(&self) -> io::Result<()> {

@@ -70,7 +70,7 @@ impl Settings {
     pub fn ingest_pause(&self) -> Duration {
         const MOST: Duration = Duration::from_millis(5);
         const LEAST: Duration = Duration::from_millis(1);
-        let pause = (self.merge_window / 20).min(MOST);
+        let pause = self.merge_window.checked_div(20).unwrap_or_default().min(MOST);
         if pause < LEAST { Duration::ZERO } else { pause }
     }
 }

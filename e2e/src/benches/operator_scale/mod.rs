@@ -202,7 +202,11 @@ impl Bench<'_> {
         .await?;
         step("all of them shown", came(&shown)).await?;
         let took = step("at rest", rest(operator)).await?;
-        self.figure(Figure::new("streams live → all counts of their keys and servers written", took, "s"));
+        self.figure(Figure::new(
+            "streams live → all counts of their keys and servers written",
+            took,
+            "s",
+        ));
         shown.take();
         Ok(())
     }
@@ -255,7 +259,11 @@ impl Bench<'_> {
     /// Nothing happens but reports whose figures wave.
     async fn quiet(&mut self, operator: &Operator) -> Result<()> {
         let took = step("at rest", rest(operator)).await?;
-        self.figure(Figure::new("streams come and go no more → all counts written", took, "s"));
+        self.figure(Figure::new(
+            "streams come and go no more → all counts written",
+            took,
+            "s",
+        ));
         let time = Duration::from_secs(self.scale.quiet_seconds);
         let (writes, cpu) = (operator.writes().await?, operator.cpu()?);
         step("nothing happens", async {

@@ -55,6 +55,15 @@ impl Default for Options {
     }
 }
 
+/// What the connections of a listener have in common.
+struct Shared {
+    hub: Hub,
+    options: Options,
+    /// In which publishers are heard together.
+    rounds: Option<Rounds>,
+    shutdown: CancellationToken,
+}
+
 /// Serves until `shutdown`, then stops to accept, ends every session and returns when the last connection is gone. When
 /// [`Options::closed`] fires it stops to accept and lets the connections go on.
 /// Dropping the future ends the sessions too.
@@ -62,19 +71,24 @@ pub async fn serve(listener: TcpListener, hub: Hub, options: Options, shutdown: 
     let tasks = TaskTracker::new();
     let shutdown = shutdown.child_token();
     let _end_with_me = shutdown.clone().drop_guard();
-    let options = Arc::new(options);
     let ends = Ends {
         closed: options.closed.clone(),
         shutdown: shutdown.clone(),
     };
     let door = options.door.clone();
     let (rounds, caller) = rounds(&hub);
+    let shared = Arc::new(Shared {
+        hub,
+        options,
+        rounds,
+        shutdown,
+    });
     let serve = move |arrival: Arrival| {
         let Arrival { socket, peer, guest } = arrival;
-        let mut shell = Shell::new(socket, peer, hub.clone(), Arc::clone(&options), shutdown.clone());
-        shell.rounds.clone_from(&rounds);
+        let shared = Arc::clone(&shared);
         async move {
-            shell.run().await;
+            // Made where it runs: held here as well, it would take its room twice.
+            Shell::new(socket, peer, shared).run().await;
             drop(guest);
         }
         .instrument(debug_span!("rtmp", %peer))

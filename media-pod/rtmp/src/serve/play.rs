@@ -50,13 +50,13 @@ impl Shell {
         player.seat(
             outlet,
             std::mem::take(&mut self.queue).into(),
-            self.options.stall_timeout,
+            self.shared.options.stall_timeout,
         )
     }
 
     /// Hears what the player says, and of its end. `Ok` when the player closed its stream and keeps the connection.
     async fn attend(&mut self, seated: &Seated) -> Result<(), End> {
-        let shutdown = self.shutdown.clone();
+        let shutdown = self.shared.shutdown.clone();
         loop {
             while let Some(event) = self.session.poll_event() {
                 match event {

@@ -81,7 +81,7 @@ impl Shell {
 
     fn rare(&self, publisher: &Publisher, patience: &Arc<Patience>) -> FuturesUnordered<BoxFuture<'static, Rare>> {
         let (kicked, leave) = (publisher.kicked(), publisher.asked_to_leave());
-        let (shutdown, patience) = (self.shutdown.clone(), Arc::clone(patience));
+        let (shutdown, patience) = (self.shared.shutdown.clone(), Arc::clone(patience));
         let all: [BoxFuture<'static, Rare>; 4] = [
             kicked.map(Rare::Ended).boxed(),
             async move { shutdown.cancelled_owned().await }

@@ -1,14 +1,12 @@
 //! One connection: reads, writes, and what happens while nothing is published or played.
 
-use super::Options;
+use super::Shared;
 use crate::server::{Connect, Event, ServerSession};
 use crate::url::Target;
 use bytes::{Buf, Bytes};
 use futures::future::BoxFuture;
-use headgate_front::{Rounds, Socket};
-use headgate_hub::{
-    Client, Connection, EndReason, Hub, Protocol, Refusal, StreamName, Traffic, client_id, resolve_vhost,
-};
+use headgate_front::Socket;
+use headgate_hub::{Client, Connection, EndReason, Protocol, Refusal, StreamName, Traffic, client_id, resolve_vhost};
 use rand::Rng;
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -17,7 +15,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 /// How long a peer that was told goodbye has to close, so that what we said last is not lost with a reset.
@@ -78,41 +75,28 @@ enum Wanted {
 pub(super) struct Shell {
     pub(super) socket: Arc<Socket>,
     pub(super) session: ServerSession,
-    pub(super) options: Arc<Options>,
-    pub(super) shutdown: CancellationToken,
+    pub(super) shared: Arc<Shared>,
     /// What must be sent, in order.
     pub(super) queue: VecDeque<Bytes>,
     peer: SocketAddr,
-    hub: Hub,
     connect: Connect,
     /// Made with the first publish or play, when all that hooks want to know is known.
     client: Option<Client>,
     /// Counted before there was a client.
     early: Traffic,
-    /// In which publishers are heard together.
-    pub(super) rounds: Option<Rounds>,
 }
 
 impl Shell {
-    pub(super) fn new(
-        socket: Socket,
-        peer: SocketAddr,
-        hub: Hub,
-        options: Arc<Options>,
-        shutdown: CancellationToken,
-    ) -> Self {
+    pub(super) fn new(socket: Socket, peer: SocketAddr, shared: Arc<Shared>) -> Self {
         Self {
             socket: Arc::new(socket),
-            session: ServerSession::new(options.limits),
-            options,
-            shutdown,
+            session: ServerSession::new(shared.options.limits),
+            shared,
             queue: VecDeque::new(),
             peer,
-            hub,
             connect: Connect::default(),
             client: None,
             early: Traffic::default(),
-            rounds: None,
         }
     }
 
@@ -155,9 +139,9 @@ impl Shell {
     }
 
     async fn serve(&mut self) -> Result<Infallible, End> {
-        let mut patience = self.options.handshake_timeout;
+        let mut patience = self.shared.options.handshake_timeout;
         loop {
-            let shutdown = self.shutdown.clone();
+            let shutdown = self.shared.shutdown.clone();
             // While nothing is published or played, the peer has only so long to say what it wants.
             let wanted = tokio::select! {
                 () = shutdown.cancelled() => return Err(End::Told(EndReason::Shutdown)),
@@ -168,7 +152,7 @@ impl Shell {
                 Wanted::Publish(stream) => Box::pin(self.publish(&stream)).await?,
                 Wanted::Play(stream) => self.play(&stream).await?,
             }
-            patience = self.options.reuse_timeout;
+            patience = self.shared.options.reuse_timeout;
         }
     }
 
@@ -192,7 +176,7 @@ impl Shell {
     /// Refuses a client that will not be let in whatever it asks for. Who else may come in is asked when it is known what the client wants.
     fn connect(&mut self, connect: Connect) -> Result<(), End> {
         let target = Target::parse(&connect.tc_url, &connect.app, "");
-        let refusal = self.hub.check_open().err().or_else(|| target.check_app().err());
+        let refusal = self.shared.hub.check_open().err().or_else(|| target.check_app().err());
         let Some(refusal) = refusal else {
             self.connect = connect;
             self.session.accept_connect();
@@ -205,14 +189,12 @@ impl Shell {
 
     /// A publisher is heard together with others, where the server lets its players wait for that.
     pub(super) fn join_rounds(&mut self) {
-        let rounds = self
-            .rounds
-            .as_ref()
-            .filter(|_| !self.hub.settings().ingest_pause().is_zero());
-        if let (Some(rounds), Some(socket)) = (rounds, Arc::get_mut(&mut self.socket)) {
-            if let Err(error) = socket.join(rounds) {
-                debug!(%error, "this publisher is heard alone");
-            }
+        let wait = self.shared.hub.settings().ingest_pause();
+        let Some(rounds) = self.shared.rounds.as_ref().filter(|_| !wait.is_zero()) else {
+            return;
+        };
+        if let Some(Err(error)) = Arc::get_mut(&mut self.socket).map(|socket| socket.join(rounds)) {
+            debug!(%error, "this publisher is heard alone");
         }
     }
 
@@ -248,7 +230,7 @@ impl Shell {
     pub(super) async fn flush(&mut self) -> Result<(), End> {
         self.collect();
         while self.has_output() {
-            let limit = self.options.stall_timeout;
+            let limit = self.shared.options.stall_timeout;
             timeout(limit, self.write_some())
                 .await
                 .map_err(|_| End::Stalled(limit))??;
@@ -313,7 +295,7 @@ impl Shell {
         stream: &str,
         how: impl for<'a> FnOnce(&'a Client, StreamName, String) -> BoxFuture<'a, Result<T, Refusal>>,
     ) -> Result<Result<T, Refusal>, End> {
-        let (shutdown, socket) = (self.shutdown.clone(), Arc::clone(&self.socket));
+        let (shutdown, socket) = (self.shared.shutdown.clone(), Arc::clone(&self.socket));
         let (client, name, param) = match self.request(stream) {
             Ok(request) => request,
             Err(refusal) => return Ok(Err(refusal)),
@@ -329,10 +311,10 @@ impl Shell {
     fn request(&mut self, stream: &str) -> Result<(&Client, StreamName, String), Refusal> {
         let target = Target::parse(&self.connect.tc_url, &self.connect.app, stream);
         let asked = target.vhost.as_ref().map(|v| format!("vhost={v}")).unwrap_or_default();
-        let vhost = resolve_vhost(&self.options.vhosts.load(), &target.host, &asked);
+        let vhost = resolve_vhost(&self.shared.options.vhosts.load(), &target.host, &asked);
         let name = StreamName::parse(&vhost, &target.app, &target.stream)?;
         let param = target.param.clone();
-        let (hub, early) = (&self.hub, std::mem::take(&mut self.early));
+        let (hub, early) = (&self.shared.hub, std::mem::take(&mut self.early));
         let client = self.client.get_or_insert_with(|| {
             hub.open(Connection {
                 client_id: client_id(),
