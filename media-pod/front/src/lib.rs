@@ -3,7 +3,7 @@
 //!
 //! A [`Door`] stands behind one listening socket. What it hands on is an [`Arrival`]: a [`Socket`] that is read and written in the same
 //! way with and without TLS, and the address that hooks, checks and logs are to see. Bounds: connections in all and from one address,
-//! and one deadline for everything up to there.
+//! and one deadline for everything up to there. Sockets that get much and often can be heard together: [`Rounds`].
 
 mod accept;
 mod census;

@@ -95,16 +95,12 @@ impl Caller {
                 Err(error) => tracing::debug!(%error, "the runtime cannot say when something comes"),
             }
             // Not watched any more: the runtime is not to wake for each of many.
-            let mut next = self
-                .last
-                .and_then(|last| last.checked_add(pause()))
-                .unwrap_or_else(Instant::now);
             loop {
-                sleep_until(next).await;
+                let from = self.last.unwrap_or_else(Instant::now);
+                sleep_until(from.checked_add(pause().max(LEAST)).unwrap_or(from)).await;
                 if self.look() == 0 {
                     break;
                 }
-                next = Instant::now().checked_add(pause().max(LEAST)).unwrap_or(next);
             }
         }
     }
