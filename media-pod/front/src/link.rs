@@ -8,7 +8,7 @@ use socket2::SockRef;
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::{AsFd, RawFd};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
@@ -65,20 +65,14 @@ impl Link {
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Alone(tcp) => tcp.poll_read_ready(cx),
-            Self::InRounds(member) => {
-                ready!(member.poll_readable(cx));
-                Poll::Ready(Ok(()))
-            }
+            Self::InRounds(member) => member.poll_readable(cx).map(Ok),
         }
     }
 
     pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Alone(tcp) => tcp.poll_write_ready(cx),
-            Self::InRounds(member) => {
-                ready!(member.poll_writable(cx));
-                Poll::Ready(Ok(()))
-            }
+            Self::InRounds(member) => member.poll_writable(cx).map(Ok),
         }
     }
 

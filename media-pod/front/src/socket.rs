@@ -342,6 +342,10 @@ impl AsyncWrite for Socket {
             tls.lock().send_close_notify();
         }
         ready!(self.as_mut().poll_flush(cx))?;
-        Poll::Ready(self.link.options().shutdown(Shutdown::Write))
+        match &mut self.link {
+            // Says nothing of a peer that is gone already.
+            Link::Alone(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            link @ Link::InRounds(_) => Poll::Ready(link.options().shutdown(Shutdown::Write)),
+        }
     }
 }

@@ -73,7 +73,7 @@ pub(super) async fn delivered(options: &Options, receiver: &Receiver) -> Result<
         .goal(10.0),
         Figure::new("the same, time of the processor alone, p99", busy.p99() * 1000.0, "µs"),
         Figure::new(
-            format!("the same, of the first of each {CROWD}, who finds nothing in the processor's caches, p50"),
+            format!("the same, of the first of each {CROWD}, p50"),
             first.p50() * 1000.0,
             "µs",
         ),
