@@ -1,6 +1,6 @@
 //! A pod that must go, whoever says so: publishers go on to their end or the deadline.
 
-use super::fleet::{Floor, brief, origin_and_other, pods, scale, settled};
+use super::fleet::{Floor, brief, drain, origin_and_other, pods, scale, settled};
 use super::site::{SOON, START, Site};
 use crate::ensure;
 use crate::error::{Error, Result};
@@ -33,19 +33,7 @@ async fn drained_node(context: &Context, site: &Site<'_>) -> Result<()> {
     let mut publisher = Publisher::start(&site.alice().await?).await?;
     let (origin, _) = origin_and_other(context, &site.stream().await?).await?;
     let floor = Floor::watch(context);
-    let selector = format!("--pod-selector={}", super::fleet::SELECTOR);
-    let drain = context
-        .kubectl
-        .command(&[
-            "drain",
-            &origin.node,
-            &selector,
-            "--ignore-daemonsets",
-            "--delete-emptydir-data",
-            "--timeout=150s",
-        ])
-        .timeout(Duration::from_secs(160));
-    let drain = tokio::spawn(drain.run());
+    let drain = drain(context, &origin.node);
     eventually(START, "the live pod drains and two others serve", async || {
         let now = pods(&context.kubectl, &context.namespace).await?;
         let drains = now.iter().any(|p| p.uid == origin.uid && p.leaving);

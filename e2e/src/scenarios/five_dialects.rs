@@ -1,90 +1,27 @@
 //! Five back ends of five dialects beside each other, and all that can become of a pod: each hears of each session's beginning and end, once.
 
-use super::fleet::{Pod, origin_and_other, pods, scale, settled};
+mod heard;
+
+use super::fleet::{Pod, drain, origin_and_other, pods, scale, settled};
 use super::site::{SOON, START, Site, becomes, text, upgrade};
 use crate::ensure;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::harness::{Context, eventually};
 use crate::http_get::http_body;
 use crate::media::{Player, Publisher};
 use crate::receiver::{Answer, Call, Receiver};
+use heard::{HOOKS, Hook, REFUSED, told_once};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// What it proves.
-pub(super) const ABOUT: &str = "five dialects at once: upgrade, rollout, a deleted pod, a lost node lose and double nothing; dead letters go on to another pod";
+pub(super) const ABOUT: &str = "five dialects at once: upgrade, drain, rollout, a deleted pod, a lost node lose and double nothing; dead letters go on to another pod";
 
 /// How long a lost pod's sessions may take to be closed, and what is handed over to come.
 const CLOSED: Duration = Duration::from_secs(40);
-/// What is not taken for a while.
-const REFUSED: &str = "dev.headgate.close.v1";
 /// The program in the pods.
 const PROGRAM: &str = "media-pod";
-/// The session of what belongs to none.
-const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
-
-/// An endpoint: where it calls below the back end's address, in which dialect, of what; and what closes what in it.
-struct Hook {
-    name: &'static str,
-    dialect: &'static str,
-    events: &'static str,
-    pairs: &'static [(&'static str, &'static str)],
-}
-
-const SESSIONS: &str = "Connect, Close, Publish, Unpublish, Play, Stop";
-const CALLBACKS: &[(&str, &str)] = &[
-    ("on_connect", "on_close"),
-    ("on_publish", "on_unpublish"),
-    ("on_play", "on_stop"),
-];
-
-const HOOKS: [Hook; 5] = [
-    Hook {
-        name: "srs",
-        dialect: "SRS",
-        events: SESSIONS,
-        pairs: CALLBACKS,
-    },
-    Hook {
-        name: "v1",
-        dialect: "SRSv1",
-        events: SESSIONS,
-        pairs: CALLBACKS,
-    },
-    Hook {
-        name: "zlm",
-        dialect: "ZLMediaKit",
-        events: "Publish, Play, StreamChanged, FlowReport, StreamNotFound, ServerStarted, ServerExited",
-        pairs: &[
-            ("on_publish", "on_flow_report"),
-            ("on_play", "on_flow_report"),
-            ("on_stream_changed rtmp true", "on_stream_changed rtmp false"),
-            ("on_stream_changed hls true", "on_stream_changed hls false"),
-        ],
-    },
-    Hook {
-        name: "oryx",
-        dialect: "Oryx",
-        events: "Publish, Unpublish",
-        pairs: &[("on_publish", "on_unpublish")],
-    },
-    Hook {
-        name: "native",
-        dialect: "CloudEvents",
-        events: "Connect, Close, Publish, Unpublish, Play, Stop, StreamChanged",
-        pairs: &[
-            ("dev.headgate.connect.v1", "dev.headgate.close.v1"),
-            ("dev.headgate.publish.v1", "dev.headgate.unpublish.v1"),
-            ("dev.headgate.play.v1", "dev.headgate.stop.v1"),
-            (
-                "dev.headgate.stream_changed.v1 true",
-                "dev.headgate.stream_changed.v1 false",
-            ),
-        ],
-    },
-];
-
 /// The quickstart with all five, and what they heard.
 struct Stage<'a> {
     context: &'a Context,
@@ -106,6 +43,7 @@ struct Crowd {
 pub(super) async fn run(context: &Context) -> Result<()> {
     let stage = Stage::set(context).await?;
     stage.upgraded().await?;
+    stage.drained().await?;
     stage.rolled_out().await?;
     stage.deleted().await?;
     stage.repeats_nothing()?;
@@ -153,6 +91,26 @@ impl<'a> Stage<'a> {
         self.told(1).await
     }
 
+    /// `kubectl drain`: it waits for the publisher, who goes on to the end.
+    async fn drained(&self) -> Result<()> {
+        let mut crowd = self.crowd().await?;
+        let node = crowd.origin.node.clone();
+        let drain = drain(self.context, &node);
+        let drains = self.drains(&crowd.origin).await;
+        let waits = !drain.is_finished();
+        crowd.publisher.must_be_live()?;
+        crowd.leaves().await?;
+        let drained = drain
+            .await
+            .map_err(|error| Error::new(format!("kubectl drain: {error}")));
+        self.context.kubectl.run(&["uncordon", &node]).await?;
+        drained??;
+        drains?;
+        ensure!(waits, "kubectl drain ended while the publisher was live");
+        settled(self.context, 2, START).await?;
+        self.told(2).await
+    }
+
     /// A new template: the publisher's pod drains until it has ended.
     async fn rolled_out(&self) -> Result<()> {
         let mut crowd = self.crowd().await?;
@@ -166,7 +124,7 @@ impl<'a> Stage<'a> {
         crowd.publisher.must_be_live()?;
         crowd.leaves().await?;
         settled(self.context, 2, START).await?;
-        self.told(2).await
+        self.told(3).await
     }
 
     /// A pod is deleted while a back end takes nothing: what waits for it and its dead letters go on to the other pod.
@@ -208,7 +166,7 @@ impl<'a> Stage<'a> {
         self.context.kubectl.run(&replay).await?;
         self.letters("0").await?;
         settled(self.context, 2, START).await?;
-        self.told(3).await
+        self.told(4).await
     }
 
     /// A node is given up: the other pod closes what was on it.
@@ -224,7 +182,7 @@ impl<'a> Stage<'a> {
         let delete = ["delete", "node", &node, "--wait=false"];
         self.context.kubectl.run(&delete).await?;
         crowd.leaves().await?;
-        self.told(4).await
+        self.told(5).await
     }
 
     async fn crowd(&self) -> Result<Crowd> {
@@ -359,74 +317,4 @@ impl Crowd {
         }
         self.publisher.kill().await
     }
-}
-
-impl Hook {
-    fn manifest(&self, namespace: &str) -> String {
-        let to = if self.dialect == "SRSv1" { "zero" } else { "object" };
-        format!(
-            "apiVersion: headgate.dev/v1alpha1
-kind: HookEndpoint
-metadata: {{name: {name}}}
-spec:
-  serverRefs: [{{name: live}}]
-  dialect: {dialect}
-  urls: ['http://{to}.{namespace}.svc:8085/{name}/{{event}}']
-  events: [{events}]
-",
-            name = self.name,
-            dialect = self.dialect,
-            events = self.events,
-        )
-    }
-}
-
-/// What a call says happened; a change of a stream with what it is about.
-fn word(call: &Call) -> String {
-    let (name, body) = (call.path.rsplit('/').next().unwrap_or_default(), call.json());
-    let of_zlm = body.get("regist").map(|there| {
-        format!(
-            " {} {there}",
-            body.get("schema").and_then(Value::as_str).unwrap_or_default()
-        )
-    });
-    let of_native = body.pointer("/data/live").map(|there| format!(" {there}"));
-    format!("{name}{}", of_zlm.or(of_native).unwrap_or_default())
-}
-
-/// Every session that began has its end, each under one id; and as many began as came.
-fn told_once(hook: &Hook, calls: &[Call], crowds: usize) -> Result<()> {
-    let mut ids: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
-    // The start and the end of a server are of no session: each pod has its own.
-    for call in calls.iter().filter(|call| call.header("x-media-session") != NOBODY) {
-        let about = (call.header("x-media-session"), word(call));
-        ids.entry(about).or_default().insert(call.header("webhook-id"));
-    }
-    for (opening, closing) in hook.pairs {
-        let sessions = |event: &str| -> BTreeSet<&String> {
-            ids.keys()
-                .filter(|(_, word)| word == event)
-                .map(|(session, _)| session)
-                .collect()
-        };
-        let (open, closed) = (sessions(opening), sessions(closing));
-        // One report tells of the ends of both kinds.
-        let unclosed: Vec<_> = open.difference(&closed).collect();
-        let whole = open.len() >= crowds && unclosed.len() == if crowds == 0 { open.len() } else { 0 };
-        ensure!(
-            whole,
-            "{opening} of {} sessions, {closing} of {}; without an end {unclosed:?}",
-            open.len(),
-            closed.len()
-        );
-        let unopened = if *closing == "on_flow_report" {
-            0
-        } else {
-            closed.difference(&open).count()
-        };
-        ensure!(unopened == 0, "{closing} of {unopened} sessions that never began");
-    }
-    let renamed = ids.iter().find(|(_, ids)| ids.len() > 1);
-    ensure!(renamed.is_none(), "under several ids: {renamed:?}");
-    Ok(())
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Selects the pods.
@@ -101,6 +102,15 @@ pub async fn settled(context: &Context, replicas: usize, limit: Duration) -> Res
         },
     )
     .await
+}
+
+/// `kubectl drain` of the server's pods on a node. It goes on for as long as a publisher there does.
+pub fn drain(context: &Context, node: &str) -> JoinHandle<Result<String>> {
+    let selector = format!("--pod-selector={SELECTOR}");
+    let set = ["--ignore-daemonsets", "--delete-emptydir-data", "--timeout=150s"];
+    let args = [["drain", node, &selector].as_slice(), &set].concat();
+    let command = context.kubectl.command(&args).timeout(Duration::from_secs(160));
+    tokio::spawn(command.run())
 }
 
 /// The pod that a Stream says its publisher is in, and one that it is not in.

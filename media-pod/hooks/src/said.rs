@@ -12,7 +12,7 @@ const SECRET_MIN: usize = 4;
 /// The printable start of `said`; nothing when it repeats a value of the client's own query, which may be a token.
 pub(crate) fn quotable(said: &str, event: &Event) -> Option<String> {
     let queries = [
-        event.param.as_str(),
+        &*event.param,
         event.client.tc_url.split_once('?').map_or("", |(_, query)| query),
     ];
     if queries

@@ -89,6 +89,8 @@ pub enum EndReason {
     Kicked,
     /// A newer publisher has the name.
     TakenOver,
+    /// The name that a back end gave its stream cannot be had.
+    RenameFailed,
     /// The process ends.
     Shutdown,
     /// The server is on its way out: the same stream is to be had, or the same name is free, elsewhere.

@@ -23,7 +23,7 @@ impl Link {
         let renamed = hub.rename(&session, &wanted, takeover).await;
         if let Err(refusal) = &renamed {
             tracing::info!(session = %session.id, stream = %session.name, %wanted, %refusal, "the name that its stream was to have cannot be had");
-            hub.tell_ended(&session, EndReason::TakenOver, Traffic::default());
+            hub.tell_ended(&session, EndReason::RenameFailed, Traffic::default());
         }
         renamed.map(|(stream, known)| (stream.unwrap_or(live), known))
     }

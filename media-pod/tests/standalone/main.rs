@@ -17,6 +17,7 @@ mod floods;
 mod forward;
 mod front;
 mod media;
+mod order;
 mod place;
 mod reload;
 mod sessions;

@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn a_viewer_without_a_query_is_told_from_others_of_its_address_by_its_port() {
         let mut event = Event::clone(&hls().event);
-        event.param = String::new();
+        event.param = Box::default();
         let question = Question::new(event);
         assert_eq!(question.port(), Some(question.event.client.port));
         assert_eq!(hls().port(), None);

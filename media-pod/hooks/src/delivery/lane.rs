@@ -44,21 +44,44 @@ impl Death {
     pub(crate) const ALL: [Self; 4] = [Self::Overflow, Self::Expired, Self::Rejected, Self::EndpointGone];
 }
 
-/// Which notices, by the URL they go to and the stream they are about, or a single one.
+/// Which notices, by the URL they go to and the stream they are about, or a single one. There may be as many as notices, so it is kept small.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct LaneKey {
-    /// Index into the endpoint's URLs.
-    pub(crate) url: usize,
+    url: u32,
     /// The stream.
     pub(crate) stream: Stream,
-    /// 0 where the stream's notices keep their order; else the only notice of the lane.
-    pub(super) alone: u64,
+    /// 0 where the stream's notices keep their order; else a number of the lane's only notice. After four billion they come again, and two that meet
+    /// are told one after the other.
+    alone: u32,
 }
 
 impl LaneKey {
     /// The lane in which the notices of a stream keep their order.
     pub(super) fn of(url: usize, stream: Stream) -> Self {
-        Self { url, stream, alone: 0 }
+        Self {
+            url: url.try_into().unwrap_or(u32::MAX),
+            stream,
+            alone: 0,
+        }
+    }
+
+    /// The lane of a single notice.
+    pub(super) fn alone(url: usize, stream: Stream, number: u64) -> Self {
+        let number = number.checked_rem(u64::from(u32::MAX)).unwrap_or(0);
+        Self {
+            alone: u32::try_from(number).unwrap_or(0).saturating_add(1),
+            ..Self::of(url, stream)
+        }
+    }
+
+    /// Index into the endpoint's URLs.
+    pub(crate) fn url(&self) -> usize {
+        usize::try_from(self.url).unwrap_or(usize::MAX)
+    }
+
+    /// Whether it is the lane of a single notice.
+    pub(super) fn is_alone(&self) -> bool {
+        self.alone > 0
     }
 }
 
@@ -119,7 +142,7 @@ impl Entry {
             failures: 0,
             event: self.event,
             log: self.log,
-            at: self.at,
+            at: self.at.as_microsecond(),
             replay: self.replay,
         }
     }
@@ -134,19 +157,20 @@ pub(crate) struct Dead {
     pub(crate) url: usize,
 }
 
-/// One thing to tell.
+/// One thing to tell. There may be a hundred thousand, so it is kept small.
 pub(super) struct Notice {
     pub(super) event: Arc<Event>,
     /// Its number in the log.
     pub(super) log: u64,
-    pub(super) at: Timestamp,
-    pub(super) replay: bool,
+    /// When it was appended first, in microseconds of Unix time.
+    pub(super) at: i64,
     /// Counts up through the whole queue.
     pub(super) number: u64,
     pub(super) expiry: Instant,
     pub(super) attempts: u32,
     /// Those of the attempts that lengthen the next wait.
-    pub(super) failures: u32,
+    pub(super) failures: u16,
+    pub(super) replay: bool,
 }
 
 /// Where a lane stands.

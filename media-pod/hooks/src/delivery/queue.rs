@@ -7,6 +7,7 @@
 mod bounds;
 mod wake;
 
+use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -125,12 +126,10 @@ impl Queue {
         }
         let number = self.next;
         self.next = number.saturating_add(1);
-        let key = LaneKey {
-            alone: match self.policy.ordering {
-                Ordering::PerStream => 0,
-                Ordering::None => self.next,
-            },
-            ..LaneKey::of(entry.url, entry.event.stream.clone())
+        let stream = entry.event.stream.clone();
+        let key = match self.policy.ordering {
+            Ordering::PerStream => LaneKey::of(entry.url, stream),
+            Ordering::None => LaneKey::alone(entry.url, stream, number),
         };
         self.count = self.count.saturating_add(1);
         self.bytes = self.bytes.saturating_add(entry.event.size());
@@ -164,7 +163,7 @@ impl Queue {
             let Some(head) = self.lanes.get_mut(&key).and_then(|lane| lane.notices.front_mut()) else {
                 continue;
             };
-            if self.suspended.contains(&key.url) {
+            if self.suspended.contains(&key.url()) {
                 let until = head.expiry;
                 self.sleep(key, until, true);
                 continue;
@@ -192,7 +191,7 @@ impl Queue {
     pub(crate) fn failures(&self, job: &Job) -> u32 {
         let head = self.lanes.get(&job.key).and_then(|lane| lane.notices.front());
         head.filter(|head| head.number == job.number)
-            .map_or(0, |head| head.failures)
+            .map_or(0, |head| head.failures.into())
     }
 
     /// Ends an attempt. Of a notice that is gone by now it does nothing.
@@ -209,7 +208,7 @@ impl Queue {
             Settle::Dead => self.finish(&job.key, Some(Death::Rejected)),
             Settle::Suspend => {
                 if job.generation == self.generation {
-                    self.suspended.insert(job.key.url);
+                    self.suspended.insert(job.key.url());
                 }
                 self.requeue(job.key.clone());
             }
@@ -247,14 +246,14 @@ impl Queue {
         let notices = self
             .lanes
             .iter()
-            .flat_map(|(key, lane)| lane.notices.iter().map(move |n| (key.url, n)));
+            .flat_map(|(key, lane)| lane.notices.iter().map(move |n| (key.url(), n)));
         let mut notices: Vec<(usize, &Notice)> = notices.collect();
         notices.sort_unstable_by_key(|(_, notice)| notice.number);
         let entry = |(url, notice): (usize, &Notice)| Entry {
             url,
             event: notice.event.clone(),
             log: notice.log,
-            at: notice.at,
+            at: Timestamp::from_microsecond(notice.at).unwrap_or_default(),
             age: Duration::ZERO,
             replay: notice.replay,
         };
@@ -266,7 +265,7 @@ impl Queue {
         let has = |lane: &Lane| lane.notices.iter().any(|notice| notice.event.id == event.id);
         let in_order = self.lanes.get(&LaneKey::of(url, event.stream.clone()));
         let alone = || {
-            let mut lanes = self.lanes.iter().filter(|(key, _)| key.alone > 0 && key.url == url);
+            let mut lanes = self.lanes.iter().filter(|(key, _)| key.is_alone() && key.url() == url);
             lanes.any(|(_, lane)| has(lane))
         };
         in_order.is_some_and(|lane| has(lane)) || (self.policy.ordering == Ordering::None && alone())
@@ -355,7 +354,7 @@ impl Queue {
         self.dead.extend(death.map(|death| Dead {
             event: notice.event,
             death,
-            url: key.url,
+            url: key.url(),
         }));
     }
 

@@ -186,7 +186,7 @@ fn a_suspended_url_is_left_alone_until_it_answers_again() {
     let gone = queue.take(now).expect("the first");
     queue.settle(&gone, Settle::Suspend, now);
     let other = queue.take(now).expect("the other URL goes on");
-    assert_eq!(other.key.url, 1);
+    assert_eq!(other.key.url(), 1);
     assert!(queue.take(now + 3600 * S).is_none());
     queue.wake_all();
     assert!(queue.take(now + 3600 * S).is_none());
@@ -322,7 +322,7 @@ fn changed_urls_start_the_schedule_over_and_drop_what_has_none() {
     queue.urls_changed(1);
     assert_eq!(names(&queue.take_dead()), [("a".to_owned(), Death::EndpointGone)]);
     let job = queue.take(now).expect("at once");
-    assert_eq!((job.key.url, queue.failures(&job)), (0, 0));
+    assert_eq!((job.key.url(), queue.failures(&job)), (0, 0));
 }
 
 #[test]

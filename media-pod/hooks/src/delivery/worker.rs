@@ -79,7 +79,7 @@ async fn tell(mut flight: InFlight) {
         replay: job.replay,
     };
     let ask = endpoint
-        .take_turn(Class::Notification, job.key.url, &job.event, turn, endpoint.timeout())
+        .take_turn(Class::Notification, job.key.url(), &job.event, turn, endpoint.timeout())
         .await;
     let fate = fate(&ask.attempt, ask.verdict.clone());
     endpoint.count(Class::Notification, &job.event, outcome(&fate));

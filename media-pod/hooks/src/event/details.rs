@@ -24,8 +24,8 @@ pub enum Details {
         #[serde(default)]
         playable: bool,
         /// By which schemas it could not.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        without: Vec<Schema>,
+        #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+        without: Box<[Schema]>,
         /// The name that it had where that was another than its publisher's.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         played_as: Option<Arc<str>>,

@@ -45,7 +45,7 @@ pub struct Event {
     /// The stream it is about; of a server empty.
     pub stream: Stream,
     /// `?k=v` as the client sent it, less any stream key; or empty.
-    pub param: String,
+    pub param: Box<str>,
     /// The client.
     pub client: Client,
     /// Bytes to and from the client; closing events only.
@@ -67,7 +67,7 @@ impl Event {
             started: session.started,
             player: session.kind == SessionKind::Play,
             playable: false,
-            without: Vec::new(),
+            without: Box::default(),
             played_as: None,
         };
         Self {
@@ -77,7 +77,7 @@ impl Event {
             sequence: sequence.next(),
             session: session.id,
             stream: Stream::from(&session.name),
-            param: session.param.clone(),
+            param: session.param.as_str().into(),
             client: Client::of(&session.connection),
             traffic,
             details: if traffic.is_some() { ended } else { Details::None },
@@ -99,7 +99,7 @@ impl Event {
                 app: client.app.as_str().into(),
                 name: client.stream.as_str().into(),
             },
-            param: client.param.clone(),
+            param: client.param.as_str().into(),
             client: Client::of(client),
             traffic,
             details: Details::None,
@@ -130,7 +130,7 @@ impl Event {
             sequence: sequence.next(),
             session: Uuid::nil(),
             stream: Stream::default(),
-            param: String::new(),
+            param: Box::default(),
             client: Client::nobody(),
             traffic: None,
             details,
@@ -193,7 +193,7 @@ impl Event {
             started: session.started,
             player: false,
             playable,
-            without,
+            without: without.into(),
             played_as,
         };
         Self {
@@ -209,7 +209,7 @@ impl Event {
             started: opening.time,
             player: kind == HookEvent::Stop,
             playable: false,
-            without: Vec::new(),
+            without: Box::default(),
             played_as: None,
         };
         Some(Self {
@@ -284,7 +284,7 @@ impl Event {
     /// About how many bytes it holds in memory, for bounds.
     pub fn size(&self) -> usize {
         let client = &self.client;
-        let strings = [self.param.as_str(), &client.id, &client.tc_url, &client.page_url];
+        let strings = [&*self.param, &client.id, &client.tc_url, &client.page_url];
         let names = [&self.stream.vhost, &self.stream.app, &self.stream.name];
         let text = strings.iter().map(|s| s.len()).sum::<usize>();
         size_of::<Self>()

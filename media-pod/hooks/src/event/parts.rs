@@ -22,7 +22,7 @@ pub struct Stream {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Client {
     /// 8 characters, as SRS.
-    pub id: String,
+    pub id: Box<str>,
     /// Its address.
     pub ip: IpAddr,
     /// Its port.
@@ -51,7 +51,7 @@ impl Client {
     pub(super) fn of(connection: &Connection) -> Self {
         let (schema, carrier) = transport::of(connection.protocol);
         Self {
-            id: connection.client_id.clone(),
+            id: connection.client_id.as_str().into(),
             ip: connection.peer.ip().to_canonical(),
             port: connection.peer.port(),
             schema,
@@ -64,7 +64,7 @@ impl Client {
     /// For events that are about no client.
     pub(super) fn nobody() -> Self {
         Self {
-            id: String::new(),
+            id: Box::default(),
             ip: Ipv4Addr::UNSPECIFIED.into(),
             port: 0,
             schema: Schema::default(),

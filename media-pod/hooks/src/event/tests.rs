@@ -21,7 +21,7 @@ fn ended(player: bool, playable: bool) -> Event {
         started,
         player,
         playable,
-        without: Vec::new(),
+        without: Box::default(),
     };
     Event { time, details, ..event }
 }

@@ -205,7 +205,7 @@ fn event(n: u64, size: usize) -> Event {
         id: id(n),
         session: id(n),
         sequence: n,
-        param: "x".repeat(size),
+        param: "x".repeat(size).into(),
         ..testing::event(HookEvent::Unpublish, "alice")
     }
 }

@@ -72,7 +72,7 @@ fn the_end_says_how_much_and_how_long() {
         started: end.time,
         player: false,
         playable: true,
-        without: Vec::new(),
+        without: Box::default(),
     };
     end.time = "1970-01-01T00:01:30Z".parse().expect("a time");
     let body: Value = serde_json::from_str(&text(&CloudEvents, &end)).expect("JSON");

@@ -21,7 +21,7 @@ fn on_publish_has_the_query_and_on_unpublish_has_not() {
         format!("{HEAD}on_unpublish{tail}}}")
     );
     let mut bare = event(HookEvent::Publish);
-    bare.param = String::new();
+    bare.param = Box::default();
     assert_eq!(text(&Oryx, &bare), format!("{HEAD}on_publish{tail}}}"));
 }
 

@@ -82,9 +82,9 @@ fn told(kind: HookEvent, body: &Value) -> Event {
     event.stream.vhost = string(body, "vhost").into();
     event.stream.app = string(body, "app").into();
     event.stream.name = string(body, "stream").into();
-    event.param = format!("?{}", string(body, "params"));
+    event.param = format!("?{}", string(body, "params")).into();
     event.client = Client {
-        id: string(body, "id"),
+        id: string(body, "id").into(),
         ip: string(body, "ip").parse().unwrap_or(event.client.ip),
         port: u16::try_from(number(body, "port")).expect("a port"),
         schema: schema(&string(body, "schema")),
@@ -113,7 +113,7 @@ fn details(kind: HookEvent, body: &Value, event: &mut Event) -> Details {
                 started,
                 player: body["player"] == true,
                 playable: false,
-                without: Vec::new(),
+                without: Box::default(),
             }
         }
         HookEvent::StreamChanged => Details::Changed {
@@ -170,7 +170,7 @@ fn details(kind: HookEvent, body: &Value, event: &mut Event) -> Details {
 
 fn registered(body: &Value, event: &mut Event) -> Registered {
     let socket = &body["originSock"];
-    event.client.id = string(socket, "identifier");
+    event.client.id = string(socket, "identifier").into();
     event.client.ip = string(socket, "peer_ip").parse().expect("an address");
     event.client.port = u16::try_from(number(socket, "peer_port")).expect("a port");
     let local = format!("{}:{}", string(socket, "local_ip"), number(socket, "local_port"));

@@ -46,7 +46,7 @@ async fn the_name_that_it_asked_for_is_free_and_the_other_is_taken() {
             "Publish live/secret",
             "Publish live/secret",
             "Publish live/other",
-            "end Publish live/other TakenOver"
+            "end Publish live/other RenameFailed"
         ],
         "who was let in and cannot have the name has its end"
     );
@@ -69,6 +69,6 @@ async fn a_name_that_cannot_be_is_refused() {
     let w = world();
     let refusal = publish(&w.hub, "x", "?as=a/b").await.err().unwrap();
     assert_eq!(refusal.reason, Reason::BadRequest);
-    assert_eq!(w.diary.take(), ["Publish live/x", "end Publish live/x TakenOver"]);
+    assert_eq!(w.diary.take(), ["Publish live/x", "end Publish live/x RenameFailed"]);
     w.assert_nothing_is_left();
 }

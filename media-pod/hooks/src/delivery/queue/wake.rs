@@ -34,14 +34,14 @@ impl Queue {
     /// Takes a URL out of suspension.
     pub(crate) fn resume(&mut self, url: usize) {
         if self.suspended.remove(&url) {
-            self.wake_sleeping(Wake::Anew, |key| key.url == url);
+            self.wake_sleeping(Wake::Anew, |key| key.url() == url);
         }
     }
 
     /// The URLs changed and there are now `count`: all are tried anew, and what was for one that is gone is dead.
     pub(crate) fn urls_changed(&mut self, count: usize) {
         self.generation = self.generation.saturating_add(1);
-        let gone: Vec<Arc<LaneKey>> = self.lanes.keys().filter(|key| key.url >= count).cloned().collect();
+        let gone: Vec<Arc<LaneKey>> = self.lanes.keys().filter(|key| key.url() >= count).cloned().collect();
         for key in gone {
             self.remove_lane(&key);
         }
@@ -80,7 +80,7 @@ impl Queue {
         let State::Sleeping { until, held } = lane.state else {
             return;
         };
-        if self.suspended.contains(&key.url) || (held && wake == Wake::Early) {
+        if self.suspended.contains(&key.url()) || (held && wake == Wake::Early) {
             return;
         }
         let key = Arc::clone(&lane.key);

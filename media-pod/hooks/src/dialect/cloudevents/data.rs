@@ -324,7 +324,7 @@ fn asked(event: &Event) -> Asked {
         stream: stream.name.to_string(),
         query: event.param.strip_prefix('?').unwrap_or(&event.param).to_owned(),
         client: Client {
-            id: client.id.clone(),
+            id: client.id.to_string(),
             ip: client.ip.to_string(),
             port: client.port,
             protocol: client.carrier.as_str().to_owned(),
