@@ -22,11 +22,15 @@ use headgate_media_pod::control::{Tls, router, serve};
 use headgate_media_pod::pod::{Pod, Setup};
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use reqwest::{Certificate, Client, Identity, StatusCode};
+use reqwest::{Certificate, Client, ClientBuilder, Identity, StatusCode};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 struct Authority {
@@ -60,15 +64,18 @@ impl Authority {
     }
 
     fn client(&self, identity: Option<(String, String)>, port: u16) -> Client {
+        self.builder(identity, port).build().unwrap()
+    }
+
+    fn builder(&self, identity: Option<(String, String)>, port: u16) -> ClientBuilder {
         let name = pod_tls_name("ns", "live");
         let builder = Client::builder()
             .tls_certs_only([Certificate::from_pem(self.pem.as_bytes()).unwrap()])
             .resolve(&name, ([127, 0, 0, 1], port).into());
-        let builder = match identity {
+        match identity {
             Some((certificate, key)) => builder.identity(Identity::from_pem((certificate + &key).as_bytes()).unwrap()),
             None => builder,
-        };
-        builder.build().unwrap()
+        }
     }
 
     fn operator(&self, port: u16) -> Client {
@@ -171,6 +178,51 @@ async fn only_the_operator_and_the_servers_pods_are_answered() {
     for (what, identity) in refused {
         assert!(ask(pod.authority.client(identity, pod.port)).await.is_err(), "{what}");
     }
+}
+
+/// Says the beginning of a TLS handshake byte by byte, for ever again, until the other side closes. How long that took.
+async fn dribble(port: u16) -> Duration {
+    let (mut socket, start) = (TcpStream::connect(("127.0.0.1", port)).await.unwrap(), Instant::now());
+    for byte in [22, 3, 1, 2, 0, 1].iter().cycle() {
+        if socket.write_all(&[*byte]).await.is_err() {
+            break;
+        }
+        let read = timeout(Duration::from_millis(333), socket.read(&mut [0; 64])).await;
+        if matches!(read, Ok(Ok(0) | Err(_))) {
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(10), "it is still there");
+    }
+    start.elapsed()
+}
+
+#[tokio::test]
+async fn strangers_that_speak_byte_by_byte_are_cut_and_keep_no_operator_out() {
+    let pod = Running::start().await;
+    let mut slow = JoinSet::new();
+    for _ in 0..300 {
+        slow.spawn(dribble(pod.port));
+    }
+    // Until they are in.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let builder = pod
+        .authority
+        .builder(Some(pod.authority.sign(OPERATOR_TLS_NAME)), pod.port);
+    let operator = builder.local_address(IpAddr::from([127, 0, 0, 2])).build().unwrap();
+    let answer = operator.get(pod.url("/v1/report")).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let times = slow.join_all().await;
+    // Those that had a place had it for five seconds, the others none.
+    let waited = times.iter().filter(|time| **time > Duration::from_secs(4)).count();
+    assert_eq!(waited, 64, "{times:?}");
+    assert!(
+        pod.authority
+            .operator(pod.port)
+            .get(pod.url("/nothing"))
+            .send()
+            .await
+            .is_ok()
+    );
 }
 
 #[tokio::test]

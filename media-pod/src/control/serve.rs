@@ -3,23 +3,27 @@
 use super::Caller;
 use super::tls::Tls;
 use axum::{Extension, Router};
+use headgate_front::{Bounds, Census, Guest};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Connections at one time that have not said who they are.
-const STRANGERS_MAX: usize = 256;
+/// Connections at one time that have not said who they are; those of one address leave room for the operator's.
+const STRANGERS: Bounds = Bounds {
+    total: 256,
+    per_address: Some(64),
+};
 /// An operator has a few; a second one may take over while the first still holds its own.
 const OPERATORS_MAX: usize = 32;
 /// Pods have one for each stream that they bring to themselves, and some for what they ask.
@@ -42,7 +46,7 @@ pub async fn serve(listener: TcpListener, tls: Arc<Tls>, routes: Router, stop: C
             }
         };
         let (tls, places, routes, stop) = (Arc::clone(&tls), Arc::clone(&places), routes.clone(), stop.clone());
-        let Ok(place) = Arc::clone(&places.strangers).try_acquire_owned() else {
+        let Some(place) = places.stranger(peer.ip()) else {
             tracing::warn!(%peer, "the control port has too many connections that have not said who they are");
             continue;
         };
@@ -57,29 +61,32 @@ pub async fn serve(listener: TcpListener, tls: Arc<Tls>, routes: Router, stop: C
 
 /// Room for each kind of caller, so that none takes another's.
 struct Places {
-    strangers: Arc<Semaphore>,
+    strangers: Arc<Census>,
     operators: Semaphore,
     pods: Semaphore,
 }
 
+impl Places {
+    /// Room for one that has not said who it is.
+    fn stranger(&self, address: IpAddr) -> Option<Guest> {
+        let mut guest = self.strangers.enter()?;
+        guest.comes_from(address).then_some(guest)
+    }
+}
+
 impl Default for Places {
     fn default() -> Self {
+        let strangers = Arc::new(Census::default());
+        strangers.bound(STRANGERS);
         Self {
-            strangers: Arc::new(Semaphore::new(STRANGERS_MAX)),
+            strangers,
             operators: Semaphore::new(OPERATORS_MAX),
             pods: Semaphore::new(PODS_MAX),
         }
     }
 }
 
-async fn connection(
-    socket: TcpStream,
-    peer: SocketAddr,
-    tls: &Tls,
-    stranger: OwnedSemaphorePermit,
-    places: &Places,
-    routes: Router,
-) {
+async fn connection(socket: TcpStream, peer: SocketAddr, tls: &Tls, stranger: Guest, places: &Places, routes: Router) {
     let _ = socket.set_nodelay(true);
     let _ = SockRef::from(&socket).set_tcp_user_timeout(Some(STALL));
     let tls = tls.current();
