@@ -27,17 +27,23 @@
 //! Unknown fields are ignored on purpose: operator and pod may be one version apart.
 
 mod config;
+mod endpoint;
 mod event;
 mod hook;
+mod key;
 mod listener;
 mod peer;
+mod policy;
 mod report;
 
 pub use config::*;
+pub use endpoint::*;
 pub use event::*;
 pub use hook::*;
+pub use key::*;
 pub use listener::*;
 pub use peer::*;
+pub use policy::*;
 pub use report::*;
 
 /// Where a pod listens for its operator.
