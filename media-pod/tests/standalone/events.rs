@@ -49,6 +49,28 @@ async fn who_comes_late_to_an_event_can_go_back_to_its_beginning_and_to_a_live_w
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_goes_on_when_its_publisher_comes_back_though_nobody_watched() {
+    let place = place("hls: {playlist: Event, windowSegments: 3}").await;
+    for _ in 0..2 {
+        let publisher = publish(RtmpClient::publish(place.rtmp, "cam").await.unwrap(), Times::default());
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        drop(publisher);
+        while !place.pod.report().streams.is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    let _publisher = publish(RtmpClient::publish(place.rtmp, "cam").await.unwrap(), Times::default());
+    let playlist = playlist(&place).await;
+    assert!(playlist.contains("#EXT-X-PLAYLIST-TYPE:EVENT\n"), "{playlist}");
+    let (segments, breaks) = (
+        playlist.matches("#EXTINF").count(),
+        playlist.matches("#EXT-X-DISCONTINUITY\n").count(),
+    );
+    assert!(segments >= 4 && breaks >= 1, "{playlist}");
+    assert!(!playlist.contains("ENDLIST"), "{playlist}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_publisher_may_be_silent_as_long_as_the_setting_says_also_when_it_changes() {
     let place = place("hls: {}").await;
     let mut publisher = RtmpClient::publish(place.rtmp, "cam").await.unwrap();

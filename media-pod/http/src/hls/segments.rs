@@ -14,9 +14,10 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// The segments of one publisher's stream, as they become whole. While this is there they are cut.
 pub struct Segments {
+    hls: Hls,
     live: Arc<Live>,
     tap: Tap,
-    folder: String,
+    name: StreamName,
     /// Number of the next one.
     next: u64,
 }
@@ -59,10 +60,7 @@ pub struct Segment {
 impl Hls {
     /// Those of a stream whose publisher is here; from the newest key frame on, or from where who watches it already had it begin.
     pub fn segments(&self, hub: &Hub, name: &StreamName) -> Option<Segments> {
-        let settings = self.settings();
-        let container = settings.container();
-        let cut = settings.cut(container, self.streams().saturating_add(1));
-        let ours = Arc::new(Live::new(container, cut, self.home()));
+        let ours = self.begun(name, self.settings().container());
         let format: Arc<dyn Format> = Arc::new(HlsFormat(ours));
         let tap = hub.look_on(name, &format)?;
         let format: &dyn Any = tap.format();
@@ -70,7 +68,8 @@ impl Hls {
         self.know(&live);
         Some(Segments {
             next: live.next_whole(),
-            folder: format!("{}/{}", name.app, name.stream),
+            hls: self.clone(),
+            name: name.clone(),
             live,
             tap,
         })
@@ -103,13 +102,20 @@ impl Segments {
     }
 
     fn segment(&self, whole: &Whole) -> Segment {
+        let folder = format!("{}/{}", self.name.app, self.name.stream);
         Segment {
             number: whole.number,
             duration: whole.duration,
             bytes: u64::try_from(whole.bytes).unwrap_or(u64::MAX),
             date: whole.date,
-            path: format!("{}/{}", self.folder, whole.name),
-            playlist: format!("{}.m3u8", self.folder),
+            path: format!("{folder}/{}", whole.name),
+            playlist: format!("{folder}.m3u8"),
         }
+    }
+}
+
+impl Drop for Segments {
+    fn drop(&mut self) {
+        self.hls.keep(&self.name, &self.live);
     }
 }

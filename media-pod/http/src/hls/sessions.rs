@@ -33,6 +33,8 @@ struct Inner {
     fetched: Fetched,
     /// By the word in their files' names.
     lives: Mutex<HashMap<String, Weak<Live>>>,
+    /// Events whose publisher has left, and when: it may come back.
+    events: Mutex<HashMap<(StreamName, Container), (Arc<Live>, Instant)>>,
 }
 
 /// What a word stands for.
@@ -68,7 +70,7 @@ const TICK: Duration = Duration::from_secs(1);
 const IDLE_MIN: Duration = Duration::from_secs(10);
 /// How long a word that was shut opens nothing.
 const SHUT_FOR: Duration = Duration::from_hours(1);
-/// How long the last playlist of a stream that has ended is to be had.
+/// How long the last playlist of a stream that has ended is to be had, and how long an event waits for its publisher where nobody watches.
 const ENDED_FOR: Duration = Duration::from_mins(1);
 
 impl Default for Hls {
@@ -93,6 +95,7 @@ impl Hls {
             elsewhere: OnceLock::new(),
             fetched: Fetched::default(),
             lives: Mutex::default(),
+            events: Mutex::default(),
         }))
     }
 
@@ -185,8 +188,7 @@ impl Hls {
         let name = StreamName::parse(&connection.vhost, &connection.app, &connection.stream).map_err(refused)?;
         let param = connection.param.clone();
         let client = hub.open(connection);
-        let cut = self.settings().cut(container, self.streams().saturating_add(1));
-        let ours = Arc::new(Live::new(container, cut, self.home()));
+        let ours = self.begun(&name, container);
         let player = client
             .play(name, param, Arc::new(HlsFormat(ours)))
             .await
@@ -203,6 +205,22 @@ impl Hls {
             ended: OnceLock::new(),
             seen: Mutex::new(Instant::now()),
         }))
+    }
+
+    /// What a stream that nobody watches is cut into from now on: a new one, or the event that its publisher left and may go on with.
+    pub(super) fn begun(&self, name: &StreamName, container: Container) -> Arc<Live> {
+        let cut = self.settings().cut(container, self.streams().saturating_add(1));
+        let kept = self.0.events.lock().get(&(name.clone(), container)).cloned();
+        let kept = kept.filter(|(live, since)| cut.event && !live.is_ended() && since.elapsed() < ENDED_FOR);
+        kept.map_or_else(|| Arc::new(Live::new(container, cut, self.home())), |(live, _)| live)
+    }
+
+    /// The publisher of an event has left.
+    pub(super) fn keep(&self, name: &StreamName, live: &Arc<Live>) {
+        if self.keeps_all() && !live.is_ended() {
+            let place = (name.clone(), live.container);
+            self.0.events.lock().insert(place, (Arc::clone(live), Instant::now()));
+        }
     }
 
     /// Its files are to be had from now on. Another stream makes the others' share of the memory smaller.
@@ -241,6 +259,8 @@ impl Hls {
 
     /// One look at everybody. Ending a session tells the gate, so it is done without the lock.
     fn tidy(&self) {
+        let is_awaited = |(live, since): &(Arc<Live>, Instant)| !live.is_ended() && since.elapsed() < ENDED_FOR;
+        self.0.events.lock().retain(|_, kept| is_awaited(kept));
         let seats = self.0.seats.lock();
         let open = |(word, place): (&String, &Place)| match place {
             Place::Open(seat) => seat.get().map(|entry| (word.clone(), Arc::clone(entry))),
