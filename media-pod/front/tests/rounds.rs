@@ -85,6 +85,22 @@ async fn the_end_of_a_peer_is_heard_by_who_reads_and_by_who_only_waits_for_it() 
 }
 
 #[tokio::test]
+async fn an_end_that_comes_with_the_last_words_is_heard_behind_them() -> Outcome {
+    let ((mut client, mut socket), (rounds, caller)) = (pair().await?, Rounds::new()?);
+    socket.join(&rounds)?;
+    let nothing = socket.try_read_buf(&mut BytesMut::with_capacity(64));
+    assert_eq!(nothing.map_err(|e| e.kind()), Err(io::ErrorKind::WouldBlock));
+    client.write_all(b"the last").await?;
+    drop(client);
+    sleep(Duration::from_millis(20)).await;
+    // Both are there before anybody looks, and are told in one word.
+    tokio::spawn(caller.keep(|| Duration::from_millis(5)));
+    assert_eq!(&read(&socket).await?[..], b"the last");
+    assert!(read(&socket).await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
 async fn who_cannot_send_goes_on_when_the_peer_has_read() -> Outcome {
     let (mut client, mut socket) = pair().await?;
     socket.join(&rounds(Duration::from_millis(5))?)?;

@@ -16,6 +16,8 @@ pub(super) struct Gate {
 /// One way. True until a try says otherwise, so that nobody waits for what came before.
 pub(super) struct Way {
     open: AtomicBool,
+    /// The peer has closed it, which is said once, maybe together with the last that came: there is an end to be found behind that.
+    ended: AtomicBool,
     waiting: AtomicWaker,
 }
 
@@ -23,6 +25,7 @@ impl Default for Way {
     fn default() -> Self {
         Self {
             open: AtomicBool::new(true),
+            ended: AtomicBool::new(false),
             waiting: AtomicWaker::new(),
         }
     }
@@ -30,6 +33,9 @@ impl Default for Way {
 
 impl Gate {
     pub(super) fn open(&self, event: &Event) {
+        if event.is_read_closed() || event.is_error() {
+            self.reading.ended.store(true, Ordering::Release);
+        }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             self.reading.open();
         }
@@ -40,7 +46,7 @@ impl Gate {
 }
 
 impl Way {
-    pub(super) fn open(&self) {
+    fn open(&self) {
         self.open.store(true, Ordering::Release);
         self.waiting.wake();
     }
@@ -58,7 +64,7 @@ impl Way {
         }
     }
 
-    /// Does what may succeed. It stays open unless it would block, or `exhausts` says of what was done that nothing is left.
+    /// Does what may succeed. It stays open unless it would block, or `exhausts` says of what was done that nothing is left and there is no end either.
     pub(super) fn pass(
         &self,
         exhausts: impl FnOnce(usize) -> bool,
@@ -70,7 +76,7 @@ impl Way {
         }
         let done = act();
         let is_exhausted = match &done {
-            Ok(count) => exhausts(*count),
+            Ok(count) => exhausts(*count) && !self.ended.load(Ordering::Acquire),
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         };
         if !is_exhausted {
