@@ -81,6 +81,24 @@ async fn who_is_ended_on_purpose_has_its_end_told_once_and_behind_its_beginning(
     assert_eq!(heard, expected);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn publishers_that_vanish_behind_their_last_words_are_missed_at_once() {
+    let back_end = BackEnd::start().await;
+    let place = place(&back_end, "").await;
+    let mut publishers = Vec::new();
+    for number in 0..50 {
+        publishers.push(RtmpClient::publish(place.rtmp, &format!("test{number}")).await.unwrap());
+    }
+    wait_for(|| place.pod.report().streams.len() == 50).await;
+    for mut publisher in publishers {
+        publisher.send_audio().await;
+        drop(publisher);
+    }
+    let vanished = Instant::now();
+    wait_for(|| place.pod.report().streams.is_empty()).await;
+    assert!(vanished.elapsed() < Duration::from_secs(1), "{:?}", vanished.elapsed());
+}
+
 #[tokio::test]
 async fn a_publisher_that_takes_over_is_asked_about_before_the_other_is_told_to_have_ended() {
     let back_end = BackEnd::start().await;
