@@ -2,11 +2,13 @@
 //!
 //! A standalone media pod, streams with a known picture, and then: ffmpeg counts and compares every frame of every output with what was published;
 //! GStreamer, VLC and rtmpdump play; hls.js, mpegts.js and the browser's own Media Source play in headless Chromium, and what they show is looked at.
+//! OBS publishes.
 
 mod browser;
 mod enhanced;
 mod frames;
 mod hashes;
+mod obs;
 pub(crate) mod place;
 mod playlists;
 mod source;
@@ -35,6 +37,7 @@ const PACKAGES: [&str; 10] = [
 /// All of it; fails when one does not play.
 pub async fn run(paths: &Paths) -> Result<()> {
     apt::install_also(&PACKAGES).await?;
+    apt::install_also(&obs::PACKAGES).await?;
     let libraries = browser::Libraries::ensure(paths).await?;
     let place = step("media pod", Place::start()).await?;
     let mut failed = 0_usize;
@@ -53,6 +56,8 @@ pub async fn run(paths: &Paths) -> Result<()> {
     } else {
         say("not checked: enhanced RTMP with FFmpeg 8 (python3 with pip is not here)");
     }
+    let what = "OBS publishes, and that it was killed is noticed";
+    failed = count(failed, step(what, obs::publishes(&place)).await);
     let live = source::Loop::start(paths, &place, "quadrants").await?;
     for (what, tool) in tools::all(&place, "quadrants") {
         failed = count(failed, step(what, tool).await);

@@ -33,9 +33,12 @@ struct Inner {
     fetched: Fetched,
     /// By the word in their files' names.
     lives: Mutex<HashMap<String, Weak<Live>>>,
-    /// Events whose publisher has left, and when: it may come back.
-    events: Mutex<HashMap<(StreamName, Container), (Arc<Live>, Instant)>>,
+    /// Events whose publisher has left and may come back.
+    events: Mutex<Left>,
 }
+
+/// By their streams, with the time when it was.
+type Left = HashMap<(StreamName, Container), (Arc<Live>, Instant)>;
 
 /// What a word stands for.
 enum Place {
