@@ -3,8 +3,10 @@
 use super::control_plane::ControlPlane;
 use crate::command::Cmd;
 use crate::error::Result;
+use crate::harness::eventually;
 use crate::tools::paths::write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Namespace of the operator.
 pub const NAMESPACE: &str = "headgate-system";
@@ -19,9 +21,12 @@ pub async fn install(plane: &ControlPlane, operator: &Path) -> Result<PathBuf> {
         .input(definitions)
         .run()
         .await?;
-    kubectl
-        .run(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"])
-        .await?;
+    // One that has no conditions at all yet is an error to kubectl, whatever its time limit.
+    let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"];
+    eventually(Duration::from_secs(30), "the definitions are established", async || {
+        kubectl.run(&established).await.map(drop)
+    })
+    .await?;
     kubectl.run(&["create", "namespace", NAMESPACE]).await?;
     kubectl
         .run(&["create", "serviceaccount", NAME, "-n", NAMESPACE])
