@@ -144,7 +144,7 @@ impl Bench {
         if let Some(stay) = case.stay {
             command.args(["--stay", &stay.to_string()]);
         }
-        command.stderr(Stdio::inherit()).kill_on_drop(true);
+        command.kill_on_drop(true);
         Ok(command)
     }
 }
@@ -155,12 +155,18 @@ fn address(case: &Case) -> &'static str {
 }
 
 /// Runs a load to its end.
-async fn outcome(mut load: Command, case: &Case) -> Result<Outcome> {
-    let output = load.output().await.context("running the load")?;
-    ensure!(output.status.success(), "the load failed: {}", output.status);
-    let outcome: Outcome = serde_json::from_slice(&output.stdout)?;
+async fn outcome(load: Command, case: &Case) -> Result<Outcome> {
+    let outcome = of_load(load).await?;
     say(format_args!("{case:?}: {outcome:?}"));
     Ok(outcome)
+}
+
+/// Runs a load to its end. Where it fails, its own words say why.
+pub(super) async fn of_load(mut load: Command) -> Result<Outcome> {
+    let output = load.output().await.context("running the load")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "the load failed: {}", said.trim());
+    Ok(serde_json::from_slice(&output.stdout)?)
 }
 
 /// What several loads of one server saw.

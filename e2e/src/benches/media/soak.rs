@@ -4,16 +4,14 @@
 use super::clip;
 use super::cpu;
 use super::load::Outcome;
-use super::server::{ADMIN, BOTH, HTTP, RTMP, Server, own};
+use super::server::{ADMIN, BOTH, HTTP, RTMP, Server, of_load, own};
 use crate::benches::hls::own_playlist;
 use crate::benches::release;
 use crate::benches::results::{Figure, Results};
-use crate::ensure;
 use crate::error::{Context as _, Result};
 use crate::http_get::http_body;
 use crate::ui::{say, step};
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -126,14 +124,8 @@ async fn load(server: &Server, options: &Options, time: Duration, clip: &Path) -
     for (name, number) in numbers {
         command.args([name, &number.to_string()]);
     }
-    command
-        .arg("--clip")
-        .arg(clip)
-        .stderr(Stdio::inherit())
-        .kill_on_drop(true);
-    let output = command.output().await.context("running the load")?;
-    ensure!(output.status.success(), "the load failed: {}", output.status);
-    Ok(serde_json::from_slice(&output.stdout)?)
+    command.arg("--clip").arg(clip).kill_on_drop(true);
+    of_load(command).await
 }
 
 /// Ends only with an error.
