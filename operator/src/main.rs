@@ -33,6 +33,11 @@ mod tls;
 use clap::Parser as _;
 use std::process::ExitCode;
 
+/// What thousands of streams that come and go leave is given back. Built to keep one arena, and little for long: `.cargo/config.toml`.
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static MEMORY: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
     // Before anything that speaks TLS: rustls takes the first provider it is given.

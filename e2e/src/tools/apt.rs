@@ -8,7 +8,7 @@ use crate::error::{Context as _, Result};
 use crate::ui;
 
 /// What a cluster, the scenarios and the tests against other players need.
-const PACKAGES: [&str; 19] = [
+const PACKAGES: [&str; 20] = [
     "buildah",
     "busybox-static",
     "ca-certificates",
@@ -22,6 +22,7 @@ const PACKAGES: [&str; 19] = [
     "iproute2",
     "iptables",
     "libnginx-mod-rtmp",
+    "make",
     "nftables",
     "nginx-light",
     "prometheus",
