@@ -36,7 +36,7 @@ use tokio_util::task::AbortOnDropHandle;
 use waits::{Times, Waits};
 
 /// The whole of it takes no longer.
-const LIMIT: Duration = Duration::from_mins(10);
+const LIMIT: Duration = Duration::from_mins(15);
 /// Nothing was written for so long: it has come to rest.
 const REST: Duration = Duration::from_secs(5);
 /// Edits a second while streams come and go.
