@@ -179,14 +179,20 @@ impl Drop for DeadLetters {
 }
 
 fn work(shelf: &mut Shelf, inbox: &mut mpsc::Receiver<Op>, shown: &Mutex<HashMap<String, u64>>) {
+    // Shown before it is answered: who has the answer may look.
+    let show = |shelf: &Shelf| *shown.lock() = shelf.kept();
     while let Some(op) = inbox.blocking_recv() {
         match op {
-            Op::Keep(letter) => drop(shelf.keep(*letter)),
+            Op::Keep(letter) => {
+                shelf.keep(*letter);
+                show(shelf);
+            }
             Op::KeepAll(letters, answer) => {
                 let mut kept = true;
                 for letter in letters {
                     kept &= shelf.keep(letter);
                 }
+                show(shelf);
                 let _ = answer.send(kept);
             }
             Op::Oldest(max, answer) => drop(answer.send(shelf.oldest(max))),
@@ -194,6 +200,7 @@ fn work(shelf: &mut Shelf, inbox: &mut mpsc::Receiver<Op>, shown: &Mutex<HashMap
             Op::Page(wish, answer) => drop(answer.send(shelf.page(&wish))),
             Op::Gone(numbers, answer) => {
                 shelf.gone(numbers);
+                show(shelf);
                 let _ = answer.send(());
             }
             Op::End(wish, answer) => {
@@ -201,7 +208,6 @@ fn work(shelf: &mut Shelf, inbox: &mut mpsc::Receiver<Op>, shown: &Mutex<HashMap
                 let _ = answer.send(());
             }
         }
-        *shown.lock() = shelf.kept();
     }
 }
 
