@@ -13,9 +13,10 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
-/// How long a slow etcd stands still, and how long it runs then: each answer takes a tenth of a second more, and it does an eighth of its work.
-const STOPPED: Duration = Duration::from_millis(105);
-const RUNS: Duration = Duration::from_millis(15);
+/// How long a slow etcd stands still, and how long it runs then: each answer takes up to a tenth of a second more, and a request of kubectl needs several.
+/// With less than a third of the time to run in, a slow machine's etcd would not keep up at all, which is no slow etcd any more.
+const STOPPED: Duration = Duration::from_millis(80);
+const RUNS: Duration = Duration::from_millis(40);
 /// How long a component may take to serve again.
 const BACK: Duration = Duration::from_mins(1);
 
