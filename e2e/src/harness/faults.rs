@@ -10,13 +10,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
-use tokio::time::sleep;
-use tokio_util::task::AbortOnDropHandle;
 
-/// How long a slow etcd stands still, and how long it runs then: each answer takes up to a tenth of a second more, and a request of kubectl needs several.
-/// With less than a third of the time to run in, a slow machine's etcd would not keep up at all, which is no slow etcd any more.
-const STOPPED: Duration = Duration::from_millis(80);
-const RUNS: Duration = Duration::from_millis(40);
 /// How long a component may take to serve again.
 const BACK: Duration = Duration::from_mins(1);
 
@@ -112,16 +106,6 @@ impl Context {
         self.cluster.serves().await
     }
 
-    /// etcd runs an eighth of the time, in slices, as on a disk that others use: until what is returned is dropped.
-    pub fn slow_etcd(&self) -> Result<SlowEtcd> {
-        let layout = self.local()?;
-        let pid = etcd::daemon(layout).pid(layout).context("etcd does not run")?;
-        Ok(SlowEtcd {
-            pid,
-            slices: AbortOnDropHandle::new(tokio::spawn(slices(pid))),
-        })
-    }
-
     /// Kills the process of a pod's container as the kernel does when memory is out. The kubelet starts another.
     pub fn kill_process(&self, pod_uid: &str, program: &str) -> Result<()> {
         self.signal(pod_uid, program, Signal::SIGKILL)
@@ -136,29 +120,6 @@ impl Context {
             kill(pid, signal).map_err(|error| Error::new(format!("sending {signal} to {program}: {error}")))?;
         }
         Ok(())
-    }
-}
-
-/// etcd is slow as long as this lives.
-#[derive(Debug)]
-pub struct SlowEtcd {
-    pid: Pid,
-    slices: AbortOnDropHandle<()>,
-}
-
-impl Drop for SlowEtcd {
-    fn drop(&mut self) {
-        self.slices.abort();
-        go_on(self.pid);
-    }
-}
-
-async fn slices(pid: Pid) {
-    loop {
-        let _ = kill(pid, Signal::SIGSTOP);
-        sleep(STOPPED).await;
-        go_on(pid);
-        sleep(RUNS).await;
     }
 }
 

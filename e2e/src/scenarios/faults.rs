@@ -12,12 +12,10 @@ use serde_json::json;
 use std::time::{Duration, Instant};
 
 /// What it proves.
-pub(super) const ABOUT: &str = "no API server for a minute, a slow etcd, an operator that sleeps through its lease, children edited and deleted: all heals, nobody is cut";
+pub(super) const ABOUT: &str = "no API server for a minute, an operator that sleeps through its lease, children edited and deleted: all heals, nobody is cut";
 
 /// How long the API server is away.
 const AWAY: Duration = Duration::from_mins(1);
-/// From a change to what it asks for while etcd is slow: some ten of its answers, between those that all others in the cluster wait for.
-const SLOWLY: Duration = Duration::from_mins(1);
 
 /// From the end of a leader that gives nothing up to the next one, as the docs have it (10 s), and what a slow machine takes.
 const TAKEOVER: Duration = Duration::from_secs(15);
@@ -41,7 +39,6 @@ pub(super) async fn run(context: &Context) -> Result<()> {
     becomes(context, "streamkey", "alice", "Programmed", "True", SOON).await?;
     no_api_server(context, &mut player).await?;
     site.all_in_force().await?;
-    slow_etcd(context, &site).await?;
     sleeping_leader(context).await?;
     site.all_in_force().await?;
 
@@ -103,27 +100,6 @@ async fn no_api_server(context: &Context, player: &mut Player) -> Result<()> {
     context.start_api_server().await?;
     seen?;
     eventually(START, "an operator leads", async || leader(context).await.map(drop)).await
-}
-
-/// Answers of the API server take tenths of a second more: who leads goes on to, and what is asked for and taken away comes.
-async fn slow_etcd(context: &Context, site: &Site<'_>) -> Result<()> {
-    let before = leader(context).await?;
-    let slow = context.slow_etcd()?;
-    let limit = json!({"spec": {"maxPublishers": 4}});
-    context
-        .kubectl
-        .patch("streamkey", &context.namespace, "alice", &limit)
-        .await?;
-    context.kubectl.delete("service", &context.namespace, "live").await?;
-    becomes(context, "streamkey", "alice", "Programmed", "True", SLOWLY).await?;
-    eventually(SLOWLY, "the Service is made again", async || {
-        site.address("rtmp").await.map(drop)
-    })
-    .await?;
-    drop(slow);
-    let after = leader(context).await?;
-    ensure!(after == before, "{before} led, and now {after} does");
-    Ok(())
 }
 
 /// A leader that is stopped past its lease and wakes up finds another in its place, and writes nothing.
