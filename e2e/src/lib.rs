@@ -21,6 +21,7 @@ pub mod receiver;
 pub mod scenarios;
 pub mod scrape;
 pub mod sigkill;
+pub mod slow_link;
 pub mod synthetic;
 pub mod tools;
 pub mod ui;

@@ -6,6 +6,7 @@
 mod feed;
 mod guard;
 mod packed;
+mod patience;
 mod recent;
 mod shelf;
 mod slim;

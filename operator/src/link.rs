@@ -7,6 +7,7 @@ mod body;
 mod change;
 mod check;
 mod chunked;
+mod follower;
 mod ledger;
 mod ledgers;
 mod lines;

@@ -7,13 +7,18 @@ use crate::cluster::{Layout, etcd};
 
 /// The process.
 pub fn daemon(layout: &Layout) -> Daemon {
+    with_etcd(layout, &etcd::url(layout))
+}
+
+/// The process, when it finds etcd at this address.
+pub fn with_etcd(layout: &Layout, etcd: &str) -> Daemon {
     let pki = |flag: &str, file: &str| format!("--{flag}={}", layout.pki(file));
     let (host, port) = (&layout.seat.host, layout.seat.api_port);
     let args = vec![
         format!("--advertise-address={host}"),
         format!("--bind-address={host}"),
         format!("--secure-port={port}"),
-        format!("--etcd-servers={}", etcd::url(layout)),
+        format!("--etcd-servers={etcd}"),
         pki("etcd-cafile", "ca.pem"),
         pki("etcd-certfile", "server.pem"),
         pki("etcd-keyfile", "server.key"),

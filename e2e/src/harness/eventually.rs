@@ -10,12 +10,13 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// Tries `probe` until it succeeds and returns what it returned. Its error says what was seen instead.
 pub async fn eventually<T>(limit: Duration, what: &str, probe: impl AsyncFn() -> Result<T>) -> Result<T> {
     let begun = Instant::now();
+    let mut before = String::new();
     loop {
         let left = limit.saturating_sub(begun.elapsed()).max(INTERVAL);
         let seen = match tokio::time::timeout(left, probe()).await {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(seen)) => seen.to_string(),
-            Err(_) => "the last look did not end".to_owned(),
+            Err(_) => format!("the last look did not end; before it: {before}"),
         };
         if begun.elapsed() >= limit {
             return Err(Error::new(format!(
@@ -23,6 +24,7 @@ pub async fn eventually<T>(limit: Duration, what: &str, probe: impl AsyncFn() ->
                 limit.as_secs_f32()
             )));
         }
+        before = seen;
         tokio::time::sleep(INTERVAL).await;
     }
 }

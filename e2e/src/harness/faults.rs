@@ -5,6 +5,8 @@ use crate::cluster::layout::{Layout, NODES, Node};
 use crate::cluster::{apiserver, controllers, etcd, node, status};
 use crate::error::{Context as _, Error, Result};
 use crate::harness::{Cluster, Context, eventually};
+use crate::slow_link::SlowLink;
+use crate::ui::say;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -24,6 +26,11 @@ impl Cluster {
             Some(_) => Ok(()),
             None => daemon.start(layout),
         };
+        if let Some(pid) = apiserver::daemon(layout).pid(layout)
+            && !of_process(pid.as_raw(), "cmdline").contains(&etcd::url(layout))
+        {
+            end(pid);
+        }
         [etcd::daemon(layout), apiserver::daemon(layout)]
             .iter()
             .try_for_each(start)?;
@@ -96,8 +103,28 @@ impl Context {
 
     /// Brings the API server back.
     pub async fn start_api_server(&self) -> Result<()> {
+        self.start_as(&apiserver::daemon(self.local()?)).await
+    }
+
+    /// Brings the API server back, with a link between it and etcd that can be slow: until what is returned is dropped.
+    pub async fn start_api_server_over_link(&self) -> Result<EtcdLink<'_>> {
         let layout = self.local()?;
-        apiserver::daemon(layout).start(layout)?;
+        let etcd = (&layout.seat.host, layout.seat.etcd_port);
+        let link = SlowLink::start(etcd.0, format!("{}:{}", etcd.0, etcd.1)).await?;
+        let daemon = apiserver::with_etcd(layout, &format!("https://{}", link.address()));
+        let link = EtcdLink { layout, link };
+        self.start_as(&daemon).await?;
+        Ok(link)
+    }
+
+    /// Waits until the API server serves.
+    pub async fn api_server_serves(&self) -> Result<()> {
+        self.cluster.serves().await
+    }
+
+    async fn start_as(&self, api_server: &Daemon) -> Result<()> {
+        let layout = self.local()?;
+        api_server.start(layout)?;
         for daemon in [controllers::manager(layout), controllers::scheduler(layout)] {
             if daemon.pid(layout).is_none() {
                 daemon.start(layout)?;
@@ -120,6 +147,30 @@ impl Context {
             kill(pid, signal).map_err(|error| Error::new(format!("sending {signal} to {program}: {error}")))?;
         }
         Ok(())
+    }
+}
+
+/// The API server reaches etcd over a link that can be slow, as long as this lives; then it starts anew, without.
+#[derive(Debug)]
+pub struct EtcdLink<'a> {
+    layout: &'a Layout,
+    link: SlowLink,
+}
+
+impl EtcdLink<'_> {
+    /// Each message from or to etcd takes so much longer from now on.
+    pub fn slow(&self, delay: Duration) {
+        self.link.slow(delay);
+    }
+}
+
+impl Drop for EtcdLink<'_> {
+    fn drop(&mut self) {
+        let api_server = apiserver::daemon(self.layout);
+        api_server.pid(self.layout).into_iter().for_each(end);
+        if let Err(error) = api_server.start(self.layout) {
+            say(format_args!("the API server does not start anew: {error}"));
+        }
     }
 }
 

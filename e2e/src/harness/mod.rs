@@ -14,6 +14,7 @@ mod runner;
 
 pub use context::{Cluster, Context};
 pub use eventually::eventually;
+pub use faults::EtcdLink;
 pub use helm::Helm;
 pub use kubectl::Kubectl;
 pub use pki::{Authority, Pair, Shown};

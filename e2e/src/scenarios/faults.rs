@@ -1,10 +1,10 @@
 //! What breaks around the operator heals by itself, and no publisher is cut for it.
 
-use super::fleet::{pods, settled};
+use super::fleet::settled;
 use super::site::{OPERATORS, SOON, START, SYSTEM, Site, becomes, leader, operators, text};
 use crate::ensure;
 use crate::error::{Context as _, Result};
-use crate::harness::{Context, eventually};
+use crate::harness::{Context, EtcdLink, eventually};
 use crate::media::{Player, Publisher};
 use crate::ui::say;
 use nix::sys::signal::Signal;
@@ -12,10 +12,22 @@ use serde_json::json;
 use std::time::{Duration, Instant};
 
 /// What it proves.
-pub(super) const ABOUT: &str = "no API server for a minute, an operator that sleeps through its lease, children edited and deleted: all heals, nobody is cut";
+pub(super) const ABOUT: &str = "no API server for a minute, an etcd that answers late, an operator that sleeps through its lease, children edited and deleted: all heals, nobody is cut";
 
 /// How long the API server is away.
 const AWAY: Duration = Duration::from_mins(1);
+
+/// From an API server that is back to an edit that is in force: two tries of a watch, the first of which hears that its version is too old.
+const HEARS_AGAIN: Duration = Duration::from_secs(15);
+
+/// How much longer a message from or to a slow etcd takes: a read takes half a second then, and a write as kubectl asks for it more than one.
+const LATE: Duration = Duration::from_millis(250);
+
+/// From a change to what it asks for while etcd is slow, which everybody in the cluster waits for.
+const SLOWLY: Duration = Duration::from_secs(30);
+
+/// A leader renews its lease several times in this.
+const LEASES: Duration = Duration::from_secs(30);
 
 /// From the end of a leader that gives nothing up to the next one, as the docs have it (10 s), and what a slow machine takes.
 const TAKEOVER: Duration = Duration::from_secs(15);
@@ -37,15 +49,19 @@ pub(super) async fn run(context: &Context) -> Result<()> {
         .patch("streamkey", &context.namespace, "alice", &limit)
         .await?;
     becomes(context, "streamkey", "alice", "Programmed", "True", SOON).await?;
-    no_api_server(context, &mut player).await?;
+    no_api_server(context, &site, &mut player).await?;
     site.all_in_force().await?;
     sleeping_leader(context).await?;
     site.all_in_force().await?;
 
     publisher.must_be_live()?;
     player.gets(25, SOON).await?;
-    let after = pods(&context.kubectl, &context.namespace).await?;
-    ensure!(after == before, "the pod is another or has restarted");
+    // Whoever counts the nodes takes one whose kubelet could say nothing for a minute for lost, and its pods for not ready, until it hears of it.
+    let after = settled(context, 1, START).await?;
+    ensure!(
+        after == before,
+        "the pod is another or has restarted: {before:?}, now {after:?}"
+    );
     let ends = site.back_end.calls_of("on_unpublish").len();
     ensure!(ends == 0, "on_unpublish came {ends} times");
     publisher.stop().await
@@ -92,14 +108,49 @@ async fn children(context: &Context, site: &Site<'_>) -> Result<()> {
     .await
 }
 
-/// Media and hooks go on; the operator is there when the API server is.
-async fn no_api_server(context: &Context, player: &mut Player) -> Result<()> {
+/// Media and hooks go on; the operator is there when the API server is. That comes back with an etcd that is slow for a while.
+async fn no_api_server(context: &Context, site: &Site<'_>, player: &mut Player) -> Result<()> {
     context.stop_api_server()?;
     tokio::time::sleep(AWAY).await;
     let seen = player.gets(25, SOON).await;
-    context.start_api_server().await?;
+    let link = context.start_api_server_over_link().await?;
     seen?;
-    eventually(START, "an operator leads", async || leader(context).await.map(drop)).await
+    eventually(START, "an operator leads", async || leader(context).await.map(drop)).await?;
+    let limit = json!({"spec": {"maxPublishers": 5}});
+    context
+        .kubectl
+        .patch("streamkey", &context.namespace, "alice", &limit)
+        .await?;
+    becomes(context, "streamkey", "alice", "Programmed", "True", HEARS_AGAIN).await?;
+    site.all_in_force().await?;
+    slow_etcd(context, site, &link).await?;
+    drop(link);
+    context.api_server_serves().await
+}
+
+/// All that the API server says comes half a second late or more: who leads goes on to, and what is asked for and taken away comes.
+async fn slow_etcd(context: &Context, site: &Site<'_>, link: &EtcdLink<'_>) -> Result<()> {
+    let before = leader(context).await?;
+    link.slow(LATE);
+    let begun = Instant::now();
+    let limit = json!({"spec": {"maxPublishers": 4}});
+    context
+        .kubectl
+        .patch("streamkey", &context.namespace, "alice", &limit)
+        .await?;
+    context.kubectl.delete("service", &context.namespace, "live").await?;
+    becomes(context, "streamkey", "alice", "Programmed", "True", SLOWLY).await?;
+    eventually(SLOWLY, "the Service is made again", async || {
+        site.address("rtmp").await.map(drop)
+    })
+    .await?;
+    let took = begun.elapsed().as_secs_f64();
+    say(format_args!("  with a slow etcd all is in force after {took:.1} s"));
+    tokio::time::sleep(LEASES.saturating_sub(begun.elapsed())).await;
+    let after = leader(context).await?;
+    ensure!(after == before, "{before} led, and now {after} does");
+    link.slow(Duration::ZERO);
+    Ok(())
 }
 
 /// A leader that is stopped past its lease and wakes up finds another in its place, and writes nothing.

@@ -1,6 +1,7 @@
 //! What keeps a cache fed: one watch, read from its first list on.
 
 use super::guard::Guarded;
+use super::patience::Patience;
 use super::{Cache, Change, Kept};
 use crate::cluster::{Global, Namespaced};
 use crate::metrics::Metrics;
@@ -88,7 +89,7 @@ where
     K: Kept,
     F: Fn(&Change<K>) + Send,
 {
-    let events: StreamBackoff<_, _> = watcher(api, config.page_size(PAGE)).default_backoff();
+    let events: StreamBackoff<_, _> = watcher(api, config.page_size(PAGE)).backoff(Patience::default());
     let mut events = pin!(events);
     while let Some(Some(event)) = stop.run_until_cancelled(events.next()).await {
         feed.event(event);

@@ -3,7 +3,8 @@
 //! A process that leads follows them beside its links. One that does not follows them, too, and nothing else: what the pods have open must
 //! not be lost with the leader.
 
-use super::ledger::{Follower, Ledger};
+use super::follower::Follower;
+use super::ledger::Ledger;
 use super::transport::Peer;
 use super::{Env, Heard, Target};
 use crate::names::ObjectKey;
