@@ -10,7 +10,7 @@ use crate::names::{DRAIN_FINALIZER, KICK_FINALIZER, ObjectKey};
 use headgate_api::{MediaServer, Stream};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Client, Resource, ResourceExt};
+use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +60,7 @@ pub enum LeaveError {
 /// Stops the operator and lets its objects go.
 pub async fn run(options: LeaveOptions) -> Result<(), LeaveError> {
     let metrics = Arc::new(Metrics::new()?);
-    let cluster = Cluster::new(Client::try_default().await?, Claim::always(), metrics);
+    let cluster = Cluster::new(crate::client::connect().await?, Claim::always(), metrics);
     stop(&cluster, &options).await?;
     let servers = servers(&cluster, &options.watch_namespace).await?;
     let streams = streams(&cluster, &options.watch_namespace).await?;

@@ -4,6 +4,7 @@ mod admin;
 mod attachment;
 mod cache;
 mod cli;
+mod client;
 mod cluster;
 mod context;
 mod events;

@@ -63,7 +63,7 @@ pub async fn run(options: RunOptions) -> Result<(), ProcessError> {
     let listener = TcpListener::bind(options.metrics_address)
         .await
         .map_err(|e| ProcessError::Listen(options.metrics_address, e))?;
-    let client = Client::try_default().await?;
+    let client = crate::client::connect().await?;
     let claim = if options.leader_elect {
         Claim::none()
     } else {

@@ -6,12 +6,12 @@ use crate::cluster::{apiserver, controllers, etcd, node, status};
 use crate::error::{Context as _, Error, Result};
 use crate::harness::{Cluster, Context, eventually};
 use crate::slow_link::SlowLink;
-use crate::ui::say;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
+use tokio::net::TcpListener;
 
 /// How long a component may take to serve again.
 const BACK: Duration = Duration::from_mins(1);
@@ -106,20 +106,19 @@ impl Context {
         self.start_as(&apiserver::daemon(self.local()?)).await
     }
 
-    /// Brings the API server back, with a link between it and etcd that can be slow: until what is returned is dropped.
+    /// Brings the API server back, with a link between it and etcd that can be slow.
     pub async fn start_api_server_over_link(&self) -> Result<EtcdLink<'_>> {
         let layout = self.local()?;
         let etcd = (&layout.seat.host, layout.seat.etcd_port);
         let link = SlowLink::start(etcd.0, format!("{}:{}", etcd.0, etcd.1)).await?;
         let daemon = apiserver::with_etcd(layout, &format!("https://{}", link.address()));
-        let link = EtcdLink { layout, link };
+        let link = EtcdLink {
+            context: self,
+            layout,
+            link,
+        };
         self.start_as(&daemon).await?;
         Ok(link)
-    }
-
-    /// Waits until the API server serves.
-    pub async fn api_server_serves(&self) -> Result<()> {
-        self.cluster.serves().await
     }
 
     async fn start_as(&self, api_server: &Daemon) -> Result<()> {
@@ -150,9 +149,11 @@ impl Context {
     }
 }
 
-/// The API server reaches etcd over a link that can be slow, as long as this lives; then it starts anew, without.
+/// The API server reaches etcd over a link that can be slow, as long as this lives. Dropped, it takes the API server along, which
+/// [`EtcdLink::take_away`] brings back.
 #[derive(Debug)]
 pub struct EtcdLink<'a> {
+    context: &'a Context,
     layout: &'a Layout,
     link: SlowLink,
 }
@@ -162,15 +163,26 @@ impl EtcdLink<'_> {
     pub fn slow(&self, delay: Duration) {
         self.link.slow(delay);
     }
+
+    /// The API server starts anew, without the link.
+    pub async fn take_away(self) -> Result<()> {
+        let (context, layout) = (self.context, self.layout);
+        drop(self);
+        let place = (layout.seat.host.as_str(), layout.seat.api_port);
+        eventually(BACK, "the API server is gone", async || {
+            TcpListener::bind(place).await.context("its port").map(drop)
+        })
+        .await?;
+        context.start_api_server().await
+    }
 }
 
 impl Drop for EtcdLink<'_> {
     fn drop(&mut self) {
-        let api_server = apiserver::daemon(self.layout);
-        api_server.pid(self.layout).into_iter().for_each(end);
-        if let Err(error) = api_server.start(self.layout) {
-            say(format_args!("the API server does not start anew: {error}"));
-        }
+        apiserver::daemon(self.layout)
+            .pid(self.layout)
+            .into_iter()
+            .for_each(end);
     }
 }
 

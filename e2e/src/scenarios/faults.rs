@@ -17,7 +17,7 @@ pub(super) const ABOUT: &str = "no API server for a minute, an etcd that answers
 /// How long the API server is away.
 const AWAY: Duration = Duration::from_mins(1);
 
-/// From an API server that is back to an edit that is in force: two tries of a watch, the first of which hears that its version is too old.
+/// From an API server that is back to an edit that is seen: two tries of a watch, the first of which hears that its version is too old.
 const HEARS_AGAIN: Duration = Duration::from_secs(15);
 
 /// How much longer a message from or to a slow etcd takes: a read takes half a second then, and a write as kubectl asks for it more than one.
@@ -56,7 +56,6 @@ pub(super) async fn run(context: &Context) -> Result<()> {
 
     publisher.must_be_live()?;
     player.gets(25, SOON).await?;
-    // Whoever counts the nodes takes one whose kubelet could say nothing for a minute for lost, and its pods for not ready, until it hears of it.
     let after = settled(context, 1, START).await?;
     ensure!(
         after == before,
@@ -121,11 +120,12 @@ async fn no_api_server(context: &Context, site: &Site<'_>, player: &mut Player) 
         .kubectl
         .patch("streamkey", &context.namespace, "alice", &limit)
         .await?;
-    becomes(context, "streamkey", "alice", "Programmed", "True", HEARS_AGAIN).await?;
+    becomes(context, "streamkey", "alice", "Accepted", "True", HEARS_AGAIN).await?;
+    // Whoever counts the nodes takes one whose kubelet could say nothing for a minute for lost, and its pods for not ready, until it hears of it.
+    settled(context, 1, START).await?;
     site.all_in_force().await?;
     slow_etcd(context, site, &link).await?;
-    drop(link);
-    context.api_server_serves().await
+    link.take_away().await
 }
 
 /// All that the API server says comes half a second late or more: who leads goes on to, and what is asked for and taken away comes.
