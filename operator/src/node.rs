@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::rbac::may;
 use crate::routes::Routes;
 use k8s_openapi::api::core::v1::{Node, NodeCondition, NodeSpec, NodeStatus, Pod};
+use k8s_openapi::jiff::Timestamp;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 use std::sync::Arc;
@@ -23,6 +24,8 @@ const EMPTYING: &[&str] = &[
 const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 const WITHOUT: &str = "nodes may not be read: pods are not drained before their node is, and not replaced when it is lost; grant what `rbac \
     cluster` prints";
+/// A node takes so long from its making to its first answer, at most.
+const NEW_SECONDS: i64 = 60;
 /// After a first look that failed.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -35,6 +38,8 @@ pub struct Standing {
     pub cordoned: bool,
     /// It does not answer.
     pub silent: bool,
+    /// Since when others do, if they do: [`others_answer_since`]. Only of one that is silent.
+    pub others_since: Option<Timestamp>,
     /// Somebody has said that nothing runs there any more, or it is gone.
     pub given_up: bool,
 }
@@ -48,7 +53,8 @@ impl Standing {
         Self {
             known: true,
             cordoned: spec.and_then(|s| s.unschedulable) == Some(true) || EMPTYING.iter().any(|key| has(key)),
-            silent: ready(node).is_none_or(|c| c.status != "True"),
+            silent: !answers(node),
+            others_since: None,
             given_up: has(OUT_OF_SERVICE),
         }
     }
@@ -58,8 +64,28 @@ impl Standing {
         known: true,
         cordoned: false,
         silent: true,
+        others_since: None,
         given_up: true,
     };
+}
+
+fn answers(node: &Node) -> bool {
+    ready(node).is_some_and(|c| c.status == "True")
+}
+
+/// Since when nodes answer, by the last one that came back; `None` when none does.
+///
+/// When no node answers it is their control plane that has heard of none, and nothing is known of any. When it hears again, it does not hear
+/// of all at once. Kubernetes evicts nothing then, for the same reason ("full disruption").
+fn others_answer_since(nodes: impl Iterator<Item = Arc<Node>>) -> Option<Timestamp> {
+    let since = |node: Arc<Node>| {
+        let at = ready(&node)?.last_transition_time.as_ref()?.0;
+        let made = node.creation_timestamp()?.0;
+        // One that is new was not away.
+        (at.as_second().saturating_sub(made.as_second()) > NEW_SECONDS).then_some(at)
+    };
+    let times = nodes.filter(|node| answers(node));
+    times.map(|node| since(node).unwrap_or(Timestamp::UNIX_EPOCH)).max()
 }
 
 fn ready(node: &Node) -> Option<&NodeCondition> {
@@ -80,7 +106,11 @@ pub async fn standing(ctx: &Context, pod: &Pod) -> Result<Standing, ClusterError
     let key = crate::names::ObjectKey::new("", name);
     let known = ctx.caches.nodes.get(&key).map_or(Standing::GONE, |n| Standing::of(&n));
     if !known.given_up {
-        return Ok(known);
+        let nodes = || ctx.caches.nodes.keys().into_iter().filter_map(|key| ctx.caches.nodes.get(&key));
+        return Ok(Standing {
+            others_since: known.silent.then(|| others_answer_since(nodes())).flatten(),
+            ..known
+        });
     }
     let asked = ctx.cluster.global_get::<Node>(name).await?;
     Ok(asked.map_or(Standing::GONE, |n| Standing::of(&n)))
@@ -138,6 +168,7 @@ pub fn slim_node(node: &mut Node) {
             vec![NodeCondition {
                 type_: ready.type_,
                 status: ready.status,
+                last_transition_time: ready.last_transition_time,
                 ..NodeCondition::default()
             }]
         }),
@@ -200,11 +231,32 @@ mod tests {
                 known: true,
                 cordoned,
                 silent,
+                others_since: None,
                 given_up,
             };
             assert_eq!(Standing::of(&node), expected, "{name}");
             slim_node(&mut node);
             assert_eq!(Standing::of(&node), expected, "{name}, slim");
         }
+    }
+
+    #[test]
+    fn nodes_answer_since_the_last_one_came_back_and_not_while_none_does() {
+        let node = |made: &str, ready: &str, since: &str| {
+            let value = json!({ "metadata": { "name": "n", "creationTimestamp": made }, "status": { "conditions": [
+                { "type": "Ready", "status": ready, "lastTransitionTime": since }] } });
+            let mut node: Node = serde_json::from_value(value).unwrap();
+            slim_node(&mut node);
+            Arc::new(node)
+        };
+        let (old, noon, later) = ("2027-01-01T00:00:00Z", "2027-01-02T12:00:00Z", "2027-01-02T12:00:30Z");
+        let lost = || node(old, "Unknown", later);
+        let since = |nodes: Vec<Arc<Node>>| others_answer_since(nodes.into_iter()).map(|t| t.to_string());
+        assert_eq!(since(vec![lost(), lost()]), None, "it is the control plane that was away");
+        assert_eq!(since(vec![lost(), node(old, "True", noon)]).as_deref(), Some(noon));
+        let two = vec![node(old, "True", later), node(old, "True", noon), lost()];
+        assert_eq!(since(two).as_deref(), Some(later));
+        let new = since(vec![lost(), node(noon, "True", later)]);
+        assert_eq!(new.as_deref(), Some("1970-01-01T00:00:00Z"), "a new node was not away");
     }
 }

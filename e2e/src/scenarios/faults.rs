@@ -61,6 +61,7 @@ pub(super) async fn run(context: &Context) -> Result<()> {
         after == before,
         "the pod is another or has restarted: {before:?}, now {after:?}"
     );
+    no_other_pod_was_made(context).await?;
     let ends = site.back_end.calls_of("on_unpublish").len();
     ensure!(ends == 0, "on_unpublish came {ends} times");
     publisher.stop().await
@@ -126,6 +127,18 @@ async fn no_api_server(context: &Context, site: &Site<'_>, player: &mut Player) 
     site.all_in_force().await?;
     slow_etcd(context, site, &link).await?;
     link.take_away().await
+}
+
+/// That no node answered was no reason to make pods.
+async fn no_other_pod_was_made(context: &Context) -> Result<()> {
+    let events = context.kubectl.list("events", &context.namespace, "").await?;
+    let others = events.iter().filter(|event| {
+        let of = |field: &str| text(event, &format!("/involvedObject/{field}")).unwrap_or_default();
+        of("kind") == "Pod" && of("name") != "live-0"
+    });
+    let others = others.count();
+    ensure!(others == 0, "{others} events are about another pod than live-0");
+    Ok(())
 }
 
 /// All that the API server says comes half a second late or more: who leads goes on to, and what is asked for and taken away comes.

@@ -73,17 +73,17 @@ fn says_it_drains(linked: &Linked) -> bool {
     report.is_some_and(|r| r.draining.is_some())
 }
 
-/// For how long a pod has been not ready because its node does not answer, in seconds.
+/// For how long a pod has been not ready because its node does not answer while others do, in seconds.
 pub fn silent_for(linked: &Linked, now: Timestamp) -> Option<i64> {
     let ready = ready_condition(&linked.pod).filter(|c| c.status != "True")?;
-    // The kubelet gives a reason when it says so itself; for one that is silent others say it, without.
-    let silent = if linked.node.known {
-        linked.node.silent
+    let since = ready.last_transition_time.as_ref()?.0;
+    let since = if linked.node.known {
+        since.max(linked.node.others_since.filter(|_| linked.node.silent)?)
     } else {
-        ready.reason.is_none() && !is_new(&linked.pod)
+        // The kubelet gives a reason when it says so itself; for one that is silent others say it, without.
+        Some(since).filter(|_| ready.reason.is_none() && !is_new(&linked.pod))?
     };
-    let since = ready.last_transition_time.as_ref()?.0.as_second();
-    silent.then(|| now.as_second().saturating_sub(since))
+    Some(now.as_second().saturating_sub(since.as_second()))
 }
 
 fn ready_condition(pod: &Pod) -> Option<&PodCondition> {
@@ -169,6 +169,9 @@ pub fn next(fetched: &Fetched) -> Option<Duration> {
         let over = deadline(pod).and_then(|d| Duration::try_from(d.duration_since(now)).ok());
         let quiet = linked.quiet.and_then(|q| QUIET.checked_sub(q));
         let away = silent_for(linked, now).and_then(|s| seconds(AWAY_SECONDS.saturating_sub(s)));
+        // While no node answers, nobody says when one does.
+        let unheard = linked.node.silent && linked.node.others_since.is_none();
+        let away = away.or_else(|| seconds(AWAY_SECONDS).filter(|_| unheard));
         let old = [ENDED_SECONDS, STUCK_SECONDS].map(|limit| seconds(limit.saturating_sub(age(pod, now))));
         let unready = !is_ready(pod);
         let slow = slow_in(linked, now).and_then(seconds);

@@ -6,6 +6,7 @@ use crate::names::label;
 use crate::tls::{Authority, Material, Pair, Verdict};
 use headgate_control::PodReport;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -381,6 +382,7 @@ fn on(mut linked: Linked, cordoned: bool, silent: bool, given_up: bool) -> Linke
         known: true,
         cordoned,
         silent,
+        others_since: silent.then_some(Timestamp::UNIX_EPOCH),
         given_up,
     };
     linked
@@ -398,6 +400,21 @@ fn a_pod_on_a_silent_node_is_replaced_after_half_a_minute_and_left_alone() {
     };
     assert_eq!(since("2027-01-01T11:59:40Z"), (0, Some(Duration::from_secs(10))));
     assert_eq!(since("2027-01-01T11:59:30Z"), (1, None));
+}
+
+#[test]
+fn no_pod_is_replaced_while_no_node_answers_nor_before_all_have_had_time_to() {
+    let mut status = ready();
+    status["conditions"] = json!([{ "type": "Ready", "status": "False", "lastTransitionTime": "2027-01-01T11:00:00Z" }]);
+    let seen = |others_since: Option<&str>| {
+        let mut silent = on(pod(&server("{}"), 0, &status), false, true, false);
+        silent.node.others_since = others_since.map(|time| time.parse().unwrap());
+        let work = of("{}", vec![silent]);
+        (work.create.len(), work.next)
+    };
+    assert_eq!(seen(None), (0, Some(Duration::from_secs(30))), "looked at again");
+    assert_eq!(seen(Some("2027-01-01T11:59:45Z")), (0, Some(Duration::from_secs(15))));
+    assert_eq!(seen(Some("2027-01-01T11:59:30Z")), (1, None));
 }
 
 #[test]
