@@ -106,7 +106,13 @@ pub async fn standing(ctx: &Context, pod: &Pod) -> Result<Standing, ClusterError
     let key = crate::names::ObjectKey::new("", name);
     let known = ctx.caches.nodes.get(&key).map_or(Standing::GONE, |n| Standing::of(&n));
     if !known.given_up {
-        let nodes = || ctx.caches.nodes.keys().into_iter().filter_map(|key| ctx.caches.nodes.get(&key));
+        let nodes = || {
+            ctx.caches
+                .nodes
+                .keys()
+                .into_iter()
+                .filter_map(|key| ctx.caches.nodes.get(&key))
+        };
         return Ok(Standing {
             others_since: known.silent.then(|| others_answer_since(nodes())).flatten(),
             ..known
@@ -252,7 +258,11 @@ mod tests {
         let (old, noon, later) = ("2027-01-01T00:00:00Z", "2027-01-02T12:00:00Z", "2027-01-02T12:00:30Z");
         let lost = || node(old, "Unknown", later);
         let since = |nodes: Vec<Arc<Node>>| others_answer_since(nodes.into_iter()).map(|t| t.to_string());
-        assert_eq!(since(vec![lost(), lost()]), None, "it is the control plane that was away");
+        assert_eq!(
+            since(vec![lost(), lost()]),
+            None,
+            "it is the control plane that was away"
+        );
         assert_eq!(since(vec![lost(), node(old, "True", noon)]).as_deref(), Some(noon));
         let two = vec![node(old, "True", later), node(old, "True", noon), lost()];
         assert_eq!(since(two).as_deref(), Some(later));

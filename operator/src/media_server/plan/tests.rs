@@ -405,7 +405,8 @@ fn a_pod_on_a_silent_node_is_replaced_after_half_a_minute_and_left_alone() {
 #[test]
 fn no_pod_is_replaced_while_no_node_answers_nor_before_all_have_had_time_to() {
     let mut status = ready();
-    status["conditions"] = json!([{ "type": "Ready", "status": "False", "lastTransitionTime": "2027-01-01T11:00:00Z" }]);
+    status["conditions"] =
+        json!([{ "type": "Ready", "status": "False", "lastTransitionTime": "2027-01-01T11:00:00Z" }]);
     let seen = |others_since: Option<&str>| {
         let mut silent = on(pod(&server("{}"), 0, &status), false, true, false);
         silent.node.others_since = others_since.map(|time| time.parse().unwrap());
