@@ -24,8 +24,6 @@ const EMPTYING: &[&str] = &[
 const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 const WITHOUT: &str = "nodes may not be read: pods are not drained before their node is, and not replaced when it is lost; grant what `rbac \
     cluster` prints";
-/// A node takes so long from its making to its first answer, at most.
-const NEW_SECONDS: i64 = 60;
 /// After a first look that failed.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -38,7 +36,7 @@ pub struct Standing {
     pub cordoned: bool,
     /// It does not answer.
     pub silent: bool,
-    /// Since when others do, if they do: [`others_answer_since`]. Only of one that is silent.
+    /// Since when another does without a break, if one does. Only of one that is silent.
     pub others_since: Option<Timestamp>,
     /// Somebody has said that nothing runs there any more, or it is gone.
     pub given_up: bool,
@@ -73,19 +71,14 @@ fn answers(node: &Node) -> bool {
     ready(node).is_some_and(|c| c.status == "True")
 }
 
-/// Since when nodes answer, by the last one that came back; `None` when none does.
+/// Since when nodes answer without a break, by the one that does for longest; `None` when none does.
 ///
 /// When no node answers it is their control plane that has heard of none, and nothing is known of any. When it hears again, it does not hear
 /// of all at once. Kubernetes evicts nothing then, for the same reason ("full disruption").
 fn others_answer_since(nodes: impl Iterator<Item = Arc<Node>>) -> Option<Timestamp> {
-    let since = |node: Arc<Node>| {
-        let at = ready(&node)?.last_transition_time.as_ref()?.0;
-        let made = node.creation_timestamp()?.0;
-        // One that is new was not away.
-        (at.as_second().saturating_sub(made.as_second()) > NEW_SECONDS).then_some(at)
-    };
+    let since = |node: &Node| ready(node)?.last_transition_time.as_ref().map(|time| time.0);
     let times = nodes.filter(|node| answers(node));
-    times.map(|node| since(node).unwrap_or(Timestamp::UNIX_EPOCH)).max()
+    times.map(|node| since(&node).unwrap_or(Timestamp::UNIX_EPOCH)).min()
 }
 
 fn ready(node: &Node) -> Option<&NodeCondition> {
@@ -247,26 +240,28 @@ mod tests {
     }
 
     #[test]
-    fn nodes_answer_since_the_last_one_came_back_and_not_while_none_does() {
-        let node = |made: &str, ready: &str, since: &str| {
-            let value = json!({ "metadata": { "name": "n", "creationTimestamp": made }, "status": { "conditions": [
+    fn nodes_answer_since_the_first_one_came_back_and_not_while_none_does() {
+        let node = |ready: &str, since: &str| {
+            let value = json!({ "metadata": { "name": "n" }, "status": { "conditions": [
                 { "type": "Ready", "status": ready, "lastTransitionTime": since }] } });
             let mut node: Node = serde_json::from_value(value).unwrap();
             slim_node(&mut node);
             Arc::new(node)
         };
-        let (old, noon, later) = ("2027-01-01T00:00:00Z", "2027-01-02T12:00:00Z", "2027-01-02T12:00:30Z");
-        let lost = || node(old, "Unknown", later);
+        let (noon, later) = ("2027-01-02T12:00:00Z", "2027-01-02T12:00:30Z");
+        let lost = || node("Unknown", "2027-01-01T00:00:00Z");
         let since = |nodes: Vec<Arc<Node>>| others_answer_since(nodes.into_iter()).map(|t| t.to_string());
         assert_eq!(
             since(vec![lost(), lost()]),
             None,
             "it is the control plane that was away"
         );
-        assert_eq!(since(vec![lost(), node(old, "True", noon)]).as_deref(), Some(noon));
-        let two = vec![node(old, "True", later), node(old, "True", noon), lost()];
-        assert_eq!(since(two).as_deref(), Some(later));
-        let new = since(vec![lost(), node(noon, "True", later)]);
-        assert_eq!(new.as_deref(), Some("1970-01-01T00:00:00Z"), "a new node was not away");
+        assert_eq!(since(vec![lost(), node("True", noon)]).as_deref(), Some(noon));
+        let two = vec![node("True", later), node("True", noon), lost()];
+        assert_eq!(
+            since(two).as_deref(),
+            Some(noon),
+            "one that comes and goes changes nothing"
+        );
     }
 }

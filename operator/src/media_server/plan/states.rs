@@ -18,6 +18,9 @@ pub const ENDED_SECONDS: i64 = 10;
 pub const QUIET: Duration = Duration::from_secs(10);
 /// A pod on a node that does not answer is replaced after this time.
 pub const AWAY_SECONDS: i64 = 30;
+/// Nodes are given so much more time after one of them was heard of again when none had been: a kubelet that was without an API server asks
+/// again only once a minute.
+const RETURN_SECONDS: i64 = 90;
 /// A pod that does not come up is believed not to only after this time: a node may be on its way.
 pub const STUCK_SECONDS: i64 = 60;
 /// A pod whose `Ready` is as old as the pod, give or take this, has never been ready.
@@ -76,14 +79,15 @@ fn says_it_drains(linked: &Linked) -> bool {
 /// For how long a pod has been not ready because its node does not answer while others do, in seconds.
 pub fn silent_for(linked: &Linked, now: Timestamp) -> Option<i64> {
     let ready = ready_condition(&linked.pod).filter(|c| c.status != "True")?;
-    let since = ready.last_transition_time.as_ref()?.0;
+    let since = ready.last_transition_time.as_ref()?.0.as_second();
     let since = if linked.node.known {
-        since.max(linked.node.others_since.filter(|_| linked.node.silent)?)
+        let others = linked.node.others_since.filter(|_| linked.node.silent)?;
+        since.max(others.as_second().saturating_add(RETURN_SECONDS))
     } else {
         // The kubelet gives a reason when it says so itself; for one that is silent others say it, without.
         Some(since).filter(|_| ready.reason.is_none() && !is_new(&linked.pod))?
     };
-    Some(now.as_second().saturating_sub(since.as_second()))
+    Some(now.as_second().saturating_sub(since))
 }
 
 fn ready_condition(pod: &Pod) -> Option<&PodCondition> {

@@ -414,8 +414,8 @@ fn no_pod_is_replaced_while_no_node_answers_nor_before_all_have_had_time_to() {
         (work.create.len(), work.next)
     };
     assert_eq!(seen(None), (0, Some(Duration::from_secs(30))), "looked at again");
-    assert_eq!(seen(Some("2027-01-01T11:59:45Z")), (0, Some(Duration::from_secs(15))));
-    assert_eq!(seen(Some("2027-01-01T11:59:30Z")), (1, None));
+    assert_eq!(seen(Some("2027-01-01T11:59:45Z")), (0, Some(Duration::from_secs(105))));
+    assert_eq!(seen(Some("2027-01-01T11:58:00Z")), (1, None));
 }
 
 #[test]
