@@ -37,7 +37,7 @@ impl Operator {
             ])
             .arg(format!("--watch-namespace={}", setup.namespace))
             .env("KUBECONFIG", setup.kubeconfig)
-            .env("RUST_LOG", "info")
+            .env("RUST_LOG", "info,headgate_operator=debug")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log.context("the operator's log")?)

@@ -13,7 +13,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::api::{Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt as _};
@@ -84,6 +84,9 @@ impl Fleet {
         let mut events = pin!(events.default_backoff());
         while let Some(event) = events.next().await {
             match event {
+                Ok(Event::Apply(pod) | Event::InitApply(pod)) if pod.metadata.deletion_timestamp.is_some() => {
+                    self.end(&pod).await;
+                }
                 Ok(Event::Apply(pod) | Event::InitApply(pod)) => self.seen(&pod),
                 Ok(Event::Delete(pod)) => self.gone(&pod),
                 Ok(_) => {}
@@ -111,6 +114,21 @@ impl Fleet {
         let mut cut: Vec<String> = lost.into_iter().filter(|l| l.starts_with(&here)).collect();
         cut.extend(self.pods_in(namespace).iter().flat_map(|pod| pod.kicked()));
         cut
+    }
+
+    /// A deletion is marked before it is done, and a client that is killed in between leaves it so: a kubelet then does it.
+    async fn end(&self, pod: &Pod) {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &pod.namespace().unwrap_or_default());
+        let this_one = Preconditions {
+            uid: pod.uid(),
+            resource_version: None,
+        };
+        let at_once = DeleteParams::default().grace_period(0).preconditions(this_one);
+        match pods.delete(&pod.name_any(), &at_once).await {
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
+            Err(error) => crate::ui::complain(format_args!("pod {}: {error}", pod.name_any())),
+            Ok(_) => {}
+        }
     }
 
     fn gone(&self, pod: &Pod) {
