@@ -125,6 +125,8 @@ async fn no_api_server(context: &Context, site: &Site<'_>, player: &mut Player) 
     // Whoever counts the nodes takes one whose kubelet could say nothing for a minute for lost, and its pods for not ready, until it hears of it.
     settled(context, 1, START).await?;
     site.all_in_force().await?;
+    // One alone would lead again under the same name.
+    operators(context, 2).await?;
     slow_etcd(context, site, &link).await?;
     link.take_away().await
 }
