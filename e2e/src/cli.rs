@@ -1,8 +1,6 @@
 //! The command line: `cargo e2e …`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -104,14 +102,7 @@ enum Bench {
     HookReceiver,
     /// The floor: a process of the bench's own.
     #[command(hide = true)]
-    Floor {
-        #[arg(long)]
-        clip: PathBuf,
-        #[arg(long)]
-        window: u64,
-        #[arg(long)]
-        core: usize,
-    },
+    Floor(media::floor::Order),
     /// The load: a process of the bench's own.
     #[command(hide = true)]
     Load(media::load::Order),
@@ -179,7 +170,7 @@ async fn run_bench(bench: Bench) -> Result<()> {
         }
         Bench::Hooks(options) => benches::hooks::run(&options).await,
         Bench::HookReceiver => benches::hooks::receiver::serve().await,
-        Bench::Floor { clip, window, core } => media::floor::serve(&clip, Duration::from_millis(window), core),
+        Bench::Floor(order) => media::floor::serve(&order),
         Bench::Load(order) => media::process(media::load::run(order)),
     }
 }

@@ -19,7 +19,7 @@ pub use error::Error;
 pub use file::{Tag, TagKind, TagReader};
 pub use stream::{PADDING, TagStream};
 pub use video::parse_video;
-pub use write::{Form, Prefix, file_header, put_tag, tag, tag_bytes};
+pub use write::{Form, Prefix, file_header, put_tag, tag, tag_bytes, tag_ends};
 
 use bytes::Bytes;
 use headgate_codec::{Codec, Track};

@@ -125,20 +125,23 @@ pub fn tag(kind: TagKind, timestamp_millis: u32, parts: &[&[u8]]) -> Result<Byte
 
 /// Appends a tag to `out`; appends nothing when the body is too large.
 pub fn put_tag(out: &mut BytesMut, kind: TagKind, timestamp_millis: u32, parts: &[&[u8]]) -> Result<(), Error> {
-    let size = body_bytes(parts);
-    if size > BODY_MAX {
-        return Err(Error::TooLarge(size));
-    }
-    out.put_u8(kind.id());
-    out.put_uint(size as u64, 3);
-    out.put_uint(u64::from(timestamp_millis & 0x00ff_ffff), 3);
-    out.put_uint(u64::from(timestamp_millis >> 24), 1);
-    out.put_uint(0, 3);
+    let (head, tail) = tag_ends(kind, timestamp_millis, body_bytes(parts))?;
+    out.put_slice(&head);
     for part in parts {
         out.put_slice(part);
     }
-    out.put_uint(size.saturating_add(11) as u64, 4);
+    out.put_slice(&tail);
     Ok(())
+}
+
+/// What stands before and behind a body of so many bytes: a tag's header and its PreviousTagSize.
+pub fn tag_ends(kind: TagKind, timestamp_millis: u32, size: usize) -> Result<([u8; 11], [u8; 4]), Error> {
+    let length = u32::try_from(size).ok().filter(|_| size <= BODY_MAX);
+    let length = length.ok_or(Error::TooLarge(size))?;
+    let [_, s0, s1, s2] = length.to_be_bytes();
+    let [t3, t0, t1, t2] = timestamp_millis.to_be_bytes();
+    let head = [kind.id(), s0, s1, s2, t0, t1, t2, t3, 0, 0, 0];
+    Ok((head, length.saturating_add(11).to_be_bytes()))
 }
 
 /// Bytes of a tag with this body, header and PreviousTagSize counted.

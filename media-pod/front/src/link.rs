@@ -5,7 +5,7 @@ use crate::rounds::Member;
 use bytes::BufMut;
 use headgate_hub::Outlet;
 use socket2::SockRef;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::{AsFd, RawFd};
 use std::task::{Context, Poll};
@@ -50,6 +50,37 @@ impl Link {
     /// Waited for by one task at a time, which spares each of many that wait a place in a list.
     pub(crate) async fn readable(&self) -> io::Result<()> {
         poll_fn(|cx| self.poll_readable(cx)).await
+    }
+
+    /// Whether one in rounds is to be told when something comes.
+    pub(crate) fn listen(&self, listens: bool) -> io::Result<()> {
+        match self {
+            Self::Alone(_) => Ok(()),
+            Self::InRounds(member) => member.listen(listens),
+        }
+    }
+
+    /// There may be something to read on one in rounds that is not told.
+    pub(crate) fn look(&self) {
+        if let Self::InRounds(member) = self {
+            member.look();
+        }
+    }
+
+    /// Whether all that came up to the last look was read; nobody knows of one that is heard alone.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        match self {
+            Self::Alone(_) => false,
+            Self::InRounds(member) => member.is_exhausted(),
+        }
+    }
+
+    /// Resolves when the peer of one in rounds has closed its side.
+    pub(crate) async fn ended(&self) {
+        match self {
+            Self::Alone(_) => pending().await,
+            Self::InRounds(member) => member.ended().await,
+        }
     }
 
     pub(crate) async fn writable(&self) -> io::Result<()> {

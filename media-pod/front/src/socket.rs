@@ -96,6 +96,27 @@ impl Socket {
         self.link.leave()
     }
 
+    /// Whether it is told what comes in rounds, but for the end, which is told in any case. Who is not told reads when it likes, after
+    /// [`Socket::look`]. Nothing for one that is heard alone.
+    pub fn listen(&self, listens: bool) -> io::Result<()> {
+        self.link.listen(listens)
+    }
+
+    /// From now on it is readable, until a try says otherwise. Nothing for one that is heard alone.
+    pub fn look(&self) {
+        self.link.look();
+    }
+
+    /// Whether all that came was read, as far as the last round knows. False for one that is heard alone.
+    pub fn is_exhausted(&self) -> bool {
+        self.link.is_exhausted() && !self.has_plaintext()
+    }
+
+    /// Resolves when the peer of one in rounds has closed its side, whether or not all before that was read. One task waits at a time.
+    pub async fn ended(&self) {
+        self.link.ended().await;
+    }
+
     /// The connection itself, when there is nothing between it and its bytes.
     pub fn into_tcp(self) -> Result<TcpStream, Self> {
         match self {

@@ -142,6 +142,31 @@ async fn after_a_silence_the_first_is_heard_at_once_and_who_comes_then_waits_for
 }
 
 #[tokio::test]
+async fn who_does_not_listen_reads_when_it_looks_and_hears_the_end_all_the_same() -> Outcome {
+    let (mut client, mut socket) = pair().await?;
+    socket.join(&rounds(Duration::from_millis(5))?)?;
+    assert!(socket.try_read(&mut [0; 64]).is_err() && socket.is_exhausted());
+    socket.listen(false)?;
+    client.write_all(b"unheard").await?;
+    let told = timeout(Duration::from_millis(50), socket.readable()).await;
+    assert!(told.is_err() && socket.is_exhausted(), "it was told");
+    socket.look();
+    assert_eq!(&read(&socket).await?[..], b"unheard");
+    assert!(socket.is_exhausted());
+    client.write_all(b"before it listened").await?;
+    sleep(Duration::from_millis(20)).await;
+    socket.listen(true)?;
+    assert_eq!(&read(&socket).await?[..], b"before it listened");
+    socket.listen(false)?;
+    let ended = timeout(Duration::from_millis(50), socket.ended()).await;
+    assert!(ended.is_err(), "it is still there");
+    drop(client);
+    timeout(SOON, socket.ended()).await?;
+    assert!(read(&socket).await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
 async fn of_many_who_come_and_go_nobody_is_missed_and_nothing_is_left() -> Outcome {
     let rounds = rounds(Duration::from_millis(2))?;
     let heard = Arc::new(AtomicU32::new(0));

@@ -34,6 +34,7 @@ mod replay;
 mod said;
 mod seal;
 mod streams;
+mod transfer;
 pub mod transport;
 mod tried;
 mod wire;

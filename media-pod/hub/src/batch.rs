@@ -1,6 +1,6 @@
 //! Several packets as one piece: what a pass writes to all viewers that stand at the same place. Copied once, however many they are.
 
-use crate::Format;
+use crate::{Format, Packet};
 use bytes::{Bytes, BytesMut};
 
 /// Packets `from..to` of one publisher.
@@ -28,7 +28,7 @@ impl Batch {
     pub(crate) fn new<'a>(
         from: u64,
         epoch: u64,
-        packets: impl Iterator<Item = &'a Bytes> + Clone,
+        packets: impl Iterator<Item = &'a Packet> + Clone,
         format: &dyn Format,
     ) -> Self {
         let mut ends = Vec::new();
@@ -42,13 +42,10 @@ impl Batch {
             ends.push(end);
         }
         let to = from.saturating_add(ends.len() as u64);
-        let packets: Vec<Bytes> = packets.take(ends.len()).cloned().collect();
-        let (bytes, parts) = match packets.as_slice() {
-            [one] => (one.clone(), Parts::Ends(ends)),
-            many => match format.gather(many) {
-                Some(bytes) => (bytes, Parts::Packets(packets)),
-                None => (joined(many, total), Parts::Ends(ends)),
-            },
+        let packets = packets.take(ends.len());
+        let (bytes, parts) = match gathered(packets.clone(), format) {
+            Some((bytes, packets)) => (bytes, Parts::Packets(packets)),
+            None => (joined(packets, total), Parts::Ends(ends)),
         };
         Self {
             from,
@@ -69,20 +66,27 @@ impl Batch {
             Parts::Ends(ends) => self.bytes.slice(ends.get(last).copied().unwrap_or(self.bytes.len())..),
             Parts::Packets(packets) => {
                 let left = packets.get(had..).unwrap_or_default();
-                joined(
-                    left,
-                    left.iter().fold(0, |sum, packet| sum.saturating_add(packet.len())),
-                )
+                left.concat().into()
             }
         })
     }
 }
 
-fn joined(packets: &[Bytes], total: usize) -> Bytes {
-    let mut bytes = BytesMut::with_capacity(total);
-    for packet in packets {
-        bytes.extend_from_slice(packet);
+/// What says the same as all of them, and they, where they are several and there is such a thing.
+fn gathered<'a>(mut packets: impl Iterator<Item = &'a Packet>, format: &dyn Format) -> Option<(Bytes, Vec<Bytes>)> {
+    let (first, second) = (packets.next()?, packets.next()?);
+    let all = [first, second].into_iter().chain(packets);
+    let all: Vec<Bytes> = all.map(|packet| packet.whole().cloned()).collect::<Option<_>>()?;
+    Some((format.gather(&all)?, all))
+}
+
+fn joined<'a>(packets: impl Iterator<Item = &'a Packet> + Clone, total: usize) -> Bytes {
+    let mut rest = packets.clone();
+    if let (Some(one), None) = (rest.next(), rest.next()) {
+        return one.to_bytes();
     }
+    let mut bytes = BytesMut::with_capacity(total);
+    packets.for_each(|packet| packet.put(&mut bytes));
     bytes.freeze()
 }
 
@@ -108,8 +112,8 @@ mod tests {
             Bytes::new()
         }
 
-        fn frame(&self, _: &Track, _: &Frame) -> Bytes {
-            Bytes::new()
+        fn frame(&self, _: &Track, _: &Frame) -> Packet {
+            Packet::default()
         }
 
         fn gather(&self, packets: &[Bytes]) -> Option<Bytes> {
@@ -119,7 +123,7 @@ mod tests {
     }
 
     fn batch(packets: &[&'static [u8]], gathers: bool) -> Batch {
-        let packets: Vec<Bytes> = packets.iter().map(|p| Bytes::from_static(p)).collect();
+        let packets: Vec<Packet> = packets.iter().map(|p| Bytes::from_static(p).into()).collect();
         Batch::new(7, 1, packets.iter(), &Letters(gathers))
     }
 
@@ -146,7 +150,7 @@ mod tests {
     #[test]
     fn one_packet_is_not_copied_and_a_large_one_goes_alone() {
         let large = Bytes::from(vec![0; Batch::BYTES_MAX]);
-        let packets = [large.clone(), Bytes::from_static(b"x")];
+        let packets = [large.clone().into(), Bytes::from_static(b"x").into()];
         let batch = Batch::new(0, 1, packets.iter(), &Letters(true));
         assert_eq!((batch.to, batch.bytes.as_ptr()), (1, large.as_ptr()));
     }

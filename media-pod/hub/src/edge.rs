@@ -110,12 +110,13 @@ impl Edge {
     /// As [`crate::Publisher::data`].
     pub fn data(&self, data: &Bytes, at: Timestamp) {
         let keep = self.hub.0.settings.load().lag_max;
-        self.seed.stream.data(self.seed.id, data, at, keep);
+        self.seed.stream.data(self.seed.id, (data, at), Instant::now(), keep);
     }
 
     /// As [`crate::Publisher::frame`].
     pub fn frame(&self, frame: Frame) {
-        self.seed.stream.frame(self.seed.id, frame, &self.hub.0.settings.load());
+        let settings = self.hub.0.settings.load();
+        self.seed.stream.frame(self.seed.id, frame, Instant::now(), &settings);
     }
 }
 

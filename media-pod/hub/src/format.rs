@@ -1,5 +1,6 @@
 //! How frames become the bytes that viewers of one kind get.
 
+use crate::Packet;
 use bytes::Bytes;
 use headgate_codec::{Frame, Timestamp, Track};
 use std::any::Any;
@@ -49,8 +50,9 @@ pub trait Format: Any + Send + Sync + 'static {
         Bytes::new()
     }
     /// One frame.
-    fn frame(&self, track: &Track, frame: &Frame) -> Bytes;
-    /// The same as some packets behind each other, said in fewer bytes; `None` where there is nothing to spare.
+    fn frame(&self, track: &Track, frame: &Frame) -> Packet;
+    /// The same as some packets behind each other, said in fewer bytes; `None` where there is nothing to spare. Asked only of packets that are one
+    /// piece each.
     fn gather(&self, _packets: &[Bytes]) -> Option<Bytes> {
         None
     }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use headgate_codec::{Frame, Timestamp, Track};
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -14,6 +15,8 @@ use tokio::time::Instant;
 pub struct Publisher {
     admitted: Admitted,
     allowance: Allowance,
+    /// Of what is passed on from now on.
+    came: Option<Instant>,
 }
 
 impl Publisher {
@@ -21,7 +24,25 @@ impl Publisher {
         Self {
             admitted,
             allowance: Allowance::default(),
+            came: None,
         }
+    }
+
+    /// What is passed on from now on came at this time, or after it: viewers wait no longer than the merge window from there on. As long as this is
+    /// not said, it comes when it is passed on.
+    pub fn heard(&mut self, came: Instant) {
+        self.came = Some(came);
+    }
+
+    /// How long what its peer sends may wait, so that it is taken in together: see [`crate::Settings::ingest_hold`].
+    pub fn ingest_hold(&self) -> Duration {
+        let (live, hub) = (&self.admitted.live, self.admitted.hub());
+        let viewers = hub.viewers.load(Ordering::Relaxed);
+        live.stream.ingest_hold(viewers, &hub.settings.load())
+    }
+
+    fn came(&self) -> Instant {
+        self.came.unwrap_or_else(Instant::now)
     }
 
     /// The session.
@@ -47,7 +68,8 @@ impl Publisher {
     /// Other data than `onMetaData`, as AMF0: goes to the viewers who are there, in its place between the frames, and is not kept.
     pub fn data(&mut self, data: &Bytes, at: Timestamp) {
         let (live, hub) = (&self.admitted.live, self.admitted.hub());
-        live.stream.data(live.session.id, data, at, hub.settings.load().lag_max);
+        let keep = hub.settings.load().lag_max;
+        live.stream.data(live.session.id, (data, at), self.came(), keep);
     }
 
     /// One frame, in decoding order within its track. A frame of a track that was not announced is dropped.
@@ -56,7 +78,8 @@ impl Publisher {
         let bytes = frame.payload.len() as u64;
         live.received(bytes);
         hub.metrics.ingest_bytes.inc_by(bytes);
-        if let Some(set) = live.stream.frame(live.session.id, frame, &hub.settings.load()) {
+        let settings = hub.settings.load();
+        if let Some(set) = live.stream.frame(live.session.id, frame, self.came(), &settings) {
             live.tell(|| hub.gate.playable(&live.session, &set.tracks));
         }
     }

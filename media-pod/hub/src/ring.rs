@@ -1,6 +1,7 @@
 //! The bytes of one (stream, format), kept for its viewers: bounded in packets, bytes and age. A viewer is a cursor.
 
 use crate::batch::Batch;
+use crate::packet::{Packet, Pieces};
 use crate::pass::Passes;
 use crate::{Format, Start};
 use bytes::Bytes;
@@ -27,17 +28,17 @@ pub(crate) struct Join {
 }
 
 #[derive(Debug)]
-struct Packet {
-    bytes: Bytes,
+struct Entry {
+    packet: Packet,
     /// Counts the publishers of the stream. The first packet of an epoch is a join point.
     epoch: u64,
     join: Option<Join>,
-    pushed: Instant,
+    came: Instant,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    packets: VecDeque<Packet>,
+    packets: VecDeque<Entry>,
     /// Sequence number of the first packet that is kept.
     base: u64,
     bytes: usize,
@@ -128,10 +129,10 @@ impl Ring {
     }
 
     /// When the packet at `next`, or the oldest one behind it, came; `None` when there is nothing new.
-    pub(crate) fn pushed(&self, next: u64) -> Option<Instant> {
+    pub(crate) fn came(&self, next: u64) -> Option<Instant> {
         let inner = self.inner.read();
         let index = inner.index(next.max(inner.base))?;
-        inner.packets.get(index).map(|p| p.pushed)
+        inner.packets.get(index).map(|p| p.came)
     }
 
     /// Packets of one publisher from `next` on as one piece of about [`Batch::BYTES_MAX`] at most; `None` when there are none.
@@ -140,7 +141,7 @@ impl Ring {
         let from = next.max(inner.base);
         let rest = inner.packets.range(inner.index(from)?..);
         let epoch = rest.clone().next()?.epoch;
-        let same = rest.take_while(|p| p.epoch == epoch).map(|p| &p.bytes);
+        let same = rest.take_while(|p| p.epoch == epoch).map(|p| &p.packet);
         Some(Batch::new(from, epoch, same, &*self.format))
     }
 
@@ -160,15 +161,14 @@ impl Ring {
         inner.seek(cursor) && cursor.next < inner.head()
     }
 
-    /// Adds a packet and drops what is beyond the bounds. Does not wake anybody.
-    pub(crate) fn push(&self, bytes: Bytes, epoch: u64, join: Option<Join>, keep: Duration) {
-        if bytes.is_empty() {
+    /// Adds a packet that came at a time and drops what is beyond the bounds. Does not wake anybody.
+    pub(crate) fn push(&self, packet: Packet, came: Instant, epoch: u64, join: Option<Join>, keep: Duration) {
+        if packet.is_empty() {
             if let Some(join) = join {
                 self.inner.write().vacant = Some((epoch, join));
             }
             return;
         }
-        let now = Instant::now();
         let mut inner = self.inner.write();
         let vacant = inner.vacant.take().filter(|(of, _)| *of == epoch);
         let join = join.or_else(|| vacant.map(|(_, join)| join));
@@ -176,14 +176,14 @@ impl Ring {
             let head = inner.head();
             inner.joins.push_back(head);
         }
-        inner.bytes = inner.bytes.saturating_add(bytes.len());
-        inner.packets.push_back(Packet {
-            bytes,
+        inner.bytes = inner.bytes.saturating_add(packet.len());
+        inner.packets.push_back(Entry {
+            packet,
             epoch,
             join,
-            pushed: now,
+            came,
         });
-        while inner.must_drop(now, keep) {
+        while inner.must_drop(came, keep) {
             inner.drop_front();
         }
     }
@@ -235,20 +235,18 @@ impl Ring {
             return Taken::Nothing;
         }
         let from = inner.index(cursor.next).unwrap_or(inner.packets.len());
-        let before = out.len();
-        let mut room = Batch::BYTES_MAX;
-        for packet in inner.packets.range(from..).take(max.max(1)) {
-            if packet.bytes.len() > room && out.len() > before {
-                break;
-            }
-            room = room.saturating_sub(packet.bytes.len());
-            self.begin_epoch(packet, cursor, out);
-            out.push(packet.bytes.clone());
-            cursor.next = cursor.next.saturating_add(1);
-        }
-        if out.len() == before {
+        let rest = inner.packets.range(from..);
+        let entries = rest.clone().take(fitting(rest.take(max.max(1))));
+        if entries.len() == 0 {
             return Taken::Nothing;
         }
+        let mut pieces = Pieces::new(out, entries.clone().map(|entry| &entry.packet));
+        for entry in entries {
+            self.begin_epoch(entry, cursor, &mut pieces);
+            pieces.push(&entry.packet);
+            cursor.next = cursor.next.saturating_add(1);
+        }
+        pieces.end();
         if cursor.next < inner.head() {
             return Taken::Some;
         }
@@ -256,14 +254,14 @@ impl Ring {
         Taken::All
     }
 
-    fn begin_epoch(&self, packet: &Packet, cursor: &mut Cursor, out: &mut Vec<Bytes>) {
-        if packet.epoch == cursor.epoch {
+    fn begin_epoch(&self, entry: &Entry, cursor: &mut Cursor, out: &mut Pieces<'_>) {
+        if entry.epoch == cursor.epoch {
             return;
         }
-        cursor.epoch = packet.epoch;
-        if let Some(Join { set, at }) = &packet.join {
+        cursor.epoch = entry.epoch;
+        if let Some(Join { set, at }) = &entry.join {
             let (metadata, resumed) = (set.metadata.as_ref(), cursor.started);
-            out.push(self.format.start(&Start {
+            out.push_whole(self.format.start(&Start {
                 tracks: &set.tracks,
                 metadata,
                 at: *at,
@@ -272,6 +270,16 @@ impl Ring {
             cursor.started = true;
         }
     }
+}
+
+/// How many of them are a mebibyte together; one at least.
+fn fitting<'a>(entries: impl Iterator<Item = &'a Entry>) -> usize {
+    let mut bytes = 0_usize;
+    let fits = |(at, entry): &(usize, &Entry)| {
+        bytes = bytes.saturating_add(entry.packet.len());
+        bytes <= Batch::BYTES_MAX || *at == 0
+    };
+    entries.enumerate().take_while(fits).count()
 }
 
 impl Inner {
@@ -311,16 +319,12 @@ impl Inner {
             return self.packets.len() > 1;
         }
         let behind_join = self.joins.back().is_none_or(|join| self.base < *join);
-        behind_join
-            && self
-                .packets
-                .front()
-                .is_some_and(|p| now.duration_since(p.pushed) > keep)
+        behind_join && self.packets.front().is_some_and(|p| now.duration_since(p.came) > keep)
     }
 
     fn drop_front(&mut self) {
-        if let Some(packet) = self.packets.pop_front() {
-            self.bytes = self.bytes.saturating_sub(packet.bytes.len());
+        if let Some(entry) = self.packets.pop_front() {
+            self.bytes = self.bytes.saturating_sub(entry.packet.len());
             self.base = self.base.saturating_add(1);
             while self.joins.front().is_some_and(|join| *join < self.base) {
                 self.joins.pop_front();

@@ -65,6 +65,20 @@ impl Settings {
         if window < NOTHING { Duration::ZERO } else { window }
     }
 
+    /// How long what the publisher of a stream sends may wait in its connection, so that it is taken in together, with so many viewers here and in
+    /// all. Nobody who watches waits longer for that, since what is taken in goes out at once. Over many viewers the last of the window is worth more
+    /// than what this spares: they are written to less often when it begins with the first that comes.
+    pub fn ingest_hold(&self, here: usize, all: usize) -> Duration {
+        const FEW: usize = 32;
+        const MOST: Duration = Duration::from_millis(350);
+        let hold = match here {
+            0 => self.merge_window,
+            few if few < FEW => self.window(all),
+            _ => Duration::ZERO,
+        };
+        hold.min(MOST)
+    }
+
     /// How long what publishers send may wait so that many are heard together: small beside the window, and nothing where that is so small that
     /// frames go out as they come.
     pub fn ingest_pause(&self) -> Duration {
@@ -78,6 +92,27 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_publisher_waits_where_few_or_none_of_its_own_watch_and_the_window_is_in_force() {
+        let settings = Settings::default();
+        let millis = |(here, all)| settings.ingest_hold(here, all).as_millis();
+        let cases = [
+            (0, 0),
+            (0, 1000),
+            (1, 1),
+            (1, 250),
+            (31, 1000),
+            (32, 1000),
+            (1000, 1000),
+        ];
+        assert_eq!(cases.map(millis), [100, 100, 0, 50, 100, 0, 0]);
+        let long = Settings {
+            merge_window: Duration::from_secs(1),
+            ..settings
+        };
+        assert_eq!(long.ingest_hold(0, 0).as_millis(), 350);
+    }
 
     #[test]
     fn the_window_grows_with_the_viewers_up_to_the_setting() {

@@ -7,7 +7,7 @@ mod media;
 use self::media::Media;
 use crate::meter::Rates;
 use crate::ring::{Ring, TrackSet};
-use crate::{Format, Origin, Protocol, Settings, StreamName, Treatment};
+use crate::{Format, Origin, Protocol, Settings, Stamps, StreamName, Treatment};
 use bytes::Bytes;
 use headgate_codec::{Codec, Frame, Timestamp, Track};
 use parking_lot::Mutex;
@@ -108,24 +108,30 @@ impl Stream {
         }
     }
 
-    pub(crate) fn data(&self, publisher: Uuid, data: &Bytes, at: Timestamp, keep: Duration) {
+    pub(crate) fn data(&self, publisher: Uuid, (data, at): (&Bytes, Timestamp), came: Instant, keep: Duration) {
         let media = self.media.lock();
         if media.publisher == Some(publisher) && media.joined.is_some() {
             for Output { ring, .. } in &media.outputs {
-                ring.push(ring.format.data(data, at), media.epoch, None, keep);
+                ring.push(ring.format.data(data, at).into(), came, media.epoch, None, keep);
                 ring.news.notify_waiters();
             }
         }
     }
 
-    /// What is in the stream, when this frame is the one by which it became playable.
-    pub(crate) fn frame(&self, publisher: Uuid, frame: Frame, settings: &Settings) -> Option<Arc<TrackSet>> {
+    /// A frame that came at a time. What is in the stream, when it is the one by which that became playable.
+    pub(crate) fn frame(
+        &self,
+        publisher: Uuid,
+        frame: Frame,
+        came: Instant,
+        settings: &Settings,
+    ) -> Option<Arc<TrackSet>> {
         let mut media = self.media.lock();
         if media.publisher != Some(publisher) {
             return None;
         }
         let before = media.playable;
-        media.frame(frame, settings);
+        media.frame(frame, came, settings);
         (media.playable && !before).then(|| Arc::clone(&media.set))
     }
 
@@ -205,6 +211,20 @@ impl Stream {
         let media = self.media.lock();
         let rates = media.meter.rates(media.since.elapsed());
         (media.set.tracks.clone(), rates, media.origin.clone())
+    }
+
+    /// How long what its publisher sends may wait to be taken in together, where so many views are open in all.
+    pub(crate) fn ingest_hold(&self, viewers: usize, settings: &Settings) -> Duration {
+        let media = self.media.lock();
+        if media.treatment.stamps == Stamps::Arrival {
+            // What waits is not to be taken for what has just come.
+            return Duration::ZERO;
+        }
+        let here = media
+            .outputs
+            .iter()
+            .fold(0_usize, |sum, output| sum.saturating_add(output.viewers));
+        settings.ingest_hold(here, viewers)
     }
 
     /// Whether anybody reads it, in any format, who does not only look on.

@@ -3,13 +3,13 @@
 //! That works because every connection uses the same chunk size, chunk streams and message stream, and times are absolute.
 
 use crate::CHUNK_SIZE;
-use crate::chunk::put_message;
+use crate::chunk::{message_head, put_message};
 use crate::message::kind;
 use crate::server::STREAM_ID;
 use bytes::{Bytes, BytesMut};
 use headgate_codec::{Frame, Timestamp, Track, TrackKind};
 use headgate_flv::Form;
-use headgate_hub::{Format, FormatId, Start};
+use headgate_hub::{Format, FormatId, Packet, Start};
 
 const CSID_AUDIO: u8 = 4;
 const CSID_DATA: u8 = 5;
@@ -62,13 +62,19 @@ impl Format for RtmpFormat {
         write(CSID_DATA, kind::DATA_AMF0, at, &[data])
     }
 
-    fn frame(&self, track: &Track, frame: &Frame) -> Bytes {
+    fn frame(&self, track: &Track, frame: &Frame) -> Packet {
         let prefix = self.0.prefix(track, frame);
         if prefix.is_empty() {
-            return Bytes::new();
+            return Packet::default();
         }
         let (csid, kind) = lane(frame.kind);
-        write(csid, kind, frame.dts, &[&prefix, &frame.payload])
+        let length = prefix.len().saturating_add(frame.payload.len());
+        if length > CHUNK_SIZE {
+            return write(csid, kind, frame.dts, &[&prefix, &frame.payload]).into();
+        }
+        let mut head = message_head((csid, kind, STREAM_ID), frame.dts.as_wrapped_millis(), length);
+        head.extend_from_slice(&prefix);
+        Packet::around(&head, frame.payload.clone(), &[])
     }
 }
 

@@ -17,7 +17,7 @@ use headgate_control::{
     PEER_SESSION_HEADER, PEER_STREAM_PATH, PeerStream,
 };
 use headgate_flv::{PADDING, file_header};
-use headgate_hub::{Answer, Format, FormatId, Refusal, Start, StreamName, Tap};
+use headgate_hub::{Answer, Format, FormatId, Packet, Refusal, Start, StreamName, Tap};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,7 +112,7 @@ impl<F: Format> Format for Tags<F> {
         self.0.data(data, at)
     }
 
-    fn frame(&self, track: &Track, frame: &Frame) -> Bytes {
+    fn frame(&self, track: &Track, frame: &Frame) -> Packet {
         self.0.frame(track, frame)
     }
 }

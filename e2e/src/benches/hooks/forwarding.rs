@@ -12,8 +12,8 @@ use headgate_codec::{Codec, Frame, Timestamp, Track, TrackId, TrackKind};
 use headgate_control::{Dialect, HookEvent};
 use headgate_hooks::{Hooks, Place, Storage};
 use headgate_hub::{
-    Connection, EndReason, Format, FormatId, Gate, Hub, Metrics, Permit, Player, Protocol, Refusal, Request, Session,
-    SessionKind, Start, StreamName, Traffic, client_id,
+    Connection, EndReason, Format, FormatId, Gate, Hub, Metrics, Packet, Permit, Player, Protocol, Refusal, Request,
+    Session, SessionKind, Start, StreamName, Traffic, client_id,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -226,8 +226,8 @@ impl Format for Plain {
         Bytes::new()
     }
 
-    fn frame(&self, _: &Track, frame: &Frame) -> Bytes {
-        frame.payload.clone()
+    fn frame(&self, _: &Track, frame: &Frame) -> Packet {
+        frame.payload.clone().into()
     }
 }
 

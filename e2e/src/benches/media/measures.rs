@@ -24,7 +24,7 @@ pub async fn window(bench: &Bench, players: usize, window: u64, must: f64) -> Re
     let wires: Vec<Wire> = WIRES.into_iter().filter(|wire| bench.wants(*wire)).collect();
     let (mut floor, mut runs) = (Series::default(), vec![Series::default(); wires.len()]);
     for _ in 0..bench.passes {
-        floor.push(bench.floor(window, players).await?);
+        floor.push(bench.floor(&Case::new(window, Wire::Raw, players)).await?);
         for (wire, series) in wires.iter().zip(&mut runs) {
             series.push(bench.server(&Case::new(window, *wire, players)).await?);
         }
@@ -46,7 +46,7 @@ pub async fn window(bench: &Bench, players: usize, window: u64, must: f64) -> Re
     Ok(figures)
 }
 
-fn costs(name: &str, series: &Series) -> Vec<Figure> {
+fn costs(name: impl std::fmt::Display, series: &Series) -> Vec<Figure> {
     let cost = |load: Load| {
         let what = format!("{name}: CPU of a player{}", load.suffix());
         Figure::new(what, series.median(|run| load.of(run).each), "µs/s")
@@ -81,7 +81,7 @@ pub async fn publish(bench: &Bench) -> Result<Vec<Figure>> {
     case.streams = PUBLISHERS;
     let (mut floor, mut runs) = (Series::default(), Series::default());
     for _ in 0..bench.passes {
-        floor.push(bench.floor(0, 1000).await?);
+        floor.push(bench.floor(&Case::new(0, Wire::Raw, 1000)).await?);
         runs.push(bench.server(&case).await?);
     }
     #[allow(clippy::cast_precision_loss, reason = "hundreds")]
@@ -119,10 +119,16 @@ pub async fn streams(bench: &Bench) -> Result<Vec<Figure>> {
         ..Case::new(100, Wire::Rtmp, 1000)
     };
     let cases = [1, 10, 100, 1000].map(case);
-    growth(bench, &cases, |case| {
-        format!("{} streams: CPU of a player", case.streams)
-    })
-    .await
+    let name = |case: &Case| format!("{} streams: CPU of a player", case.streams);
+    let mut figures = growth(bench, &cases, name).await?;
+    for case in &cases {
+        let mut floor = Series::default();
+        for _ in 0..bench.passes {
+            floor.push(bench.floor(case).await?);
+        }
+        figures.extend(costs(format!("floor of {} streams", case.streams), &floor));
+    }
+    Ok(figures)
 }
 
 /// What a player costs in each case, without what publishing does, and by how much it grows from one to any later one at most.

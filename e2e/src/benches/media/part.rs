@@ -115,7 +115,7 @@ impl Part {
             Self::Joins => "Players come at 500/s and stay 4 s each.".into(),
             Self::Publish => "200 publishers and nobody who plays; the floor without merging is that of 1,000 players.".into(),
             Self::Players => "RTMP players of one stream, without merging, and with the window of 100 ms, which is in force from 500 players on and less below; what the publisher costs by itself is taken off.".into(),
-            Self::Streams => "1,000 RTMP players over the streams, in the window of 100 ms; what the publishers cost by themselves is taken off.".into(),
+            Self::Streams => "1,000 RTMP players over the streams, in the window of 100 ms; what the publishers cost by themselves is taken off. The floor sends as many streams, each to its own players.".into(),
             Self::Cores => return format!(
                 "RTMP players of one stream in the window of 100 ms, {CORES_PLAYERS} a core. On each core that the server has there is a load with as many players, which shares it; only the server's CPU is counted. A stream of 1 Mbit/s, 68 messages a second, over loopback. {seconds} s each, {passes} passes in turn, the median."
             ),

@@ -53,15 +53,26 @@ impl Bench {
         self.wires.is_empty() || self.wires.contains(&wire)
     }
 
-    /// The floor in this window, once.
-    pub async fn floor(&self, window: u64, players: usize) -> Result<Outcome> {
-        let (window, core) = (window.to_string(), SERVER_CORE.to_string());
-        let mut floor = own(&["bench", "floor", "--window", &window, "--core", &core, "--clip"])?
-            .arg(&self.clip)
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .context("starting the floor")?;
+    /// The floor of a case, once.
+    pub async fn floor(&self, case: &Case) -> Result<Outcome> {
+        let numbers = [case.window, case.streams as u64, SERVER_CORE as u64].map(|number| number.to_string());
+        let [window, streams, core] = numbers.each_ref();
+        let mut floor = own(&[
+            "bench",
+            "floor",
+            "--window",
+            window,
+            "--streams",
+            streams,
+            "--core",
+            core,
+        ])?
+        .arg("--clip")
+        .arg(&self.clip)
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .context("starting the floor")?;
         let out = floor.stdout.take().context("the floor's output")?;
         let line = BufReader::new(out)
             .lines()
@@ -69,7 +80,7 @@ impl Bench {
             .await
             .context("the floor's port")?;
         let address = line.context("the floor ended")?;
-        let case = Case::new(0, Wire::Raw, players);
+        let case = Case::new(0, Wire::Raw, case.players);
         let mut load = self.load(&floor, &address, &case, self.seconds)?;
         load.arg("--awake");
         let outcome = outcome(load, &case).await;

@@ -1,7 +1,7 @@
 //! What is known of one connection, and who waits for it.
 
 use futures::task::AtomicWaker;
-use mio::event::Event;
+use nix::sys::epoll::EpollFlags;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
@@ -19,6 +19,8 @@ pub(super) struct Way {
     /// The peer has closed it, which is said once, maybe together with the last that came: there is an end to be found behind that.
     ended: AtomicBool,
     waiting: AtomicWaker,
+    /// Who wants nothing but the end.
+    watching: AtomicWaker,
 }
 
 impl Default for Way {
@@ -27,41 +29,52 @@ impl Default for Way {
             open: AtomicBool::new(true),
             ended: AtomicBool::new(false),
             waiting: AtomicWaker::new(),
+            watching: AtomicWaker::new(),
         }
     }
 }
 
 impl Gate {
-    pub(super) fn open(&self, event: &Event) {
-        if event.is_read_closed() || event.is_error() {
-            self.reading.ended.store(true, Ordering::Release);
+    pub(super) fn open(&self, ready: EpollFlags) {
+        let failed = EpollFlags::EPOLLERR | EpollFlags::EPOLLHUP;
+        let ended = failed | EpollFlags::EPOLLRDHUP;
+        if ready.intersects(ended) {
+            self.reading.end();
         }
-        if event.is_readable() || event.is_read_closed() || event.is_error() {
+        if ready.intersects(ended | EpollFlags::EPOLLIN) {
             self.reading.open();
         }
-        if event.is_writable() || event.is_write_closed() || event.is_error() {
+        if ready.intersects(failed | EpollFlags::EPOLLOUT) {
             self.writing.open();
         }
     }
 }
 
 impl Way {
-    fn open(&self) {
+    /// There may be something: a try is worth it.
+    pub(super) fn open(&self) {
         self.open.store(true, Ordering::Release);
         self.waiting.wake();
     }
 
+    fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.watching.wake();
+    }
+
+    /// Whether a try may succeed.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// Ready when the peer has closed this way, whether or not all before that was taken. One task waits at a time.
+    pub(super) fn poll_end(&self, cx: &Context<'_>) -> Poll<()> {
+        poll_flag(&self.ended, &self.watching, cx)
+    }
+
     /// Ready when a try may succeed. One task waits at a time.
-    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.open.load(Ordering::Acquire) {
-            return Poll::Ready(());
-        }
-        self.waiting.register(cx.waker());
-        if self.open.load(Ordering::Acquire) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
+    pub(super) fn poll(&self, cx: &Context<'_>) -> Poll<()> {
+        poll_flag(&self.open, &self.waiting, cx)
     }
 
     /// Does what may succeed. It stays open unless it would block, or `exhausts` says of what was done that nothing is left and there is no end either.
@@ -83,5 +96,17 @@ impl Way {
             self.open.store(true, Ordering::Release);
         }
         done
+    }
+}
+
+fn poll_flag(flag: &AtomicBool, waiting: &AtomicWaker, cx: &Context<'_>) -> Poll<()> {
+    if flag.load(Ordering::Acquire) {
+        return Poll::Ready(());
+    }
+    waiting.register(cx.waker());
+    if flag.load(Ordering::Acquire) {
+        Poll::Ready(())
+    } else {
+        Poll::Pending
     }
 }

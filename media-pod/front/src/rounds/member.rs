@@ -3,13 +3,14 @@
 use super::Rounds;
 use super::gate::Gate;
 use bytes::BufMut;
-use mio::net::TcpStream;
 use std::cell::RefCell;
 use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Read, Write};
+use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 thread_local! {
@@ -23,25 +24,51 @@ pub(crate) struct Member {
     place: usize,
     gate: Arc<Gate>,
     rounds: Rounds,
+    /// It is not told what comes, but for the end.
+    is_deaf: AtomicBool,
 }
 
 impl Member {
     /// Another hold of the connection, which does not block.
     pub(crate) fn join(connection: BorrowedFd<'_>, rounds: &Rounds) -> io::Result<Self> {
         let held: OwnedFd = connection.try_clone_to_owned()?;
-        let mut tcp = TcpStream::from_std(held.into());
-        let (place, gate) = rounds.join(&mut tcp)?;
+        let tcp = TcpStream::from(held);
+        let (place, gate) = rounds.join(tcp.as_fd())?;
         let rounds = rounds.clone();
         Ok(Self {
             tcp,
             place,
             gate,
             rounds,
+            is_deaf: AtomicBool::new(false),
         })
+    }
+
+    /// Whether to be told when something comes. Who is not looks by itself, as with [`Member::look`]; the end is told in any case.
+    pub(crate) fn listen(&self, listens: bool) -> io::Result<()> {
+        if self.is_deaf.swap(!listens, Ordering::Relaxed) == listens {
+            self.rounds.listen(self.tcp.as_fd(), self.place, listens)?;
+        }
+        Ok(())
+    }
+
+    /// There may be something to read.
+    pub(crate) fn look(&self) {
+        self.gate.reading.open();
     }
 
     pub(crate) async fn readable(&self) {
         poll_fn(|cx| self.poll_readable(cx)).await;
+    }
+
+    /// Whether all that came up to the last look was read.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        !self.gate.reading.is_open()
+    }
+
+    /// Resolves when the peer has closed its side.
+    pub(crate) async fn ended(&self) {
+        poll_fn(|cx| self.gate.reading.poll_end(cx)).await;
     }
 
     pub(crate) async fn writable(&self) {
@@ -107,6 +134,6 @@ impl fmt::Debug for Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        self.rounds.leave(&mut self.tcp, self.place);
+        self.rounds.leave(self.tcp.as_fd(), self.place);
     }
 }

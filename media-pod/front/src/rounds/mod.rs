@@ -12,11 +12,12 @@ mod member;
 pub(crate) use member::Member;
 
 use gate::Gate;
-use mio::{Events, Interest, Poll, Registry, Token};
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use parking_lot::Mutex;
 use slab::Slab;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
@@ -32,15 +33,14 @@ const LEAST: Duration = Duration::from_millis(1);
 pub struct Rounds(Arc<Shared>);
 
 struct Shared {
-    registry: Registry,
-    /// By their token.
+    poll: Epoll,
+    /// By the number that their events bear.
     gates: Mutex<Slab<Arc<Gate>>>,
 }
 
 /// What looks at the connections. Nothing comes on them unless [`Caller::keep`] runs.
 pub struct Caller {
-    poll: Poll,
-    events: Events,
+    events: Vec<EpollEvent>,
     rounds: Rounds,
     /// When the last look was.
     last: Option<Instant>,
@@ -49,14 +49,12 @@ pub struct Caller {
 impl Rounds {
     /// And who is to look at them.
     pub fn new() -> io::Result<(Self, Caller)> {
-        let poll = Poll::new()?;
         let rounds = Self(Arc::new(Shared {
-            registry: poll.registry().try_clone()?,
+            poll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             gates: Mutex::default(),
         }));
         let caller = Caller {
-            poll,
-            events: Events::with_capacity(EVENTS),
+            events: vec![EpollEvent::empty(); EVENTS],
             rounds: rounds.clone(),
             last: None,
         };
@@ -68,22 +66,32 @@ impl Rounds {
         self.0.gates.lock().len()
     }
 
-    fn join(&self, source: &mut impl mio::event::Source) -> io::Result<(usize, Arc<Gate>)> {
+    fn join(&self, connection: BorrowedFd<'_>) -> io::Result<(usize, Arc<Gate>)> {
         let gate = Arc::<Gate>::default();
         let place = self.0.gates.lock().insert(Arc::clone(&gate));
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.0.registry.register(source, Token(place), interest) {
+        if let Err(error) = self.0.poll.add(connection, event(place, true)) {
             self.0.gates.lock().try_remove(place);
-            return Err(error);
+            return Err(error.into());
         }
         Ok((place, gate))
     }
 
-    fn leave(&self, source: &mut impl mio::event::Source, place: usize) {
+    fn listen(&self, connection: BorrowedFd<'_>, place: usize, listens: bool) -> io::Result<()> {
+        Ok(self.0.poll.modify(connection, &mut event(place, listens))?)
+    }
+
+    fn leave(&self, connection: BorrowedFd<'_>, place: usize) {
         // It fails only where the poll does not know the connection.
-        let _ = self.0.registry.deregister(source);
+        let _ = self.0.poll.delete(connection);
         self.0.gates.lock().try_remove(place);
     }
+}
+
+/// What is told of a connection, each time when that is news.
+fn event(place: usize, listens: bool) -> EpollEvent {
+    let mut flags = EpollFlags::EPOLLET | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLOUT;
+    flags.set(EpollFlags::EPOLLIN, listens);
+    EpollEvent::new(flags, place as u64)
 }
 
 impl Caller {
@@ -124,7 +132,7 @@ impl Caller {
         reason = "what is to be used instead is unsafe, since a descriptor could be closed meanwhile: this one is the poll's, which stays"
     )]
     fn watched(&self) -> io::Result<AsyncFd<RawFd>> {
-        AsyncFd::with_interest(self.poll.as_raw_fd(), tokio::io::Interest::READABLE)
+        AsyncFd::with_interest(self.rounds.0.poll.0.as_raw_fd(), tokio::io::Interest::READABLE)
     }
 
     /// How many could do something.
@@ -132,22 +140,22 @@ impl Caller {
         self.last = Some(Instant::now());
         let mut all = 0_usize;
         loop {
-            match self.poll.poll(&mut self.events, Some(Duration::ZERO)) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            let count = match self.rounds.0.poll.wait(&mut self.events, EpollTimeout::ZERO) {
+                Err(Errno::EINTR) => continue,
                 Err(error) => {
                     tracing::warn!(%error, "cannot look at connections");
                     return all;
                 }
-                Ok(()) => {}
-            }
+                Ok(count) => count,
+            };
             let gates = self.rounds.0.gates.lock();
-            let mut count = 0_usize;
-            for event in &self.events {
-                count = count.saturating_add(1);
-                if let Some(gate) = gates.get(event.token().0) {
-                    gate.open(event);
+            for event in self.events.iter().take(count) {
+                let place = usize::try_from(event.data()).ok();
+                if let Some(gate) = place.and_then(|place| gates.get(place)) {
+                    gate.open(event.events());
                 }
             }
+            drop(gates);
             all = all.saturating_add(count);
             if count < EVENTS {
                 return all;

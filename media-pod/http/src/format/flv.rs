@@ -1,10 +1,11 @@
 //! FLV: a file header, then tags.
 
-use super::Body;
+use super::{Around, Body};
 use bytes::{BufMut, Bytes, BytesMut};
 use headgate_codec::{Frame, Timestamp, Track, TrackKind};
-use headgate_flv::{Form, TagKind, file_header, put_tag};
+use headgate_flv::{Form, TagKind, file_header, put_tag, tag_ends};
 use headgate_hub::Start;
+use smallvec::SmallVec;
 
 pub(super) struct Flv(pub(super) Form);
 
@@ -38,11 +39,13 @@ impl Body for Flv {
         put(out, TagKind::Script, at, &[data]);
     }
 
-    fn frame(&mut self, track: &Track, frame: &Frame, out: &mut BytesMut) {
-        let prefix = self.0.prefix(track, frame);
-        if !prefix.is_empty() {
-            put(out, track.kind().into(), frame.dts, &[&prefix, &frame.payload]);
-        }
+    fn around(&mut self, track: &Track, frame: &Frame) -> Option<Around> {
+        let mut prefix = self.0.prefix(track, frame);
+        let size = prefix.len().saturating_add(frame.payload.len());
+        let (head, tail) = tag_ends(track.kind().into(), frame.dts.as_wrapped_millis(), size).ok()?;
+        let has_place = !prefix.is_empty();
+        prefix.insert_from_slice(0, &head);
+        has_place.then(|| (SmallVec::from_slice(&prefix), tail))
     }
 }
 

@@ -1,7 +1,9 @@
 //! How bytes go over the connection: as they are, in chunks, or as WebSocket messages.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use std::fmt::Write;
+use headgate_hub::Packet;
+use smallvec::SmallVec;
+use std::io::Write;
 
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +19,9 @@ pub(crate) enum Framing {
 /// Room for the longest head: ten bytes in both.
 const HEAD_MAX: usize = 10;
 
+/// One, with room for what may stand behind it.
+type Head = SmallVec<[u8; 40]>;
+
 impl Framing {
     /// What `put` writes, framed; nothing when that is nothing. `room` is how much it will be, about.
     pub(crate) fn wrap(self, room: usize, put: impl FnOnce(&mut BytesMut)) -> Bytes {
@@ -29,15 +34,23 @@ impl Framing {
         }
         // The head is as long as it has to be, and ends where the content begins.
         let head = self.head(bytes);
+        let head = head.get(..HEAD_MAX).unwrap_or(&head);
         let unused = HEAD_MAX.saturating_sub(head.len());
         if let Some(place) = out.get_mut(unused..HEAD_MAX) {
-            place.copy_from_slice(&head);
+            place.copy_from_slice(head);
         }
-        if self == Self::Chunked {
-            out.put_slice(b"\r\n");
-        }
+        out.put_slice(self.tail());
         out.advance(unused);
         out.freeze()
+    }
+
+    /// A body between a head and a tail, framed.
+    pub(crate) fn wrap_around(self, head: &[u8], body: Bytes, tail: &[u8]) -> Packet {
+        let bytes = head.len().saturating_add(body.len()).saturating_add(tail.len());
+        let (mut before, mut behind) = (self.head(bytes), SmallVec::<[u8; 16]>::from_slice(tail));
+        before.extend_from_slice(head);
+        behind.extend_from_slice(self.tail());
+        Packet::around(&before, body, &behind)
     }
 
     /// What stands in a piece that [`Framing::wrap`] has made.
@@ -60,18 +73,28 @@ impl Framing {
         }
     }
 
-    fn head(self, bytes: usize) -> BytesMut {
-        let mut head = BytesMut::with_capacity(HEAD_MAX);
+    fn head(self, bytes: usize) -> Head {
+        let mut head = Head::new();
         match self {
             Self::Plain => {}
             Self::Chunked => {
-                // Writing to memory does not fail, and no packet is so long that this does not fit.
-                let _ = write!(head, "{bytes:x}\r\n");
+                let mut line = [0; HEAD_MAX];
+                let mut room = line.as_mut_slice();
+                // No packet is so long that this does not fit.
+                let _ = write!(room, "{bytes:x}\r\n");
+                let written = HEAD_MAX.saturating_sub(room.len());
+                head.extend_from_slice(line.get(..written).unwrap_or_default());
             }
             Self::WebSocket => put_head(&mut head, BINARY, bytes),
         }
-        head.truncate(HEAD_MAX);
         head
+    }
+
+    fn tail(self) -> &'static [u8] {
+        match self {
+            Self::Plain | Self::WebSocket => &[],
+            Self::Chunked => b"\r\n",
+        }
     }
 
     /// What ends a body cleanly.
@@ -88,17 +111,17 @@ impl Framing {
 const BINARY: u8 = 2;
 
 /// The head of an unmasked message in one frame.
-fn put_head(out: &mut BytesMut, opcode: u8, bytes: usize) {
-    out.put_u8(0x80 | opcode);
+fn put_head(out: &mut Head, opcode: u8, bytes: usize) {
+    out.push(0x80 | opcode);
     match (u8::try_from(bytes), u16::try_from(bytes)) {
-        (Ok(short), _) if short < 126 => out.put_u8(short),
+        (Ok(short), _) if short < 126 => out.push(short),
         (_, Ok(long)) => {
-            out.put_u8(126);
-            out.put_u16(long);
+            out.push(126);
+            out.extend_from_slice(&long.to_be_bytes());
         }
         _ => {
-            out.put_u8(127);
-            out.put_u64(bytes as u64);
+            out.push(127);
+            out.extend_from_slice(&(bytes as u64).to_be_bytes());
         }
     }
 }
@@ -129,6 +152,26 @@ mod tests {
             for bytes in [1, 125, 126, 4096, 65_535, 65_536, 1 << 20] {
                 let found = framing.unwrap(&framed(framing, bytes)).map(<[u8]>::len);
                 assert_eq!(found, Some(bytes), "{framing:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_body_between_two_ends_is_framed_as_the_whole_is() {
+        for framing in [Framing::Plain, Framing::Chunked, Framing::WebSocket] {
+            for bytes in [0, 120, 600, 70_000] {
+                let body = Bytes::from(vec![b'x'; bytes]);
+                let whole = framing.wrap(0, |out| {
+                    [&b"head"[..], &body, b"end"]
+                        .map(|part| out.put_slice(part))
+                        .into_iter()
+                        .collect()
+                });
+                assert_eq!(
+                    framing.wrap_around(b"head", body, b"end").to_bytes(),
+                    whole,
+                    "{framing:?}"
+                );
             }
         }
     }

@@ -10,8 +10,9 @@ pub(crate) use framing::Framing;
 use bytes::{Bytes, BytesMut};
 use headgate_codec::{Frame, Timestamp, Track};
 use headgate_flv::Form;
-use headgate_hub::{Format, FormatId, Protocol, Start};
+use headgate_hub::{Format, FormatId, Packet, Protocol, Start};
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 /// What media is wrapped in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,8 +71,16 @@ trait Body: Send {
     fn config(&mut self, track: &Track, at: Timestamp, out: &mut BytesMut);
     fn metadata(&mut self, _metadata: &Bytes, _out: &mut BytesMut) {}
     fn data(&mut self, _data: &Bytes, _at: Timestamp, _out: &mut BytesMut) {}
-    fn frame(&mut self, track: &Track, frame: &Frame, out: &mut BytesMut);
+    /// What stands before and behind a frame's payload, in a container that takes it as it is.
+    fn around(&mut self, _track: &Track, _frame: &Frame) -> Option<Around> {
+        None
+    }
+    /// A frame, in one that does not.
+    fn frame(&mut self, _track: &Track, _frame: &Frame, _out: &mut BytesMut) {}
 }
+
+/// See [`Body::around`].
+type Around = (SmallVec<[u8; 32]>, [u8; 4]);
 
 /// A container in a framing: a format of the hub.
 pub(crate) struct MediaFormat {
@@ -144,9 +153,13 @@ impl Format for MediaFormat {
         self.framed(0, |body, out| body.data(data, at, out))
     }
 
-    fn frame(&self, track: &Track, frame: &Frame) -> Bytes {
+    fn frame(&self, track: &Track, frame: &Frame) -> Packet {
+        let around = self.body.lock().around(track, frame);
+        if let Some((head, tail)) = around {
+            return self.framing.wrap_around(&head, frame.payload.clone(), &tail);
+        }
         let room = frame.payload.len().saturating_add(256);
-        self.framed(room, |body, out| body.frame(track, frame, out))
+        self.framed(room, |body, out| body.frame(track, frame, out)).into()
     }
 
     /// Fragments of one frame are a tenth heads.

@@ -86,7 +86,7 @@ mod tests {
                     },
                 )
             };
-            let packets = [0, 1, 2].map(packet);
+            let packets = [0, 1, 2].map(|n| packet(n).to_bytes());
             let together = format.gather(&packets).unwrap();
             let init = init_segment(std::slice::from_ref(&video));
             let stream = [&init[..], framing.unwrap(&together).unwrap()].concat();

@@ -6,7 +6,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use headgate_codec::{Frame, Timestamp, Track};
 use headgate_hls::{Config, Container, Cut, Directives, File, Reload, Segmenter, Variant, Whole};
-use headgate_hub::{Format, FormatId, Start};
+use headgate_hub::{Format, FormatId, Packet, Start};
 use parking_lot::Mutex;
 use std::io::Write as _;
 use std::sync::Arc;
@@ -247,8 +247,8 @@ impl Format for HlsFormat {
         Bytes::new()
     }
 
-    fn frame(&self, _: &Track, frame: &Frame) -> Bytes {
+    fn frame(&self, _: &Track, frame: &Frame) -> Packet {
         self.0.change(|segmenter| segmenter.push(frame, jiff::Timestamp::now()));
-        Bytes::new()
+        Packet::default()
     }
 }

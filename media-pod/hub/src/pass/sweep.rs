@@ -102,7 +102,7 @@ impl Pass {
 
     /// When what is new must go out; `None` when there is nothing.
     fn due(&self) -> Option<Instant> {
-        let came = self.ring.pushed(self.step.next)?;
+        let came = self.ring.came(self.step.next)?;
         let viewers = self.hub.viewers.load(Ordering::Relaxed);
         came.checked_add(self.hub.settings.load().window(viewers))
     }

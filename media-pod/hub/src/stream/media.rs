@@ -147,17 +147,15 @@ impl Media {
                 ring.widen_join(&self.set);
             }
             let bytes = bytes(&self.set, &*ring.format, self.newest).unwrap_or_default();
-            ring.push(bytes, self.epoch, None, keep);
+            ring.push(bytes.into(), Instant::now(), self.epoch, None, keep);
             ring.news.notify_waiters();
         }
     }
 
-    pub(super) fn frame(&mut self, frame: Frame, settings: &Settings) {
-        self.meter.record(
-            self.since.elapsed(),
-            frame.payload.len() as u64,
-            frame.kind == TrackKind::Video,
-        );
+    pub(super) fn frame(&mut self, frame: Frame, came: Instant, settings: &Settings) {
+        let age = came.duration_since(self.since);
+        self.meter
+            .record(age, frame.payload.len() as u64, frame.kind == TrackKind::Video);
         if frame.payload.len() > FRAME_MAX {
             tracing::warn!(bytes = frame.payload.len(), "a frame is too large and was dropped");
             return;
@@ -165,8 +163,8 @@ impl Media {
         if !self.set.tracks.iter().any(|track| track.id == frame.track) {
             return;
         }
-        self.begun.get_or_insert_with(Instant::now);
-        let frame = self.clock.stamp(frame, self.treatment.stamps, self.since.elapsed());
+        self.begun.get_or_insert(came);
+        let frame = self.clock.stamp(frame, self.treatment.stamps, age);
         let joins = self.joins(&frame);
         let undecodable = frame.kind == TrackKind::Video && !joins && self.pictured.is_none();
         if undecodable {
@@ -184,7 +182,8 @@ impl Media {
                 set: Arc::clone(&self.set),
                 at: frame.dts,
             });
-            ring.push(ring.format.frame(track, &frame), self.epoch, join, settings.lag_max);
+            let packet = ring.format.frame(track, &frame);
+            ring.push(packet, came, self.epoch, join, settings.lag_max);
             ring.news.notify_waiters();
         }
         if joins {
@@ -229,7 +228,8 @@ impl Media {
                 set: Arc::clone(&self.set),
                 at: frame.dts,
             });
-            ring.push(ring.format.frame(track, frame), self.epoch, join, settings.lag_max);
+            let packet = ring.format.frame(track, frame);
+            ring.push(packet, Instant::now(), self.epoch, join, settings.lag_max);
         }
     }
 }

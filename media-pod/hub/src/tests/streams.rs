@@ -120,8 +120,8 @@ impl Format for Paused {
         Bytes::new()
     }
 
-    fn frame(&self, _: &Track, _: &Frame) -> Bytes {
-        Bytes::new()
+    fn frame(&self, _: &Track, _: &Frame) -> Packet {
+        Packet::default()
     }
 }
 

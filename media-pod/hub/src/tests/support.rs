@@ -261,13 +261,13 @@ impl Format for Readable {
         format!("config {}", track.codec).into()
     }
 
-    fn frame(&self, track: &Track, frame: &Frame) -> Bytes {
+    fn frame(&self, track: &Track, frame: &Frame) -> Packet {
         let word = match (track.kind(), frame.key) {
             (TrackKind::Audio, _) => 'a',
             (_, true) => 'V',
             (_, false) => 'v',
         };
-        format!("{word}{}", frame.dts.as_millis()).into()
+        Bytes::from(format!("{word}{}", frame.dts.as_millis())).into()
     }
 }
 

@@ -29,11 +29,11 @@ impl Format for Blind {
         Bytes::new()
     }
 
-    fn frame(&self, track: &Track, frame: &Frame) -> Bytes {
+    fn frame(&self, track: &Track, frame: &Frame) -> Packet {
         if self.carries(track) {
-            format!("a{} ", frame.dts.as_millis()).into()
+            Bytes::from(format!("a{} ", frame.dts.as_millis())).into()
         } else {
-            Bytes::new()
+            Packet::default()
         }
     }
 }

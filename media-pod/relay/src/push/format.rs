@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use headgate_codec::{Frame, Timestamp, Track};
 use headgate_flv::Form;
-use headgate_hub::{Format, FormatId, Start};
+use headgate_hub::{Format, FormatId, Packet, Start};
 use headgate_rtmp::format::RtmpFormat;
 use std::sync::Arc;
 
@@ -54,8 +54,9 @@ impl Format for PushFormat {
         self.0.data(data, at)
     }
 
-    fn frame(&self, track: &Track, frame: &Frame) -> Bytes {
-        self.0.frame(track, frame)
+    /// In one piece: the messages are put on another message stream.
+    fn frame(&self, track: &Track, frame: &Frame) -> Packet {
+        self.0.frame(track, frame).to_bytes().into()
     }
 }
 

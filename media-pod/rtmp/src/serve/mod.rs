@@ -2,6 +2,7 @@
 //!
 //! One task a connection, all of them owned by [`serve`], which ends them when `shutdown` fires and returns when the last has ended.
 
+mod hearing;
 mod play;
 mod publish;
 mod shell;

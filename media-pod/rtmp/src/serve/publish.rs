@@ -1,7 +1,9 @@
 //! A publisher, from its request to its end.
 
+use super::hearing::Hearing;
 use super::shell::{End, Shell, bytes, until};
 use crate::server::Event;
+use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use headgate_codec::TrackKind;
@@ -53,15 +55,17 @@ impl Shell {
         let patience = Arc::new(Patience::new(publisher.first_media_max()));
         let mut rare = self.rare(publisher, &patience);
         let mut hold = None;
+        let (mut hearing, mut share) = (Hearing::new(Instant::now()), Share::default());
         loop {
             let mut media = 0_u64;
             while let Some(event) = self.session.poll_event() {
                 match event {
                     Event::Closed => return Ok(()),
-                    event => media = pass_on(publisher, &mut demuxer, event).saturating_add(media),
+                    event => media = pass_on(publisher, &mut demuxer, share.own(event)).saturating_add(media),
                 }
             }
             if media > 0 {
+                share.media = share.media.saturating_add(media);
                 hold = publisher.pace(media).map_err(|reason| self.tell_publisher(reason))?;
                 patience.renew(hold.unwrap_or_else(Instant::now), publisher.silence_max());
             }
@@ -74,9 +78,34 @@ impl Shell {
                     Rare::Silence => return Err(End::Idle(patience.most())),
                 },
                 () = until(hold), if hold.is_some() => hold = None,
-                read = self.read(), if hold.is_none() => read?,
+                () = until(hearing.rests()), if hearing.rests().is_some() => self.look(&mut hearing),
+                () = self.socket.ended(), if hearing.rests().is_some() => self.look(&mut hearing),
+                ready = self.socket.readable(), if hold.is_none() && hearing.rests().is_none() => {
+                    ready.map_err(End::Io)?;
+                    let count = self.read_ready()?;
+                    share.all = share.all.saturating_add(bytes(count));
+                    self.heard(publisher, &mut hearing, count);
+                }
             }
         }
+    }
+
+    /// Of what was read, when it came, and when to read again.
+    fn heard(&self, publisher: &mut Publisher, hearing: &mut Hearing, count: usize) {
+        let now = Instant::now();
+        publisher.heard(hearing.heard(bytes(count), now));
+        if self.socket.is_exhausted() {
+            let pause = self.shared.hub.settings().ingest_pause();
+            hearing.exhausted(publisher.ingest_hold(), pause, now);
+            // It fails only for a connection that has failed.
+            let _ = self.socket.listen(hearing.rests().is_none());
+        }
+    }
+
+    /// It was not read for long enough.
+    fn look(&self, hearing: &mut Hearing) {
+        hearing.wake();
+        self.socket.look();
     }
 
     fn rare(&self, publisher: &Publisher, patience: &Arc<Patience>) -> FuturesUnordered<BoxFuture<'static, Rare>> {
@@ -100,6 +129,40 @@ impl Shell {
         };
         self.session.end_publish(&format!("{reason}: {why}"));
         End::Told(reason)
+    }
+}
+
+/// How much of what a publisher sends is media, in bytes.
+///
+/// A frame shares the memory that it was read into, all of which is kept as long as the frame is. Of a peer that sends little media between much
+/// else that would be much.
+#[derive(Default)]
+struct Share {
+    all: u64,
+    media: u64,
+}
+
+impl Share {
+    /// So much else may come at first.
+    const SLACK: u64 = 1 << 20;
+
+    /// With a payload of its own, where the media is less than half.
+    fn own(&self, event: Event) -> Event {
+        if self.all.saturating_sub(Self::SLACK).saturating_sub(self.media) <= self.media {
+            return event;
+        }
+        let copy = |payload: Bytes| Bytes::copy_from_slice(&payload);
+        match event {
+            Event::Audio { timestamp, payload } => Event::Audio {
+                timestamp,
+                payload: copy(payload),
+            },
+            Event::Video { timestamp, payload } => Event::Video {
+                timestamp,
+                payload: copy(payload),
+            },
+            other => other,
+        }
     }
 }
 
@@ -196,5 +259,28 @@ fn demuxed(publisher: &mut Publisher, found: Result<Found, headgate_flv::Error>)
             Demuxed::Nothing(why) => debug!(why, "tag passed over"),
         }),
         Err(error) => debug!(%error, "tag dropped"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_among_much_else_are_copied_out_of_it() {
+        let payload = Bytes::from_static(b"frame");
+        let keeps = |all, media| {
+            let event = Event::Video {
+                timestamp: 0,
+                payload: payload.clone(),
+            };
+            match (Share { all, media }).own(event) {
+                Event::Video { payload: same, .. } => same.as_ptr() == payload.as_ptr() && same == payload,
+                _ => false,
+            }
+        };
+        let slack = Share::SLACK;
+        assert!(keeps(0, 0) && keeps(slack, 0) && keeps(slack * 9, slack * 8) && keeps(slack * 3, slack));
+        assert!(!keeps(slack + 1, 0) && !keeps(slack * 9, slack) && !keeps(u64::MAX, slack));
     }
 }

@@ -206,24 +206,26 @@ impl Shell {
     }
 
     /// Waits for input and acts upon it.
-    pub(super) async fn read(&mut self) -> Result<(), End> {
+    async fn read(&mut self) -> Result<(), End> {
         self.socket.readable().await?;
-        self.read_ready()
+        self.read_ready()?;
+        Ok(())
     }
 
-    /// Reads what is there and acts upon it.
-    pub(super) fn read_ready(&mut self) -> Result<(), End> {
+    /// Reads what is there and acts upon it. How many bytes it was.
+    pub(super) fn read_ready(&mut self) -> Result<usize, End> {
         let count = match self.socket.try_read_buf(self.session.buffer()) {
             Ok(0) => return Err(End::Closed),
             Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
             Err(error) => return Err(End::Io(error)),
         };
         self.count(Traffic {
             sent: 0,
             received: bytes(count),
         });
-        Ok(self.session.process(count, &mut |out| rand::rng().fill_bytes(out))?)
+        self.session.process(count, &mut |out| rand::rng().fill_bytes(out))?;
+        Ok(count)
     }
 
     /// Sends all that the session has to say.

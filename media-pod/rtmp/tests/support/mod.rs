@@ -10,6 +10,7 @@ use headgate_rtmp::chunk::{RawMessage, write_message};
 use headgate_rtmp::client::{ClientSession, Event, Purpose};
 use headgate_rtmp::message::{command_message, kind};
 use headgate_rtmp::serve::{Options, serve};
+use prometheus::Registry;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub const SOON: Duration = Duration::from_secs(5);
 pub struct Server {
     pub addr: SocketAddr,
     pub hub: Hub,
+    pub registry: Registry,
     pub shutdown: CancellationToken,
     pub task: JoinHandle<()>,
 }
@@ -40,7 +42,8 @@ impl Server {
     }
 
     pub async fn behind(gate: Arc<dyn Gate>, options: Options) -> Self {
-        let hub = Hub::new(gate, Metrics::register(&prometheus::Registry::new()).unwrap());
+        let registry = Registry::new();
+        let hub = Hub::new(gate, Metrics::register(&registry).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
@@ -48,6 +51,7 @@ impl Server {
         Self {
             addr,
             hub,
+            registry,
             shutdown,
             task,
         }
@@ -63,6 +67,16 @@ impl Server {
             .filter(|s| s.publisher.is_some())
             .map(|s| s.name.to_string())
             .collect()
+    }
+
+    /// Bytes of media that publishers have sent.
+    pub fn ingested(&self) -> f64 {
+        let families = self.registry.gather();
+        let of = |family: &prometheus::proto::MetricFamily| family.get_metric()[0].get_counter().get_value();
+        families
+            .iter()
+            .find(|f| f.name() == "headgate_ingest_bytes_total")
+            .map_or(0.0, of)
     }
 
     pub async fn until(&self, what: &str, is: impl Fn(&Self) -> bool) {
