@@ -11,6 +11,8 @@ const WAITING_MAX: u32 = 32 << 10;
 
 /// See the module.
 pub(super) struct Hearing {
+    /// Since when there are beats: see [`Hearing::exhausted`].
+    base: Instant,
     /// All that came before was read.
     from: Instant,
     /// Bytes that were read since then.
@@ -22,8 +24,9 @@ pub(super) struct Hearing {
 }
 
 impl Hearing {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(base: Instant, now: Instant) -> Self {
         Self {
+            base,
             from: now,
             taken: 0,
             rest: None,
@@ -46,15 +49,26 @@ impl Hearing {
         if self.waited { self.from } else { now }
     }
 
-    /// All was read that came up to `pause` ago; what comes may wait as long as `hold`, that included.
+    /// All was read that came up to `pause` ago; what comes may wait as long as `hold`, that included. All publishers are read in beats of a pause, so
+    /// that the thread wakes for many of them at once.
     pub(super) fn exhausted(&mut self, hold: Duration, pause: Duration, now: Instant) {
         let over = now.duration_since(self.from);
         let rest = rest(hold, self.taken, over).saturating_sub(pause);
         self.waited = rest > pause;
-        self.rest = now.checked_add(rest).filter(|_| self.waited);
-        self.from = now.checked_sub(pause).unwrap_or(now);
+        let until = now.checked_add(rest).filter(|_| self.waited);
+        self.rest = until.map(|until| beat(until, self.base, pause));
+        // What is read a hold behind this is due, also when that is up to a pause earlier.
+        self.from = now.checked_sub(pause.saturating_mul(2)).unwrap_or(now);
         self.taken = 0;
     }
+}
+
+/// The last beat at this time.
+fn beat(at: Instant, base: Instant, pause: Duration) -> Instant {
+    let since = at.duration_since(base).as_nanos();
+    let past = since.checked_rem(pause.as_nanos()).unwrap_or(0);
+    let past = Duration::from_nanos(u64::try_from(past).unwrap_or(0));
+    at.checked_sub(past).unwrap_or(at)
 }
 
 /// The hold, or as long as [`WAITING_MAX`] takes to come at the rate of `bytes` in the time `over`.
@@ -75,29 +89,28 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_may_have_come_when_all_before_it_was_read() {
+    fn what_is_read_may_have_come_when_all_before_it_was_read_and_is_due_when_it_is_read_again() {
         let begun = Instant::now();
         let at = |after| begun.checked_add(millis(after)).unwrap();
-        let mut hearing = Hearing::new(begun);
+        let mut hearing = Hearing::new(begun, begun);
         assert_eq!(hearing.heard(1_000, at(20)), at(20), "it was heard as it came");
-        hearing.exhausted(millis(100), PAUSE, at(20));
-        assert_eq!(
-            hearing.rests(),
-            Some(at(115)),
-            "the look before the read was up to a pause ago"
-        );
-        hearing.wake();
-        assert_eq!((hearing.rests(), hearing.heard(9_000, at(115))), (None, at(15)));
-        assert_eq!(hearing.heard(9_000, at(116)), at(15), "and so the rest of it");
-        hearing.exhausted(Duration::ZERO, PAUSE, at(116));
-        assert_eq!((hearing.rests(), hearing.heard(1, at(117))), (None, at(117)));
+        for (read, again, came) in [(20, 115, 10), (22, 115, 12), (24, 115, 14), (25, 120, 15)] {
+            hearing.exhausted(millis(100), PAUSE, at(read));
+            assert_eq!(hearing.rests(), Some(at(again)));
+            hearing.wake();
+            assert_eq!((hearing.rests(), hearing.heard(9_000, at(again))), (None, at(came)));
+            assert!(at(came) + millis(100) <= at(again));
+            assert_eq!(hearing.heard(9_000, at(again + 1)), at(came), "and so the rest of it");
+        }
+        hearing.exhausted(Duration::ZERO, PAUSE, at(121));
+        assert_eq!((hearing.rests(), hearing.heard(1, at(122))), (None, at(122)));
     }
 
     #[test]
     fn a_hold_that_is_hardly_longer_than_the_pause_between_rounds_is_none() {
         let now = Instant::now();
         for (hold, rests) in [(0, false), (5, false), (10, false), (11, true)] {
-            let mut hearing = Hearing::new(now);
+            let mut hearing = Hearing::new(now, now);
             hearing.exhausted(millis(hold), PAUSE, now);
             assert_eq!(hearing.rests().is_some(), rests, "{hold}");
         }

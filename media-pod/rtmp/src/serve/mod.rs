@@ -16,6 +16,7 @@ use shell::Shell;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug, debug_span, warn};
@@ -62,6 +63,8 @@ struct Shared {
     options: Options,
     /// In which publishers are heard together.
     rounds: Option<Rounds>,
+    /// When it began to serve.
+    begun: Instant,
     shutdown: CancellationToken,
 }
 
@@ -82,6 +85,7 @@ pub async fn serve(listener: TcpListener, hub: Hub, options: Options, shutdown: 
         hub,
         options,
         rounds,
+        begun: Instant::now(),
         shutdown,
     });
     let serve = move |arrival: Arrival| {

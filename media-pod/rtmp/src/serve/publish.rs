@@ -55,7 +55,7 @@ impl Shell {
         let patience = Arc::new(Patience::new(publisher.first_media_max()));
         let mut rare = self.rare(publisher, &patience);
         let mut hold = None;
-        let (mut hearing, mut share) = (Hearing::new(Instant::now()), Share::default());
+        let (mut hearing, mut share) = (Hearing::new(self.shared.begun, Instant::now()), Share::default());
         loop {
             let mut media = 0_u64;
             while let Some(event) = self.session.poll_event() {
