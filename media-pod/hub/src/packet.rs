@@ -144,7 +144,9 @@ mod tests {
     fn pieces_are_the_packets_behind_each_other_and_large_bodies_are_not_copied() {
         let (packets, mut out) = (packets(), Vec::new());
         let mut pieces = Pieces::new(&mut out, packets.iter());
-        packets.iter().for_each(|packet| pieces.push(packet));
+        for packet in &packets {
+            pieces.push(packet);
+        }
         pieces.end();
         let lengths: Vec<usize> = out.iter().map(Bytes::len).collect();
         assert_eq!(lengths, [8, Packet::SMALL, 7, 5, Packet::SMALL, 1]);

@@ -1,6 +1,11 @@
 //! Publishers that are read now and then.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail by panic"
+)]
 
 mod support;
 
