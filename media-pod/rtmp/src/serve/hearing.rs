@@ -92,18 +92,21 @@ mod tests {
     fn what_is_read_may_have_come_when_all_before_it_was_read_and_is_due_when_it_is_read_again() {
         let begun = Instant::now();
         let at = |after| begun.checked_add(millis(after)).unwrap();
-        let mut hearing = Hearing::new(begun, begun);
-        assert_eq!(hearing.heard(1_000, at(20)), at(20), "it was heard as it came");
         for (read, again, came) in [(20, 115, 10), (22, 115, 12), (24, 115, 14), (25, 120, 15)] {
+            let mut hearing = Hearing::new(begun, begun);
+            assert_eq!(hearing.heard(1_000, at(read)), at(read), "it was heard as it came");
             hearing.exhausted(millis(100), PAUSE, at(read));
             assert_eq!(hearing.rests(), Some(at(again)));
             hearing.wake();
             assert_eq!((hearing.rests(), hearing.heard(9_000, at(again))), (None, at(came)));
             assert!(at(came) + millis(100) <= at(again));
             assert_eq!(hearing.heard(9_000, at(again + 1)), at(came), "and so the rest of it");
+            hearing.exhausted(Duration::ZERO, PAUSE, at(again + 1));
+            assert_eq!(
+                (hearing.rests(), hearing.heard(1, at(again + 2))),
+                (None, at(again + 2))
+            );
         }
-        hearing.exhausted(Duration::ZERO, PAUSE, at(121));
-        assert_eq!((hearing.rests(), hearing.heard(1, at(122))), (None, at(122)));
     }
 
     #[test]
