@@ -48,7 +48,7 @@ impl Shell {
 
     /// `Ok` when the publisher said goodbye and keeps the connection.
     ///
-    /// This runs once for each message of each publisher, which finds little of its memory in the processor's cache: what is rare is not looked at
+    /// This runs once for each read of each publisher, which finds little of its memory in the processor's cache: what is rare is not looked at
     /// unless it happens.
     async fn take_media(&mut self, publisher: &mut Publisher) -> Result<(), End> {
         let mut demuxer = Demuxer::default();
