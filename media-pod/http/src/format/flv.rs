@@ -40,12 +40,15 @@ impl Body for Flv {
     }
 
     fn around(&mut self, track: &Track, frame: &Frame) -> Option<Around> {
-        let mut prefix = self.0.prefix(track, frame);
+        let prefix = self.0.prefix(track, frame);
+        if prefix.is_empty() {
+            return None;
+        }
         let size = prefix.len().saturating_add(frame.payload.len());
-        let (head, tail) = tag_ends(track.kind().into(), frame.dts.as_wrapped_millis(), size).ok()?;
-        let has_place = !prefix.is_empty();
-        prefix.insert_from_slice(0, &head);
-        has_place.then(|| (SmallVec::from_slice(&prefix), tail))
+        let (header, tail) = tag_ends(track.kind().into(), frame.dts.as_wrapped_millis(), size).ok()?;
+        let mut head = SmallVec::from_slice(&header);
+        head.extend_from_slice(&prefix);
+        Some((head, tail))
     }
 }
 

@@ -36,6 +36,8 @@ pub(super) struct Media {
     pub(super) gop: Gop,
     pub(super) meter: Meter,
     pub(super) outputs: Vec<Output>,
+    /// When the newest frame came.
+    pub(super) came: Instant,
     /// Decoding times of the newest frame, join point and video frame of this epoch.
     pub(super) newest: Timestamp,
     pub(super) joined: Option<Timestamp>,
@@ -67,6 +69,7 @@ impl Media {
             gop: Gop::default(),
             meter: Meter::default(),
             outputs: Vec::new(),
+            came: Instant::now(),
             newest: Timestamp::default(),
             joined: None,
             pictured: None,
@@ -147,7 +150,8 @@ impl Media {
                 ring.widen_join(&self.set);
             }
             let bytes = bytes(&self.set, &*ring.format, self.newest).unwrap_or_default();
-            ring.push(bytes.into(), Instant::now(), self.epoch, None, keep);
+            // What follows it may have come before this was read, and is not to wait longer for it.
+            ring.push(bytes.into(), self.came, self.epoch, None, keep);
             ring.news.notify_waiters();
         }
     }
@@ -173,7 +177,7 @@ impl Media {
         let Some(track) = self.set.tracks.iter().find(|t| t.id == frame.track) else {
             return;
         };
-        self.newest = frame.dts;
+        (self.came, self.newest) = (came, frame.dts);
         for Output { ring, .. } in &self.outputs {
             if joins {
                 ring.format.tracks(&self.set.tracks);
